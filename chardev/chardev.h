@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Character devices: one seam between a front end (a UART, a monitor, a
+ * virtio console port) and a back end (stdio, pty, tty, socket, ...).
+ *
+ * A back end owns its file descriptors and watches them on the main loop.
+ * At most one front end is attached (a mux offers several).  Output never
+ * blocks: what the peer does not take at once is queued up to a bound that
+ * the front end may ask about, so a dead terminal stalls nobody.
+ *
+ * Locking: everything needs machine_lock or runs before the loop, except
+ * chr_write(), which any thread may call.
+ */
+#ifndef CHARDEV_CHARDEV_H
+#define CHARDEV_CHARDEV_H
+
+#include <sys/types.h>
+
+#include "lib/list.h"
+#include "lib/opt.h"
+#include "lib/types.h"
+
+struct buf;
+struct chardev;
+struct err;
+struct loop;
+
+enum chr_event {
+	CHR_OPENED, /* a peer is there */
+	CHR_CLOSED, /* the peer went away */
+	CHR_BREAK,  /* serial break from the peer */
+	CHR_FOCUS_IN,  /* mux: this front end got the focus */
+	CHR_FOCUS_OUT,
+	CHR_WRITABLE, /* queue fell below its low mark after chr_write()
+		       * took less than it was given */
+};
+
+/* The front end's half; all may be NULL. */
+struct chr_front {
+	/* How many bytes it would take now; 0 stops reading from the peer
+	 * until chr_accept_input(). */
+	size_t (*can_read)(void *opaque);
+	void (*read)(void *opaque, const u8 *data, size_t len);
+	void (*event)(void *opaque, enum chr_event event);
+};
+
+/* Modem and line settings a UART passes down; tty back ends use them. */
+struct chr_line {
+	u32 baud;
+	u8 data_bits, stop_bits;
+	char parity; /* 'N' 'E' 'O' */
+};
+
+/* Class of a back end; one const struct at the end of its file. */
+struct chardev_class {
+	const char *name; /* "pty", "socket", ... */
+	const char *desc;
+	size_t size;	  /* of the instance; struct chardev is first */
+	const struct option_row *options;
+
+	int (*open)(struct chardev *chr, struct err *err);
+	void (*close)(struct chardev *chr); /* accepts half-open */
+	/* Takes up to len bytes without blocking; returns bytes taken (0: try
+	 * after the next writable report) or -errno (peer is gone: dropped).
+	 * Called with the output lock. */
+	ssize_t (*write)(struct chardev *chr, const u8 *data, size_t len);
+	/* Front end will take input again. */
+	void (*accept_input)(struct chardev *chr);
+	void (*set_line)(struct chardev *chr, const struct chr_line *line);
+	void (*send_break)(struct chardev *chr);
+	/* "pty:/dev/pts/3", as `info chardev` shows it. */
+	void (*filename)(struct chardev *chr, struct buf *out);
+};
+
+extern const struct chardev_class *const chardev_classes[]; /* NULL-ended */
+
+/* Creation.  `loop` is the main loop.  The text forms are QEMU's:
+ * chr_create_opts(): "pty,id=x,logfile=..." (-chardev);
+ * chr_create_short(): "pty", "tcp::4444,server=on", "/dev/pts/3",
+ * "mon:stdio" (-serial, -monitor) with the label given.
+ * Prints QEMU's "char device redirected to ..." line for ptys on stdout. */
+struct chardev *chr_create_opts(struct loop *loop, struct opts *o,
+				struct err *err);
+struct chardev *chr_create_short(struct loop *loop, const char *text,
+				 const char *label, struct err *err);
+/* -EBUSY while a front end is attached. */
+int chr_remove(struct chardev *chr, struct err *err);
+void chr_remove_all(void); /* at exit: flushes, restores terminals */
+struct chardev *chr_find(const char *label);
+/* In creation order; NULL starts, returns NULL at the end. */
+struct chardev *chr_next(struct chardev *chr);
+const char *chr_label(const struct chardev *chr);
+void chr_filename(struct chardev *chr, struct buf *out);
+bool chr_attached(const struct chardev *chr); /* front end present */
+bool chr_open(const struct chardev *chr);     /* peer present */
+
+/* Option row type: struct chardev *, named by its id. */
+extern const struct opt_type opt_chardev;
+
+/* Front end side.  NULL chr is legal everywhere and discards. */
+int chr_attach(struct chardev *chr, const struct chr_front *front,
+	       void *opaque, struct err *err); /* -EBUSY */
+void chr_detach(struct chardev *chr, void *opaque);
+/* Queues all that fits; returns bytes taken, len when chr is NULL.  With a
+ * back end that has no peer, keeps the newest bytes (pty) or discards. */
+size_t chr_write(struct chardev *chr, const void *data, size_t len);
+size_t chr_queued(struct chardev *chr);
+void chr_accept_input(struct chardev *chr);
+void chr_set_line(struct chardev *chr, const struct chr_line *line);
+void chr_send_break(struct chardev *chr);
+
+/* Mux: the front end that has the focus, `mon:` plumbing. */
+struct chr_mux_ops { /* what C-a x and C-a s do; set by main */
+	void (*quit)(void *arg);
+	void (*commit)(void *arg);
+	void *arg;
+};
+void chr_mux_set_ops(const struct chr_mux_ops *ops);
+void chr_mux_set_escape(u8 byte); /* -echr */
+bool chr_is_mux(const struct chardev *chr);
+
+/* ringbuf_read / ringbuf_write of the monitor; -EINVAL if not a ringbuf. */
+ssize_t chr_ring_read(struct chardev *chr, u8 *data, size_t len);
+ssize_t chr_ring_write(struct chardev *chr, const u8 *data, size_t len);
+
+#endif

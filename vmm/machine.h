@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The machine: owner of RAM, spaces, devices, vCPUs and the accelerator.
+ *
+ * machine_lock is the big lock: device models and the memory map are
+ * single-threaded under it.  The main loop holds it while it dispatches; a
+ * vCPU takes it around each device access.  Lock order: machine_lock, image
+ * lock, leaf locks (log, chardev output, vcpu->lock).  Whoever holds it
+ * waits for another thread only through machine_wait().
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "lib/loop.h"
+#include "lib/types.h"
+#include "vmm/irq.h"
+#include "vmm/memory.h"
+#include "vmm/runstate.h"
+
+struct accel_class;
+struct config;
+struct err;
+struct lapic_ops;
+struct vcpu;
+
+#define VCPUS_MAX 255
+
+extern struct lock machine_lock;
+
+struct topology {
+	int cpus, maxcpus, sockets, cores, threads;
+};
+
+struct machine {
+	const char *type;  /* "pc" */
+	char *name;	   /* owned; NULL when unset */
+	u8 uuid[16];
+	bool uuid_set;
+
+	struct loop *loop; /* main loop; owned */
+	struct memory mem;
+	struct space memory; /* MMIO regions */
+	struct space io;     /* port regions */
+	u64 ram_size;
+	u64 ram_below_4g, ram_above_4g;
+
+	const struct accel_class *accel;
+	void *accel_data;
+	const char *cpu_model;	     /* -cpu text, borrowed from config */
+	const struct lapic_ops *lapic; /* NULL with the kernel's */
+	/* MSI delivery when the accelerator has none (devices/lapic.c). */
+	void (*msi_deliver)(struct machine *m, const struct msi *msi);
+	/* Physical IOAPIC/PIC input lines by GSI number. */
+	struct irq gsi[24];
+	/* The PIC's interrupt acknowledge, for ExtINT: vector or -1. */
+	int (*pic_accept)(struct machine *m);
+
+	struct topology topo;
+	struct vcpu **vcpus; /* owned; topo.cpus entries */
+	int nvcpus;
+
+	struct list devices; /* of struct device, creation order */
+	void *pci;	     /* struct pci_bus of devices/pci.h */
+	void *fw_cfg;	     /* struct fw_cfg, see devices/fw_cfg.h */
+
+	struct runstate run;
+	struct list vtimers;
+	struct timer vtimer_host;
+	u64 vclock_base_ns;	 /* value while stopped; offset while running */
+	_Atomic bool vclock_running;
+
+	bool no_reboot, no_shutdown;
+	/* Called (main loop) when the guest presses or is pressed: */
+	void (*powerdown)(void *arg);
+	void *powerdown_arg;
+	/* Loads kernel or firmware again; after device reset. */
+	int (*reload)(struct machine *m, struct err *err);
+	int exit_code; /* of the process */
+};
+
+struct machine *machine_create(struct err *err);
+void machine_destroy(struct machine *m);
+
+/* Adds RAM for m->ram_size: below the hole and above 4 GiB. */
+int machine_add_ram(struct machine *m, struct err *err);
+
+/* Waits on `c` with machine_lock, other threads may take it meanwhile. */
+void machine_wait(struct cond *c) REQUIRES(machine_lock);
+
+#endif
