@@ -32,6 +32,10 @@ struct machine;
 
 #define RAM_BLOCKS_MAX 32
 
+/* Why a store to the page must be noticed; see tcg/ and the dirty log. */
+#define MEM_PAGE_CODE 0x01u /* the engine decoded instructions from it */
+#define MEM_PAGE_LOG  0x02u /* dirty logging is on and the page is clean */
+
 struct ram_block {
 	const char *name; /* "pc.ram", "pc.bios" */
 	gpa_t base;
@@ -42,19 +46,17 @@ struct ram_block {
 	bool readonly;	/* guest stores are dropped */
 	/* One bit a page, owned by memory; NULL while logging is off. */
 	_Atomic u64 *dirty;
-	/* One bit a page: the engine holds translations of bytes of this page
-	 * and wants mem_code_written(); NULL when no engine asked. */
-	_Atomic u64 *code;
+	/* One byte a page, MEM_PAGE_*; always present. */
+	_Atomic u8 *flags;
+	/* Bumped on each write to a page that has MEM_PAGE_CODE: whatever was
+	 * decoded from an older generation is stale. */
+	_Atomic u32 *gen;
 };
 
 struct memory {
 	struct ram_block ram[RAM_BLOCKS_MAX];
 	_Atomic int nram;
 	_Atomic bool logging;
-	/* Set by the engine: bytes of a page marked in `code` are about to be
-	 * or were just written by somebody else than a vCPU instruction. */
-	void (*code_written)(void *arg, gpa_t gpa, u64 len);
-	void *code_arg;
 };
 
 /* Creates one block backed by a fresh memfd.  -ENOMEM, -EINVAL. */

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The emulation engine's private contract: one vCPU's working state, the
+ * decoded instruction, and the calls between decoder, interpreter, soft MMU
+ * and system code.
+ *
+ * Guest exceptions leave a handler by siglongjmp (tcg_raise*).  So a handler
+ * makes no guest-visible change before its last access that can fault, and
+ * owns no resource across an access.
+ *
+ * Locking: a struct tcg_cpu belongs to its vCPU's thread.
+ */
+#ifndef TCG_INTERNAL_H
+#define TCG_INTERNAL_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include "lib/types.h"
+#include "vmm/cpu.h"
+#include "vmm/vcpu.h"
+
+struct machine;
+struct opdesc;
+struct tcg_block;
+struct tcg_cpu;
+
+/* ---- Decoded instruction ---- */
+
+struct insn;
+/* Executes one instruction.  On entry c->ip == i.  A handler of an
+ * instruction that ends a block sets c->rip; others leave it alone. */
+typedef void insn_fn(struct tcg_cpu *c, const struct insn *i);
+
+#define INSN_NOREG 0xff /* no base / no index; base INSN_RIP: rip-relative */
+#define INSN_RIP   0xfe
+
+#define INSN_LOCK   0x01 /* prefixes */
+#define INSN_REP    0x02 /* F3 */
+#define INSN_REPNE  0x04 /* F2 */
+#define INSN_OPSIZE 0x08 /* 66 seen */
+#define INSN_REX    0x10 /* any REX: spl, bpl, sil, dil */
+#define INSN_REXW   0x20
+#define INSN_VEX    0x40
+#define INSN_VEXL   0x80 /* 256 bits */
+
+struct insn {
+	insn_fn *fn;
+	u64 imm;	/* sign-extended immediate, or far offset */
+	s32 disp;
+	u16 off;	/* of the instruction within its block */
+	u8 len;		/* 1..15 */
+	u8 opsize;	/* 1, 2, 4, 8: operand size in bytes */
+	u8 addrsize;	/* 2, 4, 8 */
+	u8 prefix;	/* INSN_* */
+	u8 reg;		/* ModRM.reg with REX.R; or register in opcode */
+	u8 rm;		/* ModRM.rm with REX.B when mod == 3 */
+	u8 is_mem;	/* the ModRM operand is memory */
+	u8 base, index; /* registers or INSN_NOREG / INSN_RIP */
+	u8 scale;	/* shift 0..3 */
+	u8 seg;		/* enum cpu_seg of the memory operand, override done */
+	u8 vvvv;	/* VEX.vvvv, not inverted */
+	u8 opcode;	/* last opcode byte (condition codes, ...) */
+	u8 imm2;	/* second immediate: ENTER level, is4 register */
+	u16 sel;	/* selector of a direct far pointer */
+	const struct opdesc *desc;
+};
+
+/* ---- Soft TLB ---- */
+
+/* Accesses are looked up per mode: supervisor, user, supervisor that may
+ * touch user pages (SMAP off or EFLAGS.AC set). */
+enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_COUNT };
+
+#define TLB_BITS    10
+#define TLB_ENTRIES (1u << TLB_BITS)
+
+/* Tags hold the guest page address; an invalid tag has bit 0 set, so it
+ * never equals a page address.  Only plain RAM gets a tag. */
+struct tlb_entry {
+	u64 read;  /* tag for loads */
+	u64 write; /* tag for stores: dirty bit set, not read-only */
+	u64 addend; /* host address = guest address + addend */
+	/* The page's byte in ram_block.flags: a store that finds it non-zero
+	 * afterwards calls tcg_store_noticed(). */
+	_Atomic u8 *flags;
+};
+
+struct itlb_entry {
+	u64 tag; /* guest page, bit 0 set: invalid */
+	gpa_t phys;
+	const u8 *host;
+};
+
+/* ---- Lazy arithmetic flags ---- */
+
+/* Which operation last set CF OF SF ZF AF PF; defined in tcg/flags.h. */
+struct tcg_flags {
+	u32 op;
+	u64 dst, src, src2;
+};
+
+/* ---- One vCPU ---- */
+
+struct tcg_cpu {
+	/* Hot state; folded into v->cpu by tcg_sync_out(). */
+	u64 gpr[REG_COUNT];
+	u64 rip;	     /* valid between blocks and in block-enders */
+	u64 block_rip;	     /* rip of the running block's first byte */
+	const struct insn *ip; /* instruction being executed */
+	struct tcg_flags cc;
+	u64 eflags; /* all but CF OF SF ZF AF PF; bit 1 set */
+
+	struct cpu_state *s; /* &v->cpu: everything that is not hot */
+	struct vcpu *v;
+	struct machine *m;
+
+	/* Derived from CR0, CR4, EFER, CS, SS, EFLAGS by tcg_mode_changed(). */
+	u8 cpl;
+	u8 mmu; /* enum tcg_mmu for data accesses */
+	bool code64, code32, stack64, stack32, protected_mode, long_mode, v86;
+	u32 mode_key; /* what decoding depends on; part of a block's key */
+
+	bool end_block; /* leave the block after this instruction */
+	bool shadow;	/* interrupts are held off for one instruction */
+	bool halted;
+
+	sigjmp_buf unwind;
+	struct {
+		u8 vector;
+		bool has_code;
+		u32 code;
+		bool soft; /* INT n, INT3, INTO: rip of the next insn */
+	} exc;
+
+	struct itlb_entry itlb[256];
+	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
+
+	void *cache; /* decoded blocks: interp.c */
+	void *vec;   /* host-executed vector code: vec.c */
+	u64 insns;   /* instructions retired, for statistics */
+};
+
+/* ---- Interpreter (interp.c, decode.c) ---- */
+
+/* Decodes at most 15 bytes of `code` in mode `mode_key`; returns 0, or an
+ * exception vector: EXC_UD, EXC_GP (too long), or -1: more bytes needed. */
+int insn_decode(u32 mode_key, const u8 *code, size_t avail, struct insn *ret);
+
+/* Runs blocks until a request bit is set or the vCPU halts; guest exceptions
+ * are delivered inside. */
+enum vcpu_exit tcg_execute(struct tcg_cpu *c);
+/* One instruction, decoded afresh: for KVM's emulation failures and tests.
+ * Exceptions are delivered.  False when the instruction cannot be run. */
+bool tcg_step(struct tcg_cpu *c);
+int tcg_cache_init(struct tcg_cpu *c);
+void tcg_cache_fini(struct tcg_cpu *c);
+void tcg_cache_flush(struct tcg_cpu *c);
+
+static inline u64 tcg_this_rip(const struct tcg_cpu *c, const struct insn *i)
+{
+	return c->block_rip + i->off;
+}
+
+/* Not truncated to 16 or 32 bits; see tcg_set_rip(). */
+static inline u64 tcg_next_rip(const struct tcg_cpu *c, const struct insn *i)
+{
+	return c->block_rip + i->off + i->len;
+}
+
+/* Effective address of the memory operand without segment base, truncated
+ * to the address size; then with base (linear), checks included. */
+u64 insn_ea(struct tcg_cpu *c, const struct insn *i);
+gva_t insn_linear(struct tcg_cpu *c, const struct insn *i, u32 size,
+		  bool write);
+
+u64 tcg_rflags(struct tcg_cpu *c); /* complete RFLAGS */
+void tcg_set_rflags(struct tcg_cpu *c, u64 value, u64 mask);
+
+/* ---- Exceptions (seg.c delivers) ---- */
+
+_Noreturn void tcg_raise(struct tcg_cpu *c, u8 vector);
+_Noreturn void tcg_raise_code(struct tcg_cpu *c, u8 vector, u32 code);
+_Noreturn void tcg_raise_pf(struct tcg_cpu *c, gva_t va, u32 code);
+/* Vectors c->exc or an external interrupt through the IDT or IVT; handles
+ * nested faults; VCPU_EXIT_SHUTDOWN on a triple fault, else _AGAIN. */
+enum vcpu_exit tcg_deliver(struct tcg_cpu *c, u8 vector, bool has_code,
+			   u32 code, bool soft, bool external);
+void tcg_mode_changed(struct tcg_cpu *c);
+void tcg_sync_out(struct tcg_cpu *c); /* hot state -> v->cpu */
+void tcg_sync_in(struct tcg_cpu *c);  /* v->cpu -> hot state; flushes */
+
+/* ---- Soft MMU (softmmu.c; inline fast paths in tcg/softmmu.h) ---- */
+
+void tcg_tlb_flush(struct tcg_cpu *c, bool global);
+void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va);
+/* Instruction fetch: host bytes of the page of `va`; raises #PF.  NULL: not
+ * RAM (fetch from a device: #GP-free, the caller copies with mem_read). */
+const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys);
+/* Marks a page as holding decoded code; after it returns, any later store
+ * to the page by anyone bumps the page's generation. */
+void tcg_code_page(struct tcg_cpu *c, gpa_t phys);
+u32 tcg_page_gen(struct tcg_cpu *c, gpa_t phys);
+/* Slow half of a store that hit a page with flags. */
+void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
+		       u32 size);
+
+/* ---- Segments (seg.c) ---- */
+
+void tcg_load_seg(struct tcg_cpu *c, int seg, u16 sel); /* MOV/POP Sreg */
+void tcg_far_jump(struct tcg_cpu *c, u16 sel, u64 off, int opsize);
+void tcg_far_call(struct tcg_cpu *c, u16 sel, u64 off, int opsize);
+void tcg_far_ret(struct tcg_cpu *c, int opsize, u16 pop);
+void tcg_iret(struct tcg_cpu *c, int opsize);
+/* Near branches: truncates to `opsize`, checks limit or canonical form. */
+void tcg_set_rip(struct tcg_cpu *c, u64 target, int opsize);
+void tcg_push(struct tcg_cpu *c, u64 value, int size);
+u64 tcg_pop(struct tcg_cpu *c, int size); /* commits RSP */
+
+/* ---- Handlers that live outside interp.c/alu.c/string.c ---- */
+
+/* clang-format off */
+#define TCG_SYSTEM_HANDLERS(X) \
+	X(sgdt) X(sidt) X(lgdt) X(lidt) X(smsw) X(lmsw) X(invlpg) X(invpcid) \
+	X(swapgs) X(rdtsc) X(rdtscp) X(rdpmc) X(rdmsr) X(wrmsr) X(cpuid) \
+	X(sldt) X(str) X(lldt) X(ltr) X(verr) X(verw) X(lar) X(lsl) X(arpl) \
+	X(clts) X(syscall) X(sysret) X(sysenter) X(sysexit) \
+	X(mov_from_cr) X(mov_to_cr) X(mov_from_dr) X(mov_to_dr) \
+	X(hlt) X(cli) X(sti) X(pushf) X(popf) X(clac) X(stac) X(wbinvd) \
+	X(in) X(out) X(ins) X(outs) /* opcode tells immediate or DX */ \
+	X(int3) X(int1) X(intn) X(into) X(iret) X(callf) X(jmpf) X(retf) \
+	X(callf_mem) X(jmpf_mem) \
+	X(mov_from_sreg) X(mov_to_sreg) X(push_sreg) X(pop_sreg) X(lxs) \
+	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) X(xgetbv) X(xsetbv) \
+	X(rdpid) X(monitor) X(mwait) X(vmcall) X(rdrand) X(rdseed) X(rsm)
+/* clang-format on */
+#define X(name) insn_fn sys_##name;
+TCG_SYSTEM_HANDLERS(X)
+#undef X
+
+#endif
