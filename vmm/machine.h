@@ -54,8 +54,15 @@ struct machine {
 	void (*msi_deliver)(struct machine *m, const struct msi *msi);
 	/* Physical IOAPIC/PIC input lines by GSI number. */
 	struct irq gsi[24];
-	/* The PIC's interrupt acknowledge, for ExtINT: vector or -1. */
+	/* The PIC's interrupt acknowledge, for ExtINT: vector or -1.  From a
+	 * vCPU's thread without machine_lock. */
 	int (*pic_accept)(struct machine *m);
+	/* A LAPIC ended a level-triggered interrupt (KVM_EXIT_IOAPIC_EOI, the
+	 * LAPIC models).  machine_lock held. */
+	void (*ioapic_eoi)(struct machine *m, u8 vector);
+	/* What IOAPIC pin 0..23 sends now; false: masked.  For the EOI
+	 * bitmap of a split irqchip.  machine_lock held. */
+	bool (*ioapic_route)(struct machine *m, int pin, struct msi *ret);
 
 	struct topology topo;
 	struct vcpu **vcpus; /* owned; topo.cpus entries */
@@ -63,7 +70,9 @@ struct machine {
 
 	struct list devices; /* of struct device, creation order */
 	void *pci;	     /* struct pci_bus of devices/pci.h */
-	void *fw_cfg;	     /* struct fw_cfg, see devices/fw_cfg.h */
+	void *fw_cfg;	     /* struct device, see devices/fw_cfg.h */
+	/* Chips that others look up; struct device, see devices/pc.h. */
+	void *pic, *ioapic, *pit, *rtc, *acpi_pm;
 
 	struct runstate run;
 	struct list vtimers;

@@ -106,6 +106,15 @@ void vcpu_destroy(struct vcpu *v);
 void vcpu_request(struct vcpu *v, u32 bits); /* sets and kicks */
 void vcpu_kick(struct vcpu *v); /* out of the guest, out of sleep */
 
+/* The vCPU whose thread is calling, or NULL. */
+struct vcpu *vcpu_current(void);
+
+/* The guest's TSC: host TSC plus offset and TSC_ADJUST, stands still while
+ * the machine is stopped.  vcpu_tsc() from the vCPU's thread or with
+ * machine_lock; the rate never changes while the machine lives. */
+u64 vcpu_tsc(struct vcpu *v);
+u64 machine_tsc_khz(struct machine *m);
+
 /* Runs fn(v, arg) in the vCPU's thread between two instructions and waits
  * for it; accelerator state is in v->cpu when fn runs and is written back if
  * fn returns true through vcpu_cpu_changed().  Drops machine_lock while
