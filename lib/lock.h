@@ -27,6 +27,10 @@
 #define ASSERTS_HELD(l)  TSA(assert_capability(l))
 #define NO_TSA           TSA(no_thread_safety_analysis)
 
+/* For a struct member guarded by a lock of the same struct: says so only,
+ * because clang does not resolve sibling members in C. */
+#define GUARDED_BY_MEMBER(l)
+
 struct CAPABILITY("mutex") lock {
 	pthread_mutex_t mutex;
 	_Atomic int holder; /* thread id, 0 while free */

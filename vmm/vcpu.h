@@ -92,10 +92,10 @@ struct vcpu {
 	_Atomic int thread_id;
 	struct lock lock;
 	struct cond wake;	 /* thread sleeps here */
-	struct list calls GUARDED_BY(lock);
-	bool paused GUARDED_BY(lock);	  /* parked because the machine stopped */
-	bool pause_asked GUARDED_BY(lock);
-	bool quit_asked GUARDED_BY(lock);
+	struct list calls GUARDED_BY_MEMBER(lock);
+	bool paused GUARDED_BY_MEMBER(lock);	  /* parked because the machine stopped */
+	bool pause_asked GUARDED_BY_MEMBER(lock);
+	bool quit_asked GUARDED_BY_MEMBER(lock);
 };
 
 int vcpu_create(struct machine *m, int index, struct err *err);
