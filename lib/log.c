@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Log items and messages for the operator.
+ *
+ * Locking: log_lock, a leaf, keeps the file open while a line is written.
+ */
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/lock.h"
+
+#define LOG_LINE_MAX         4096
+#define LOG_GUEST_PER_SECOND 100
+
+_Atomic u32 log_mask;
+
+static struct lock log_lock = LOCK_INIT;
+static int log_fd GUARDED_BY(log_lock) = STDERR_FILENO;
+static u64 log_guest_second GUARDED_BY(log_lock);
+static u32 log_guest_count GUARDED_BY(log_lock);
+
+static const struct {
+	const char *name, *help;
+} log_items[LOG_ITEM_COUNT] = {
+
+#define LOG_ITEM(id, name, help) { name, help },
+#include "lib/log.def"
+#undef LOG_ITEM
+};
+
+/* One line in one write(), so that lines of several threads never mix. */
+PRINTF_LIKE(3, 0)
+static void log_line(int fd, const char *prefix, const char *fmt, va_list ap)
+{
+	char line[LOG_LINE_MAX];
+	size_t len;
+	int n;
+
+	len = snprintf(line, sizeof(line), "%s", prefix);
+	n = vsnprintf(line + len, sizeof(line) - len, fmt, ap);
+	if (n < 0)
+		return;
+	len = MIN(len + n, sizeof(line) - 2);
+	if (len == 0 || line[len - 1] != '\n')
+		line[len++] = '\n';
+	while (write(fd, line, len) < 0 && errno == EINTR)
+		;
+}
+
+void log_write(enum log_item item, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	lock_acquire(&log_lock);
+	log_line(log_fd, "", fmt, ap);
+	lock_release(&log_lock);
+	va_end(ap);
+}
+
+void log_guest(const char *who, const char *fmt, ...)
+{
+	char prefix[64];
+	u64 second;
+	va_list ap;
+
+	if (likely(!log_on(LOG_GUEST_ERRORS)))
+		return;
+	snprintf(prefix, sizeof(prefix), "%s: ", who);
+	second = clock_mono_ns() / NS_PER_S;
+	va_start(ap, fmt);
+	lock_acquire(&log_lock);
+	if (second != log_guest_second) {
+		log_guest_second = second;
+		log_guest_count = 0;
+	}
+	if (log_guest_count++ < LOG_GUEST_PER_SECOND)
+		log_line(log_fd, prefix, fmt, ap);
+	lock_release(&log_lock);
+	va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(STDERR_FILENO, "vmon: warning: ", fmt, ap);
+	va_end(ap);
+}
+
+void log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(STDERR_FILENO, "vmon: ", fmt, ap);
+	va_end(ap);
+}
+
+static int log_item_by_name(const char *name, size_t len)
+{
+	for (int i = 0; i < LOG_ITEM_COUNT; i++)
+		if (strlen(log_items[i].name) == len &&
+		    !memcmp(log_items[i].name, name, len))
+			return i;
+	return -1;
+}
+
+int log_parse_items(const char *list, u32 *mask, struct err *err)
+{
+	u32 bits = 0;
+
+	for (const char *p = list; *p;) {
+		size_t len = strcspn(p, ",");
+		int item = log_item_by_name(p, len);
+
+		if (item >= 0)
+			bits |= 1u << item;
+		else if (len == 3 && !memcmp(p, "all", 3))
+			bits = (1ull << LOG_ITEM_COUNT) - 1;
+		else if (len == 4 && !memcmp(p, "none", 4))
+			bits = 0;
+		else
+			return err_set(err, -EINVAL, "unknown log item '%.*s'",
+				       (int)len, p);
+		p += len;
+		p += *p == ',';
+	}
+	*mask = bits;
+	return 0;
+}
+
+void log_set_items(u32 mask)
+{
+	atomic_store_explicit(&log_mask, mask, memory_order_relaxed);
+}
+
+int log_set_file(const char *path, struct err *err)
+{
+	const char *pid = path ? strstr(path, "%d") : NULL;
+	int fd = STDERR_FILENO, old, r = 0;
+	char *name = NULL;
+
+	if (pid)
+		name = xprintf("%.*s%d%s", (int)(pid - path), path, getpid(),
+			       pid + 2);
+	if (path) {
+		fd = open(name ? name : path,
+			  O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+			  0644);
+		if (fd < 0)
+			r = err_errno(err, "cannot open log file '%s'", path);
+	}
+	free(name);
+	if (r < 0)
+		return r;
+	lock_acquire(&log_lock);
+	old = log_fd;
+	log_fd = fd;
+	lock_release(&log_lock);
+	if (old != STDERR_FILENO)
+		close(old);
+	return 0;
+}
+
+void log_list_items(struct buf *out)
+{
+	buf_puts(out, "Log items (comma separated):\n");
+	buf_printf(out, "%-15s %s\n", "none", "remove all logs");
+	for (int i = 0; i < LOG_ITEM_COUNT; i++)
+		buf_printf(out, "%-15s %s\n", log_items[i].name,
+			   log_items[i].help);
+}
