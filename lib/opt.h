@@ -40,7 +40,9 @@ struct option_row {
 	const void *arg;  /* per type: names of an enum, struct opt_range */
 };
 
+/* clang-format off */
 #define OPTION_END { NULL, NULL, 0, NULL, NULL, NULL }
+/* clang-format on */
 
 struct opt_range {
 	u64 min, max;
@@ -61,6 +63,7 @@ extern const struct opt_type opt_mac;	/* u8[6] */
 struct opt {
 	char *key;   /* owned */
 	char *value; /* owned */
+	bool bare;   /* typed as `key` or `nokey` */
 	bool used;
 	struct list node;
 };
