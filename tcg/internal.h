@@ -21,19 +21,23 @@
 #include "vmm/vcpu.h"
 
 struct machine;
-struct opdesc;
 struct tcg_block;
 struct tcg_cpu;
 
 /* ---- Decoded instruction ---- */
 
 struct insn;
-/* Executes one instruction.  On entry c->ip == i.  A handler of an
- * instruction that ends a block sets c->rip; others leave it alone. */
+/* Executes one instruction.  On entry c->ip == i and, for an instruction
+ * that ends a block (OP_END in its row), c->rip is the address of the next
+ * instruction; such a handler sets c->rip where it goes elsewhere.  Others
+ * leave c->rip alone. */
 typedef void insn_fn(struct tcg_cpu *c, const struct insn *i);
 
-#define INSN_NOREG 0xff /* no base / no index; base INSN_RIP: rip-relative */
-#define INSN_RIP   0xfe
+/* Slots of gpr[] behind the registers, so that an address is always
+ * gpr[base] + (gpr[index] << scale) + disp. */
+#define INSN_NOREG 16 /* no base, no index: reads as zero */
+#define INSN_RIP   17 /* the block's first byte; disp holds the rest */
+#define GPR_SLOTS  18
 
 #define INSN_LOCK   0x01 /* prefixes */
 #define INSN_REP    0x02 /* F3 */
@@ -46,25 +50,36 @@ typedef void insn_fn(struct tcg_cpu *c, const struct insn *i);
 
 struct insn {
 	insn_fn *fn;
-	u64 imm;	/* sign-extended immediate, or far offset */
-	s32 disp;
-	u16 off;	/* of the instruction within its block */
-	u8 len;		/* 1..15 */
-	u8 opsize;	/* 1, 2, 4, 8: operand size in bytes */
-	u8 addrsize;	/* 2, 4, 8 */
-	u8 prefix;	/* INSN_* */
-	u8 reg;		/* ModRM.reg with REX.R; or register in opcode */
-	u8 rm;		/* ModRM.rm with REX.B when mod == 3 */
-	u8 is_mem;	/* the ModRM operand is memory */
+	u64 imm;  /* sign-extended immediate, branch displacement, far offset */
+	s64 disp; /* sign-extended displacement, or MOV's absolute offset */
+	u16 off;  /* of the instruction within its block */
+	u16 row;  /* of tcg/opcodes.def: insn_desc() */
+	u16 sel;  /* selector of a direct far pointer */
+	u8 len;   /* 1..15 */
+	u8 opsize;      /* 1, 2, 4, 8: operand size in bytes */
+	u8 addrsize;    /* 2, 4, 8 */
+	u8 prefix;      /* INSN_* */
+	u8 reg;         /* ModRM.reg with REX.R; or register in opcode */
+	u8 rm;          /* ModRM.rm with REX.B when mod == 3 */
+	u8 is_mem;      /* the ModRM operand is memory */
 	u8 base, index; /* registers or INSN_NOREG / INSN_RIP */
-	u8 scale;	/* shift 0..3 */
-	u8 seg;		/* enum cpu_seg of the memory operand, override done */
-	u8 vvvv;	/* VEX.vvvv, not inverted */
-	u8 opcode;	/* last opcode byte (condition codes, ...) */
-	u8 imm2;	/* second immediate: ENTER level, is4 register */
-	u16 sel;	/* selector of a direct far pointer */
-	const struct opdesc *desc;
+	u8 scale;       /* shift 0..3 */
+	u8 seg;         /* enum cpu_seg of the memory operand, override done */
+	u8 vvvv;        /* VEX.vvvv, not inverted */
+	u8 opcode;      /* last opcode byte (condition codes, ...) */
+	u8 imm2;        /* second immediate: ENTER level, is4 register */
+	u8 flat;        /* 64-bit addresses, only FS and GS have a base */
 };
+
+/* What decoding depends on; tcg_cpu.mode_key, set by tcg_mode_changed(). */
+#define MODE_CODE32  0x001u /* CS.D, not in 64-bit mode */
+#define MODE_CODE64  0x002u
+#define MODE_STACK32 0x004u /* SS.B, not in 64-bit mode */
+#define MODE_STACK64 0x008u
+#define MODE_PROT    0x010u /* CR0.PE and not virtual-8086 mode */
+#define MODE_V86     0x020u
+#define MODE_LMA     0x040u
+#define MODE_AMD     0x100u /* decode as AMD does where vendors differ */
 
 /* ---- Soft TLB ---- */
 
@@ -78,8 +93,8 @@ enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_COUNT };
 /* Tags hold the guest page address; an invalid tag has bit 0 set, so it
  * never equals a page address.  Only plain RAM gets a tag. */
 struct tlb_entry {
-	u64 read;  /* tag for loads */
-	u64 write; /* tag for stores: dirty bit set, not read-only */
+	u64 read;   /* tag for loads */
+	u64 write;  /* tag for stores: dirty bit set, not read-only */
 	u64 addend; /* host address = guest address + addend */
 	/* The page's byte in ram_block.flags: a store that finds it non-zero
 	 * afterwards calls tcg_store_noticed(). */
@@ -92,24 +107,19 @@ struct itlb_entry {
 	const u8 *host;
 };
 
-/* ---- Lazy arithmetic flags ---- */
-
-/* Which operation last set CF OF SF ZF AF PF; defined in tcg/flags.h. */
-struct tcg_flags {
-	u32 op;
-	u64 dst, src, src2;
-};
-
 /* ---- One vCPU ---- */
 
 struct tcg_cpu {
 	/* Hot state; folded into v->cpu by tcg_sync_out(). */
-	u64 gpr[REG_COUNT];
-	u64 rip;	     /* valid between blocks and in block-enders */
-	u64 block_rip;	     /* rip of the running block's first byte */
+	u64 gpr[GPR_SLOTS]; /* [INSN_NOREG] is 0, [INSN_RIP] tcg_block_rip() */
+	u64 rip;            /* valid between blocks and in block-enders */
 	const struct insn *ip; /* instruction being executed */
-	struct tcg_flags cc;
+	/* CF OF SF ZF AF PF as LAHF and SETO leave them in AX: see flags.h */
+	u32 cc;
 	u64 eflags; /* all but CF OF SF ZF AF PF; bit 1 set */
+	/* What address calculation adds: in 64-bit mode 0 for all but FS and
+	 * GS.  Kept by tcg_mode_changed() and whoever writes a base. */
+	u64 seg_base[SEG_COUNT];
 
 	struct cpu_state *s; /* &v->cpu: everything that is not hot */
 	struct vcpu *v;
@@ -119,13 +129,14 @@ struct tcg_cpu {
 	u8 cpl;
 	u8 mmu; /* enum tcg_mmu for data accesses */
 	bool code64, code32, stack64, stack32, protected_mode, long_mode, v86;
-	u32 mode_key; /* what decoding depends on; part of a block's key */
+	u32 mode_key; /* MODE_*: part of a block's key */
 
 	bool end_block; /* leave the block after this instruction */
-	bool shadow;	/* interrupts are held off for one instruction */
+	bool shadow;    /* interrupts are held off for one instruction */
 	bool halted;
 
 	sigjmp_buf unwind;
+
 	struct {
 		u8 vector;
 		bool has_code;
@@ -143,9 +154,7 @@ struct tcg_cpu {
 
 /* ---- Interpreter (interp.c, decode.c) ---- */
 
-/* Decodes at most 15 bytes of `code` in mode `mode_key`; returns 0, or an
- * exception vector: EXC_UD, EXC_GP (too long), or -1: more bytes needed. */
-int insn_decode(u32 mode_key, const u8 *code, size_t avail, struct insn *ret);
+/* Decoding is in tcg/decode.h. */
 
 /* Runs blocks until a request bit is set or the vCPU halts; guest exceptions
  * are delivered inside. */
@@ -159,13 +168,13 @@ void tcg_cache_flush(struct tcg_cpu *c);
 
 static inline u64 tcg_this_rip(const struct tcg_cpu *c, const struct insn *i)
 {
-	return c->block_rip + i->off;
+	return c->gpr[INSN_RIP] + i->off;
 }
 
 /* Not truncated to 16 or 32 bits; see tcg_set_rip(). */
 static inline u64 tcg_next_rip(const struct tcg_cpu *c, const struct insn *i)
 {
-	return c->block_rip + i->off + i->len;
+	return c->gpr[INSN_RIP] + i->off + i->len;
 }
 
 /* Effective address of the memory operand without segment base, truncated
@@ -190,7 +199,9 @@ void tcg_mode_changed(struct tcg_cpu *c);
 void tcg_sync_out(struct tcg_cpu *c); /* hot state -> v->cpu */
 void tcg_sync_in(struct tcg_cpu *c);  /* v->cpu -> hot state; flushes */
 
-/* ---- Soft MMU (softmmu.c; inline fast paths in tcg/softmmu.h) ---- */
+/* ---- Soft MMU (softmmu.c; accesses are inline in tcg/softmmu.h) ----
+ *
+ * A store may set c->end_block: the page held decoded code. */
 
 void tcg_tlb_flush(struct tcg_cpu *c, bool global);
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va);
@@ -204,6 +215,11 @@ u32 tcg_page_gen(struct tcg_cpu *c, gpa_t phys);
 /* Slow half of a store that hit a page with flags. */
 void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
 		       u32 size);
+/* Every other vCPU of the machine stands still between the two, for locked
+ * accesses that cross pages or hit devices.  No fault may be raised inside:
+ * tcg_host_rw() has probed before. */
+void tcg_exclusive_begin(struct tcg_cpu *c);
+void tcg_exclusive_end(struct tcg_cpu *c);
 
 /* ---- Segments (seg.c) ---- */
 
@@ -232,7 +248,8 @@ u64 tcg_pop(struct tcg_cpu *c, int size); /* commits RSP */
 	X(callf_mem) X(jmpf_mem) \
 	X(mov_from_sreg) X(mov_to_sreg) X(push_sreg) X(pop_sreg) X(lxs) \
 	X(rdfsbase) X(rdgsbase) X(wrfsbase) X(wrgsbase) X(xgetbv) X(xsetbv) \
-	X(rdpid) X(monitor) X(mwait) X(vmcall) X(rdrand) X(rdseed) X(rsm)
+	X(rdpid) X(monitor) X(mwait) X(vmcall) X(rdrand) X(rdseed) X(rsm) \
+	X(invd) X(rdpru) X(clzero) X(xabort) /* #UD unless offered */
 /* clang-format on */
 #define X(name) insn_fn sys_##name;
 TCG_SYSTEM_HANDLERS(X)
