@@ -37,8 +37,11 @@ static void work_finish(void *arg)
 
 static void work_execute(struct work *w)
 {
+	bool post = w->done != NULL;
+
 	w->run(w);
-	loop_post(w->loop, work_finish, w);
+	if (post)
+		loop_post(w->loop, work_finish, w);
 }
 
 static void work_thread(void *arg)

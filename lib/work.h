@@ -10,10 +10,11 @@
 
 struct loop;
 
-/* Embedded in the caller's request, which it owns until done() is called. */
+/* Embedded in the caller's request, which it owns until done() is called;
+ * without done, until run() hands it on by means of its own. */
 struct work {
 	void (*run)(struct work *w);  /* in a worker thread */
-	void (*done)(struct work *w); /* later, in `loop`'s thread */
+	void (*done)(struct work *w); /* later, in `loop`'s thread; or NULL */
 	struct loop *loop;
 	struct list node;
 };
