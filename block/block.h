@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Disks: what a guest's disk controller, the monitor and jobs use.
+ *
+ * A struct block is one drive: options, counters, a policy for errors, and a
+ * stack of nodes (overlay on file) that does the work.  Requests are embedded
+ * in their owner's memory, submitted, and come back through done().
+ *
+ * Locking: everything needs the loop's lock (machine_lock) or runs before
+ * the loop.  done() is called exactly once, with that lock held, from the
+ * loop or from block_drain(), never inside the call that submits.  Blocking
+ * work runs on workers, which hold no lock but the node's own.
+ */
+#ifndef BLOCK_BLOCK_H
+#define BLOCK_BLOCK_H
+
+#include <sys/uio.h>
+
+#include "lib/list.h"
+#include "lib/opt.h"
+#include "lib/types.h"
+#include "lib/work.h"
+
+struct block;
+struct block_node;
+struct buf;
+struct err;
+struct loop;
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,
+	BLOCK_DISCARD,      /* contents become undefined */
+	BLOCK_WRITE_ZEROES, /* contents become zero */
+	BLOCK_OP_COUNT
+};
+
+#define BLOCK_REQ_FUA   0x1u /* write: on stable storage when done */
+#define BLOCK_REQ_UNMAP 0x2u /* write zeroes: may free the space */
+
+/* One request.  The caller fills the first part and keeps it, the vector and
+ * the buffers alive until done(). */
+struct block_req {
+	struct iovec *iov; /* read, write; never changed */
+	int niov;
+	u64 offset; /* bytes; any alignment */
+	u64 bytes;  /* discard, write zeroes; else set from the vector */
+	u32 flags;  /* BLOCK_REQ_* */
+	int result; /* 0 or -errno, valid in done() */
+	void (*done)(struct block_req *r);
+
+	/* Below: private to block/. */
+	struct block *block;
+	enum block_op op;
+	u64 start_ns;
+	struct work work;
+	struct list node; /* in an engine's queue */
+	void *bounce;     /* owned */
+	struct iovec bounce_iov;
+};
+
+/* Submit.  Cannot fail: failure comes through done().  A range outside of
+ * the disk ends in -EINVAL, a write to a read-only drive in -EACCES. */
+void block_read(struct block *b, struct block_req *r);
+void block_write(struct block *b, struct block_req *r);
+void block_flush(struct block *b, struct block_req *r);
+void block_discard(struct block *b, struct block_req *r);
+void block_write_zeroes(struct block *b, struct block_req *r);
+
+/* Requests submitted between these two may reach the kernel together. */
+void block_plug(struct block *b);
+void block_unplug(struct block *b);
+
+/* Waits until no request of `b` (of any drive) is in flight; their done()
+ * functions run inside.  Not from done() itself. */
+void block_drain(struct block *b);
+void block_drain_all(void);
+
+enum block_iface { BLOCK_IF_NONE, BLOCK_IF_VIRTIO };
+
+enum block_on_error { /* rerror=, werror= */
+		      BLOCK_ERR_REPORT,
+		      BLOCK_ERR_IGNORE,
+		      BLOCK_ERR_ENOSPC, /* stop on ENOSPC, else report */
+		      BLOCK_ERR_STOP,
+};
+
+enum block_io_status { BLOCK_IO_OK, BLOCK_IO_FAILED, BLOCK_IO_NOSPACE };
+
+struct block_stats { /* as info blockstats shows them */
+	u64 bytes[BLOCK_OP_COUNT];
+	u64 ops[BLOCK_OP_COUNT];
+	u64 failed[BLOCK_OP_COUNT];
+	u64 time_ns[BLOCK_OP_COUNT]; /* sum of latencies */
+	u64 last_access_ns;          /* clock_mono_ns(); 0: never */
+};
+
+/* The device that uses a drive. */
+struct block_front {
+	/* The size changed.  May be NULL. */
+	void (*resized)(void *opaque);
+	/* Where it is, for "Attached to:"; appends to `out`. */
+	void (*path)(void *opaque, struct buf *out);
+};
+
+/* Read freely; changed only by block/. */
+struct block {
+	char *id; /* owned; "virtio0", "hd0" */
+	struct loop *loop;
+	struct block_node *root; /* NULL after block_eject() */
+	u64 size;                /* bytes */
+	u32 request_align;       /* best alignment of requests, >= 512 */
+	u32 max_discard_align;
+	bool readonly;
+	bool write_cache;  /* false: every write is flushed */
+	bool guard_header; /* format was guessed: see block_create() */
+	struct block_stats stats;
+	u64 created_ns;
+	enum block_io_status io_status;
+	int inflight;
+
+	/* Options. */
+	int iface, index;
+	int on_read_error, on_write_error; /* enum block_on_error */
+	bool discard;                      /* discard=unmap */
+	int detect_zeroes;                 /* 0 off, 1 on, 2 unmap */
+	bool cdrom;                        /* media=cdrom */
+	char *serial;                      /* owned; NULL */
+
+	const struct block_front *front; /* NULL while not attached */
+	void *front_opaque;
+	struct list node; /* in the registry, order of creation */
+};
+
+/* Creates a drive from "-drive" options ("file=disk.raw,if=virtio,...").
+ * Without format= the image is looked at; when it seems to be raw, writes
+ * that would make its start look like another format are refused. */
+struct block *block_create(struct loop *loop, struct opts *o, struct err *err);
+void block_destroy(struct block *b); /* drains; NULL is fine */
+void block_destroy_all(void);
+struct block *block_find(const char *id);
+/* In creation order; NULL starts, returns NULL at the end. */
+struct block *block_next(struct block *b);
+
+/* A drive has at most one device.  -EBUSY. */
+int block_attach(struct block *b, const struct block_front *front, void *opaque,
+		 struct err *err);
+void block_detach(struct block *b, void *opaque);
+bool block_attached(const struct block *b);
+
+/* Other writers of the same file are welcome (share-rw=on). */
+void block_share(struct block *b);
+/* Switches the write cache as the guest asked (virtio-blk WCE). */
+void block_set_write_cache(struct block *b, bool on);
+/* Drops the image; requests fail from now on (monitor drive_del). */
+void block_eject(struct block *b);
+/* Blocking; tells the device.  -EACCES, -ENOTSUP, -ENOSPC... */
+int block_resize(struct block *b, u64 size, struct err *err);
+/* Writes an overlay (snapshot=on) into its base; blocking. */
+int block_commit(struct block *b, struct err *err);
+/* Failure policy for `error` (-errno) of `op`: report, ignore or stop. */
+enum block_on_error block_error_action(struct block *b, enum block_op op,
+				       int error);
+void block_set_io_status(struct block *b, enum block_io_status status);
+
+/* One layer of a drive, top first, for info block. */
+struct block_layer {
+	char *file;         /* owned */
+	const char *format; /* "raw" */
+	char node[16];      /* "#block101" */
+	bool readonly, direct, no_flush, writeback;
+	u64 virtual_size, disk_size; /* bytes */
+	u32 cluster_size;            /* 0: none */
+};
+
+/* Number of layers (0: no medium); fills `out[0 .. max)`. */
+int block_layers(struct block *b, struct block_layer *out, int max);
+void block_layers_fini(struct block_layer *layers, int n);
+
+/* Text as QEMU's info block prints one drive, and one line of info
+ * blockstats (both with final newline). */
+void block_info(struct block *b, bool verbose, struct buf *out);
+void block_stats_line(struct block *b, struct buf *out);
+
+/* Rows of -drive, for help. */
+extern const struct option_row block_options[];
+/* Option row type: struct block *, named by its id ("drive=ID"). */
+extern const struct opt_type opt_drive;
+
+#endif
