@@ -24,7 +24,8 @@ struct accel_class {
 	size_t size;	   /* of the instance */
 
 	/* Can it work here?  0, or -errno with the reason.  Quick, no side
-	 * effects: used to choose among "kvm:tcg". */
+	 * effects: used to choose among "kvm:tcg".  `strict`: another one
+	 * could be chosen instead, so being very slow counts as a failure. */
 	int (*probe)(bool strict, struct err *err);
 	int (*create)(struct machine *m, void *instance, struct err *err);
 	void (*destroy)(struct machine *m);
@@ -43,6 +44,9 @@ struct accel_class {
 
 	/* Memory map.  May be NULL. */
 	int (*map_ram)(struct machine *m, struct ram_block *b, struct err *);
+	/* Starts or ends the recording of stores; on: before mem_log_start(),
+	 * off: after mem_log_stop().  0 or -errno. */
+	int (*dirty_log)(struct machine *m, bool on);
 	void (*dirty_sync)(struct machine *m); /* into block->dirty */
 
 	/* Below: NULL when the LAPIC models and plain exits do the work. */
@@ -53,7 +57,9 @@ struct accel_class {
 	 * exiting; 0 or -errno (the caller then handles the exit). */
 	int (*ioeventfd)(struct machine *m, bool pio, u64 addr, u32 size,
 			 bool match, u64 data, int fd, bool add);
-	/* fd signalled -> msi, without an exit to vmon. */
+	/* fd signalled -> msi, without an exit to vmon.  `add` with *route < 0
+	 * takes a new route and stores it, with *route >= 0 changes its
+	 * message (fd is ignored); !add frees it and stores -1. */
 	int (*irqfd)(struct machine *m, const struct msi *msi, int fd,
 		     bool add, int *route);
 

@@ -49,6 +49,10 @@ struct machine {
 	const struct accel_class *accel;
 	void *accel_data;
 	const char *cpu_model;	     /* -cpu text, borrowed from config */
+	/* Executes the instruction at v->cpu's RIP in software and delivers
+	 * the exception it raises; false: cannot.  In v's thread.  NULL when
+	 * no interpreter was wired. */
+	bool (*emulate_one)(struct vcpu *v);
 	const struct lapic_ops *lapic; /* NULL with the kernel's */
 	/* MSI delivery when the accelerator has none (devices/lapic.c). */
 	void (*msi_deliver)(struct machine *m, const struct msi *msi);
