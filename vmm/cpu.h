@@ -20,6 +20,7 @@ enum cpu_reg {
 };
 
 enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+
 /* clang-format on */
 
 #define RFLAGS_CF    0x00000001u
@@ -53,15 +54,15 @@ enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define CR0_CD BIT(30)
 #define CR0_PG BIT(31)
 
-#define CR4_VME	       BIT(0)
-#define CR4_PVI	       BIT(1)
-#define CR4_TSD	       BIT(2)
-#define CR4_DE	       BIT(3)
-#define CR4_PSE	       BIT(4)
-#define CR4_PAE	       BIT(5)
-#define CR4_MCE	       BIT(6)
-#define CR4_PGE	       BIT(7)
-#define CR4_PCE	       BIT(8)
+#define CR4_VME        BIT(0)
+#define CR4_PVI        BIT(1)
+#define CR4_TSD        BIT(2)
+#define CR4_DE         BIT(3)
+#define CR4_PSE        BIT(4)
+#define CR4_PAE        BIT(5)
+#define CR4_MCE        BIT(6)
+#define CR4_PGE        BIT(7)
+#define CR4_PCE        BIT(8)
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
 #define CR4_UMIP       BIT(11)
@@ -71,7 +72,7 @@ enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
-#define CR4_PKE	       BIT(22)
+#define CR4_PKE        BIT(22)
 
 #define EFER_SCE   BIT(0)
 #define EFER_LME   BIT(8)
@@ -80,48 +81,48 @@ enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define EFER_SVME  BIT(12)
 #define EFER_FFXSR BIT(14)
 
-#define MSR_IA32_TSC		   0x10u
-#define MSR_IA32_APICBASE	   0x1bu
+#define MSR_IA32_TSC               0x10u
+#define MSR_IA32_APICBASE          0x1bu
 #define MSR_IA32_FEATURE_CONTROL   0x3au
-#define MSR_IA32_TSC_ADJUST	   0x3bu
-#define MSR_IA32_SPEC_CTRL	   0x48u
-#define MSR_IA32_PRED_CMD	   0x49u
-#define MSR_IA32_BIOS_SIGN_ID	   0x8bu
-#define MSR_MTRRCAP		   0xfeu
+#define MSR_IA32_TSC_ADJUST        0x3bu
+#define MSR_IA32_SPEC_CTRL         0x48u
+#define MSR_IA32_PRED_CMD          0x49u
+#define MSR_IA32_BIOS_SIGN_ID      0x8bu
+#define MSR_MTRRCAP                0xfeu
 #define MSR_IA32_ARCH_CAPABILITIES 0x10au
-#define MSR_IA32_SYSENTER_CS	   0x174u
-#define MSR_IA32_SYSENTER_ESP	   0x175u
-#define MSR_IA32_SYSENTER_EIP	   0x176u
-#define MSR_IA32_MCG_CAP	   0x179u
-#define MSR_IA32_MCG_STATUS	   0x17au
-#define MSR_IA32_MCG_CTL	   0x17bu
-#define MSR_IA32_MISC_ENABLE	   0x1a0u
-#define MSR_MTRR_PHYSBASE0	   0x200u
-#define MSR_MTRR_FIX64K_00000	   0x250u
-#define MSR_MTRR_FIX16K_80000	   0x258u
-#define MSR_MTRR_FIX16K_A0000	   0x259u
-#define MSR_MTRR_FIX4K_C0000	   0x268u
-#define MSR_IA32_PAT		   0x277u
-#define MSR_MTRR_DEF_TYPE	   0x2ffu
-#define MSR_IA32_MC0_CTL	   0x400u
-#define MSR_IA32_TSC_DEADLINE	   0x6e0u
-#define MSR_X2APIC_FIRST	   0x800u
-#define MSR_X2APIC_LAST		   0x8ffu
-#define MSR_IA32_XSS		   0xda0u
-#define MSR_EFER		   0xc0000080u
-#define MSR_STAR		   0xc0000081u
-#define MSR_LSTAR		   0xc0000082u
-#define MSR_CSTAR		   0xc0000083u
-#define MSR_FMASK		   0xc0000084u
-#define MSR_FS_BASE		   0xc0000100u
-#define MSR_GS_BASE		   0xc0000101u
-#define MSR_KERNEL_GS_BASE	   0xc0000102u
-#define MSR_TSC_AUX		   0xc0000103u
+#define MSR_IA32_SYSENTER_CS       0x174u
+#define MSR_IA32_SYSENTER_ESP      0x175u
+#define MSR_IA32_SYSENTER_EIP      0x176u
+#define MSR_IA32_MCG_CAP           0x179u
+#define MSR_IA32_MCG_STATUS        0x17au
+#define MSR_IA32_MCG_CTL           0x17bu
+#define MSR_IA32_MISC_ENABLE       0x1a0u
+#define MSR_MTRR_PHYSBASE0         0x200u
+#define MSR_MTRR_FIX64K_00000      0x250u
+#define MSR_MTRR_FIX16K_80000      0x258u
+#define MSR_MTRR_FIX16K_A0000      0x259u
+#define MSR_MTRR_FIX4K_C0000       0x268u
+#define MSR_IA32_PAT               0x277u
+#define MSR_MTRR_DEF_TYPE          0x2ffu
+#define MSR_IA32_MC0_CTL           0x400u
+#define MSR_IA32_TSC_DEADLINE      0x6e0u
+#define MSR_X2APIC_FIRST           0x800u
+#define MSR_X2APIC_LAST            0x8ffu
+#define MSR_IA32_XSS               0xda0u
+#define MSR_EFER                   0xc0000080u
+#define MSR_STAR                   0xc0000081u
+#define MSR_LSTAR                  0xc0000082u
+#define MSR_CSTAR                  0xc0000083u
+#define MSR_FMASK                  0xc0000084u
+#define MSR_FS_BASE                0xc0000100u
+#define MSR_GS_BASE                0xc0000101u
+#define MSR_KERNEL_GS_BASE         0xc0000102u
+#define MSR_TSC_AUX                0xc0000103u
 
-#define APICBASE_BSP	BIT(8)
+#define APICBASE_BSP    BIT(8)
 #define APICBASE_X2APIC BIT(10)
 #define APICBASE_ENABLE BIT(11)
-#define APICBASE_ADDR	0xfffff000u
+#define APICBASE_ADDR   0xfffff000u
 
 /* Exception vectors. */
 #define EXC_DE 0
@@ -143,27 +144,27 @@ enum cpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define EXC_XM 19
 
 /* Page-fault error code. */
-#define PF_P  0x01u /* protection violation, not an absent page */
-#define PF_W  0x02u
-#define PF_U  0x04u
+#define PF_P    0x01u /* protection violation, not an absent page */
+#define PF_W    0x02u
+#define PF_U    0x04u
 #define PF_RSVD 0x08u
-#define PF_I  0x10u /* instruction fetch */
+#define PF_I    0x10u /* instruction fetch */
 
 /* Segment attributes: bits 8-15 and 20-23 of a descriptor's high word,
  * shifted down by 8, so that bits 0-7 are the access byte and 12-15 AVL, L,
  * DB, G (the layout that VMX and SVM use, SDM 3C "Access rights"). */
-#define SEG_ATTR_TYPE	  0x000fu
+#define SEG_ATTR_TYPE     0x000fu
 #define SEG_ATTR_ACCESSED 0x0001u
-#define SEG_ATTR_RW	  0x0002u /* code: readable, data: writable */
-#define SEG_ATTR_CE	  0x0004u /* code: conforming, data: expand down */
-#define SEG_ATTR_CODE	  0x0008u
-#define SEG_ATTR_S	  0x0010u
-#define SEG_ATTR_DPL	  0x0060u
-#define SEG_ATTR_P	  0x0080u
-#define SEG_ATTR_AVL	  0x1000u
-#define SEG_ATTR_L	  0x2000u
-#define SEG_ATTR_DB	  0x4000u
-#define SEG_ATTR_G	  0x8000u
+#define SEG_ATTR_RW       0x0002u /* code: readable, data: writable */
+#define SEG_ATTR_CE       0x0004u /* code: conforming, data: expand down */
+#define SEG_ATTR_CODE     0x0008u
+#define SEG_ATTR_S        0x0010u
+#define SEG_ATTR_DPL      0x0060u
+#define SEG_ATTR_P        0x0080u
+#define SEG_ATTR_AVL      0x1000u
+#define SEG_ATTR_L        0x2000u
+#define SEG_ATTR_DB       0x4000u
+#define SEG_ATTR_G        0x8000u
 
 #define SEG_DPL(attr) (((attr) >> 5) & 3)
 
@@ -192,7 +193,7 @@ struct cpu_fpu {
 	u8 st[8][16];
 	u16 fcw;
 	u16 fsw; /* TOP in bits 11-13 */
-	u8 ftw;	 /* abridged: bit set = register (physical number) in use */
+	u8 ftw;  /* abridged: bit set = register (physical number) in use */
 	u16 fop;
 	u64 fip, fdp;
 	u16 fcs, fds;
@@ -201,8 +202,8 @@ struct cpu_fpu {
 
 enum cpu_mp_state {
 	CPU_RUNNABLE,
-	CPU_HALTED,	   /* HLT executed */
-	CPU_WAIT_SIPI,	   /* application processor after INIT */
+	CPU_HALTED,        /* HLT executed */
+	CPU_WAIT_SIPI,     /* application processor after INIT */
 	CPU_UNINITIALIZED, /* before the first INIT */
 };
 
@@ -229,6 +230,7 @@ struct cpu_kvm_msrs {
 struct cpu_mtrr {
 	u64 def_type;
 	u64 fixed[MTRR_FIX_COUNT]; /* 64K, 16K x2, 4K x8 */
+
 	struct {
 		u64 base, mask;
 	} var[MTRR_VAR_COUNT];
@@ -254,7 +256,7 @@ struct cpu_state {
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, tsc_aux, misc_enable, spec_ctrl, feature_control;
 	u64 apic_base;
-	u64 tsc;	  /* value of the guest's TSC at the last get_state */
+	u64 tsc; /* value of the guest's TSC at the last get_state */
 	u64 tsc_adjust, tsc_deadline;
 	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 mce_banks[4 * MCE_BANKS];
@@ -271,12 +273,12 @@ struct cpu_state {
 	/* Events between two instructions. */
 	u8 mp_state; /* enum cpu_mp_state */
 	bool nmi_pending;
-	bool nmi_masked;	   /* until IRET */
-	bool interrupt_shadow;	   /* after STI or MOV SS */
+	bool nmi_masked;       /* until IRET */
+	bool interrupt_shadow; /* after STI or MOV SS */
 	bool smm;
-	bool exception_pending;	   /* not yet delivered */
+	bool exception_pending; /* not yet delivered */
 	bool exception_has_code;
-	bool interrupt_injected;   /* acknowledged but not yet delivered */
+	bool interrupt_injected; /* acknowledged but not yet delivered */
 	bool interrupt_soft;
 	u8 exception_vector;
 	u8 interrupt_vector;

@@ -31,15 +31,15 @@ struct device_class {
 	const char *name; /* -device, device_add, info qtree */
 	const char *desc;
 	enum bus_kind bus;
-	size_t size;		 /* of the instance; struct device is first */
-	bool user;		 /* may be named in -device */
-	bool hotplug;		 /* may be added and removed at run time */
+	size_t size;  /* of the instance; struct device is first */
+	bool user;    /* may be named in -device */
+	bool hotplug; /* may be added and removed at run time */
 	const struct option_row *options; /* may be NULL */
 	const struct state_field *state;  /* may be NULL */
-	const void *bus_class;	 /* struct pci_class for BUS_PCI, else NULL */
+	const void *bus_class; /* struct pci_class for BUS_PCI, else NULL */
 
 	int (*init)(struct device *dev, struct err *err); /* 0 or -errno */
-	void (*reset)(struct device *dev);		  /* power-on values */
+	void (*reset)(struct device *dev);                /* power-on values */
 	void (*fini)(struct device *dev); /* must accept a half-made device */
 	void (*info)(struct device *dev, struct buf *out); /* info qtree */
 	/* After the state table was loaded; checks and derives.  -EINVAL. */
@@ -49,8 +49,8 @@ struct device_class {
 struct device {
 	const struct device_class *class;
 	struct machine *m;
-	char *id;	  /* owned; NULL when the user gave none */
-	char *path;	  /* owned; "/machine/peripheral/ID" or unattached */
+	char *id;         /* owned; NULL when the user gave none */
+	char *path;       /* owned; "/machine/peripheral/ID" or unattached */
 	struct list node; /* in machine->devices, creation order */
 };
 

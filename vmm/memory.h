@@ -14,6 +14,7 @@
 #ifndef VMM_MEMORY_H
 #define VMM_MEMORY_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
@@ -41,9 +42,9 @@ struct ram_block {
 	gpa_t base;
 	u64 size; /* bytes, multiple of PAGE_SIZE */
 	u8 *host;
-	int fd;		/* memfd */
+	int fd; /* memfd */
 	u64 fd_offset;
-	bool readonly;	/* guest stores are dropped */
+	bool readonly; /* guest stores are dropped */
 	/* One bit a page, owned by memory; NULL while logging is off. */
 	_Atomic u64 *dirty;
 	/* One byte a page, MEM_PAGE_*; always present. */
@@ -130,8 +131,10 @@ struct space {
 	const char *name; /* "memory", "I/O" */
 	struct machine *machine;
 	struct list regions;
-	struct flat_range *flat;
+	struct flat_range *flat; /* owned */
 	int nflat;
+	/* Leaf; machine_lock holders need it only to replace `flat`. */
+	pthread_rwlock_t flat_lock;
 };
 
 void space_init(struct space *s, const char *name, struct machine *m);
@@ -149,6 +152,14 @@ void region_unmap(struct region *r); /* idempotent */
 u64 space_read(struct space *s, u64 addr, u32 size);
 void space_write(struct space *s, u64 addr, u32 size, u64 value);
 struct region *space_find(struct space *s, u64 addr, u64 *ret_offset);
+/* Without machine_lock: a lockless region that takes this access whole, or
+ * NULL.  Such a region may be unmapped but is freed only while every vCPU is
+ * parked. */
+struct region *space_find_lockless(struct space *s, u64 addr, u32 size,
+				   u64 *ret_offset);
+/* One access that region_ops allow, narrower than min_size included. */
+u64 region_read(struct region *r, u64 offset, u32 size);
+void region_write(struct region *r, u64 offset, u32 size, u64 value);
 
 /* As `info mtree` prints it. */
 void space_info(struct space *s, struct memory *mem, struct buf *out);

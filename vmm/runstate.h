@@ -18,6 +18,7 @@ struct err;
 struct machine;
 
 enum run_state {
+
 #define RUN_STATE(id, name) RUN_##id,
 #include "vmm/runstate.def"
 #undef RUN_STATE

@@ -38,7 +38,7 @@ struct err;
 /* How an accelerator's run() came back. */
 enum vcpu_exit {
 	VCPU_EXIT_AGAIN,    /* a request is pending; call again after it */
-	VCPU_EXIT_HALT,	    /* HLT with nothing pending: sleep */
+	VCPU_EXIT_HALT,     /* HLT with nothing pending: sleep */
 	VCPU_EXIT_SHUTDOWN, /* triple fault: reset the machine */
 	VCPU_EXIT_DEBUG,    /* breakpoint or single step, for gdb */
 	VCPU_EXIT_ERROR,    /* cannot go on; message was logged */
@@ -80,20 +80,28 @@ struct vcpu {
 	int index;
 	u32 apic_id;
 	struct cpu_state cpu; /* owned by the vCPU's thread */
-	void *accel;	      /* accelerator's part */
-	void *lapic;	      /* devices/lapic.c; NULL with KVM's LAPIC */
+	void *accel;          /* accelerator's part */
+	void *lapic;          /* devices/lapic.c; NULL with KVM's LAPIC */
+	/* Owned by the vCPU's thread: is v->cpu current, was it changed. */
+	bool cpu_loaded, cpu_changed;
+	/* Engine without a TSC of its own: guest TSC = vclock + tsc_offset. */
+	u64 tsc_offset;
+	/* Triple fault or internal error: waits for a machine reset. */
+	_Atomic bool dead;
 
-	_Atomic u32 request;  /* VCPU_REQ_* */
+	_Atomic u32 request; /* VCPU_REQ_* */
 	_Atomic u8 sipi_vector;
-	_Atomic bool halted;  /* sleeping in HLT or waiting for SIPI */
+	_Atomic bool halted; /* sleeping in HLT or waiting for SIPI */
 	struct vcpu_stats stats;
 
 	struct thread thread;
 	_Atomic int thread_id;
 	struct lock lock;
-	struct cond wake;	 /* thread sleeps here */
+	struct cond wake; /* thread sleeps here */
+	struct cond done; /* a vcpu_call was made */
 	struct list calls GUARDED_BY_MEMBER(lock);
-	bool paused GUARDED_BY_MEMBER(lock);	  /* parked because the machine stopped */
+	bool paused GUARDED_BY_MEMBER(
+		lock); /* parked because the machine stopped */
 	bool pause_asked GUARDED_BY_MEMBER(lock);
 	bool quit_asked GUARDED_BY_MEMBER(lock);
 };
@@ -109,10 +117,13 @@ void vcpu_kick(struct vcpu *v); /* out of the guest, out of sleep */
 /* The vCPU whose thread is calling, or NULL. */
 struct vcpu *vcpu_current(void);
 
-/* The guest's TSC: host TSC plus offset and TSC_ADJUST, stands still while
- * the machine is stopped.  vcpu_tsc() from the vCPU's thread or with
- * machine_lock; the rate never changes while the machine lives. */
+/* Guest TSC of an engine that has none of its own (tcg): 1 GHz on the
+ * machine's clock, so it stands still while the machine is stopped.  From
+ * the vCPU's thread or with machine_lock. */
 u64 vcpu_tsc(struct vcpu *v);
+void vcpu_tsc_set(struct vcpu *v, u64 value);
+/* vclock_now() value at which the guest's TSC reaches `tsc`. */
+u64 vcpu_tsc_to_vclock(struct vcpu *v, u64 tsc);
 u64 machine_tsc_khz(struct machine *m);
 
 /* Runs fn(v, arg) in the vCPU's thread between two instructions and waits
@@ -124,6 +135,10 @@ void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg),
 /* Within fn: load v->cpu from the accelerator / mark it as modified. */
 struct cpu_state *vcpu_cpu(struct vcpu *v);
 void vcpu_cpu_changed(struct vcpu *v);
+
+/* Power-on or INIT state of the vCPU and its LAPIC.  In v's thread, or while
+ * it is parked. */
+void vcpu_reset(struct vcpu *v, bool init);
 
 /* Wait until every vCPU is parked / let them go.  machine_lock held. */
 void vcpu_pause_all(struct machine *m);

@@ -16,7 +16,7 @@ struct machine;
 
 struct vtimer {
 	struct machine *m;
-	u64 deadline_ns; /* of vclock_now(); valid while armed */
+	u64 deadline_ns;       /* of vclock_now(); valid while armed */
 	void (*fn)(void *arg); /* main thread, machine_lock held */
 	void *arg;
 	struct list node;
@@ -28,5 +28,10 @@ void vtimer_init(struct vtimer *t, struct machine *m, void (*fn)(void *),
 void vtimer_set(struct vtimer *t, u64 deadline_ns);
 void vtimer_cancel(struct vtimer *t);
 bool vtimer_armed(const struct vtimer *t);
+
+/* For the machine: the clock goes and stands with the vCPUs. */
+void vclock_start(struct machine *m);
+void vclock_stop(struct machine *m);
+void vtimer_run_expired(struct machine *m);
 
 #endif

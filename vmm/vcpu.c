@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * vCPU threads: running, sleeping, parking, and calls from other threads.
+ */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "vmm/accel.h"
+#include "vmm/machine.h"
+#include "vmm/vtimer.h"
+
+static _Thread_local struct vcpu *vcpu_self;
+
+/* Signalled, with machine_lock, whenever a vCPU parks. */
+static struct cond vcpu_parked = { PTHREAD_COND_INITIALIZER };
+
+struct vcpu *vcpu_current(void)
+{
+	return vcpu_self;
+}
+
+/* ---- Guest TSC ---- */
+
+u64 vcpu_tsc(struct vcpu *v)
+{
+	return vclock_now(v->m) + v->tsc_offset;
+}
+
+void vcpu_tsc_set(struct vcpu *v, u64 value)
+{
+	v->tsc_offset = value - vclock_now(v->m);
+}
+
+u64 vcpu_tsc_to_vclock(struct vcpu *v, u64 tsc)
+{
+	return tsc - v->tsc_offset;
+}
+
+u64 machine_tsc_khz(struct machine *m)
+{
+	return 1000000;
+}
+
+/* ---- State ---- */
+
+struct cpu_state *vcpu_cpu(struct vcpu *v)
+{
+	if (!v->cpu_loaded) {
+		v->m->accel->get(v);
+		v->cpu_loaded = true;
+	}
+	return &v->cpu;
+}
+
+void vcpu_cpu_changed(struct vcpu *v)
+{
+	v->cpu_changed = true;
+}
+
+void vcpu_reset(struct vcpu *v, bool init)
+{
+	if (!init)
+		v->cpu_loaded = true; /* all of it is about to be set */
+	cpu_reset(vcpu_cpu(v), v->index == 0, init);
+	if (!init) {
+		v->cpu.apic_base = 0xfee00000u | APICBASE_ENABLE |
+				   (v->index ? 0 : APICBASE_BSP);
+		v->tsc_offset = 0;
+	}
+	if (v->m->lapic)
+		v->m->lapic->reset(v, init);
+	vcpu_cpu_changed(v);
+	if (!init) {
+		atomic_store(&v->request, 0);
+		atomic_store(&v->dead, false);
+	}
+}
+
+/* ---- Requests ---- */
+
+void vcpu_kick(struct vcpu *v)
+{
+	atomic_fetch_add_explicit(&v->stats.kicks, 1, memory_order_relaxed);
+	lock_acquire(&v->lock);
+	cond_signal(&v->wake);
+	lock_release(&v->lock);
+	if (v->m->accel->kick && v != vcpu_self)
+		v->m->accel->kick(v);
+}
+
+void vcpu_request(struct vcpu *v, u32 bits)
+{
+	atomic_fetch_or(&v->request, bits);
+	vcpu_kick(v);
+}
+
+void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg),
+		 void *arg) NO_TSA
+{
+	struct vcpu_call call = { .fn = fn, .arg = arg };
+	bool held;
+
+	if (v == vcpu_self || !v->thread.started) {
+		fn(v, arg);
+		return;
+	}
+	held = lock_held(&machine_lock);
+	if (held)
+		lock_release(&machine_lock);
+	lock_acquire(&v->lock);
+	list_append(&v->calls, &call.node);
+	lock_release(&v->lock);
+	vcpu_request(v, VCPU_REQ_WORK);
+	lock_acquire(&v->lock);
+	while (!call.done)
+		cond_wait(&v->done, &v->lock);
+	lock_release(&v->lock);
+	if (held)
+		lock_acquire(&machine_lock);
+}
+
+/* ---- The thread ---- */
+
+static void vcpu_make_calls(struct vcpu *v) REQUIRES(v->lock)
+{
+	while (!list_empty(&v->calls)) {
+		struct vcpu_call *c =
+			list_first(&v->calls, struct vcpu_call, node);
+
+		list_remove(&c->node);
+		lock_release(&v->lock);
+		c->fn(v, c->arg);
+		lock_acquire(&v->lock);
+		c->done = true;
+		cond_broadcast(&v->done);
+	}
+}
+
+static void vcpu_park(struct vcpu *v) REQUIRES(v->lock)
+{
+	v->paused = true;
+	lock_release(&v->lock);
+	lock_acquire(&machine_lock);
+	cond_broadcast(&vcpu_parked);
+	lock_release(&machine_lock);
+	lock_acquire(&v->lock);
+	while (v->pause_asked && !v->quit_asked && list_empty(&v->calls))
+		cond_wait(&v->wake, &v->lock);
+	if (!v->pause_asked)
+		v->paused = false;
+}
+
+/* Sleeps until there is something to do; false: end of the thread. */
+static bool vcpu_wait(struct vcpu *v, bool halted) NO_TSA
+{
+	bool go;
+
+	lock_acquire(&v->lock);
+	for (;;) {
+		atomic_fetch_and(&v->request, ~VCPU_REQ_WORK);
+		vcpu_make_calls(v);
+		if (v->quit_asked)
+			break;
+		if (v->pause_asked) {
+			vcpu_park(v);
+			continue;
+		}
+		if (atomic_load(&v->request) & VCPU_REQ_WORK)
+			continue;
+		if (!atomic_load(&v->dead) &&
+		    (!halted || v->cpu_changed || atomic_load(&v->request)))
+			break;
+		atomic_store(&v->halted, true);
+		cond_wait(&v->wake, &v->lock);
+		atomic_store(&v->halted, false);
+	}
+	go = !v->quit_asked;
+	lock_release(&v->lock);
+	return go;
+}
+
+static bool vcpu_load_state(struct vcpu *v)
+{
+	int r = 0;
+
+	if (v->cpu_changed)
+		r = v->m->accel->put(v);
+	v->cpu_changed = false;
+	v->cpu_loaded = false;
+	if (r < 0)
+		log_warn("vCPU %d: the accelerator refuses its state: error %d",
+			 v->index, -r);
+	return r >= 0;
+}
+
+static void vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+	bool halted = false;
+
+	vcpu_self = v;
+	atomic_store(&v->thread_id, thread_self_id());
+	while (vcpu_wait(v, halted)) {
+		enum vcpu_exit why = VCPU_EXIT_ERROR;
+
+		halted = false;
+		if (vcpu_load_state(v))
+			why = v->m->accel->run(v);
+		atomic_fetch_add_explicit(&v->stats.exits, 1,
+					  memory_order_relaxed);
+		switch (why) {
+		case VCPU_EXIT_AGAIN: break;
+		case VCPU_EXIT_HALT:
+			atomic_fetch_add_explicit(&v->stats.halts, 1,
+						  memory_order_relaxed);
+			halted = true;
+			break;
+		case VCPU_EXIT_SHUTDOWN:
+			atomic_store(&v->dead, true);
+			runstate_request_reset(v->m, true);
+			break;
+		case VCPU_EXIT_DEBUG:
+			lock_acquire(&v->lock);
+			v->pause_asked = true;
+			lock_release(&v->lock);
+			runstate_request_stop(v->m, RUN_DEBUG);
+			break;
+		case VCPU_EXIT_ERROR:
+			atomic_store(&v->dead, true);
+			runstate_request_stop(v->m, RUN_INTERNAL_ERROR);
+			break;
+		}
+	}
+	if (v->m->accel->vcpu_destroy)
+		v->m->accel->vcpu_destroy(v);
+	vcpu_self = NULL;
+}
+
+int vcpu_create(struct machine *m, int index, struct err *err)
+{
+	struct vcpu *v = xalloc(sizeof *v);
+
+	v->m = m;
+	v->index = index;
+	v->apic_id = (u32)index;
+	lock_init(&v->lock);
+	cond_init(&v->wake);
+	cond_init(&v->done);
+	list_init(&v->calls);
+	v->pause_asked = true;
+	m->vcpus[index] = v;
+	m->nvcpus = MAX(m->nvcpus, index + 1);
+	return 0;
+}
+
+struct vcpu_start_call {
+	int result;
+	struct err *err;
+};
+
+static void vcpu_start_accel(struct vcpu *v, void *arg)
+{
+	struct vcpu_start_call *s = arg;
+
+	s->result = v->m->accel->vcpu_create(v, s->err);
+}
+
+int vcpu_start(struct vcpu *v, struct err *err)
+{
+	struct vcpu_start_call s = { .err = err };
+	char name[16];
+	int r;
+
+	snprintf(name, sizeof name, "vcpu%d", v->index);
+	r = thread_start(&v->thread, name, vcpu_thread, v, err);
+	if (r < 0)
+		return r;
+	vcpu_run_on(v, vcpu_start_accel, &s);
+	return s.result;
+}
+
+void vcpu_destroy(struct vcpu *v) NO_TSA
+{
+	bool held;
+
+	if (!v)
+		return;
+	held = lock_held(&machine_lock);
+	lock_acquire(&v->lock);
+	v->quit_asked = true;
+	lock_release(&v->lock);
+	vcpu_request(v, VCPU_REQ_WORK);
+	if (held)
+		lock_release(&machine_lock);
+	thread_join(&v->thread);
+	if (held)
+		lock_acquire(&machine_lock);
+	v->m->vcpus[v->index] = NULL;
+	cond_fini(&v->wake);
+	cond_fini(&v->done);
+	lock_fini(&v->lock);
+	free(v);
+}
+
+/* ---- Pause and resume ---- */
+
+static bool vcpu_all_parked(struct machine *m)
+{
+	bool all = true;
+
+	for (int i = 0; i < m->nvcpus; i++) {
+		struct vcpu *v = m->vcpus[i];
+
+		if (!v->thread.started || v == vcpu_self)
+			continue;
+		lock_acquire(&v->lock);
+		all = all && v->paused;
+		lock_release(&v->lock);
+	}
+	return all;
+}
+
+void vcpu_pause_all(struct machine *m)
+{
+	assert_locked(&machine_lock);
+	for (int i = 0; i < m->nvcpus; i++) {
+		struct vcpu *v = m->vcpus[i];
+
+		lock_acquire(&v->lock);
+		v->pause_asked = true;
+		lock_release(&v->lock);
+		vcpu_request(v, VCPU_REQ_WORK);
+	}
+	while (!vcpu_all_parked(m))
+		machine_wait(&vcpu_parked);
+}
+
+void vcpu_resume_all(struct machine *m)
+{
+	for (int i = 0; i < m->nvcpus; i++) {
+		struct vcpu *v = m->vcpus[i];
+
+		lock_acquire(&v->lock);
+		v->pause_asked = false;
+		cond_signal(&v->wake);
+		lock_release(&v->lock);
+	}
+}
+
+/* ---- Device access ---- */
+
+static u64 vcpu_io(struct vcpu *v, struct space *s, u64 addr, u32 size,
+		   bool write, u64 value)
+{
+	struct region *r;
+	u64 offset;
+
+	r = space_find_lockless(s, addr, size, &offset);
+	if (r) {
+		if (!write)
+			return region_read(r, offset, size);
+		region_write(r, offset, size, value);
+		return 0;
+	}
+	lock_acquire(&machine_lock);
+	if (write)
+		space_write(s, addr, size, value);
+	else
+		value = space_read(s, addr, size);
+	lock_release(&machine_lock);
+	return value;
+}
+
+static void vcpu_count(_Atomic u64 *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+u64 vcpu_mmio_read(struct vcpu *v, gpa_t gpa, u32 size)
+{
+	u64 value = vcpu_io(v, &v->m->memory, gpa, size, false, 0);
+
+	vcpu_count(&v->stats.mmio);
+	log_item(LOG_MMIO, "cpu %d mmio read  %#llx/%u = %#llx", v->index,
+		 (unsigned long long)gpa, size, (unsigned long long)value);
+	return value;
+}
+
+void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, u32 size, u64 value)
+{
+	vcpu_count(&v->stats.mmio);
+	log_item(LOG_MMIO, "cpu %d mmio write %#llx/%u = %#llx", v->index,
+		 (unsigned long long)gpa, size, (unsigned long long)value);
+	vcpu_io(v, &v->m->memory, gpa, size, true, value);
+}
+
+u64 vcpu_pio_read(struct vcpu *v, u16 port, u32 size)
+{
+	u64 value = vcpu_io(v, &v->m->io, port, size, false, 0);
+
+	vcpu_count(&v->stats.pio);
+	log_item(LOG_PIO, "cpu %d port read  %#x/%u = %#llx", v->index, port,
+		 size, (unsigned long long)value);
+	return value;
+}
+
+void vcpu_pio_write(struct vcpu *v, u16 port, u32 size, u64 value)
+{
+	vcpu_count(&v->stats.pio);
+	log_item(LOG_PIO, "cpu %d port write %#x/%u = %#llx", v->index, port,
+		 size, (unsigned long long)value);
+	vcpu_io(v, &v->m->io, port, size, true, value);
+}
