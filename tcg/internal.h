@@ -8,6 +8,11 @@
  * makes no guest-visible change before its last access that can fault, and
  * owns no resource across an access.
  *
+ * Only v->request makes the interpreter leave.  Whatever must be looked at
+ * between two blocks (interrupts, debug traps, another vCPU's exclusive
+ * section) sets a bit there; tcg_execute() returns at the next block head and
+ * tcg.c sorts it out.
+ *
  * Locking: a struct tcg_cpu belongs to its vCPU's thread.
  */
 #ifndef TCG_INTERNAL_H
@@ -79,13 +84,17 @@ struct insn {
 #define MODE_PROT    0x010u /* CR0.PE and not virtual-8086 mode */
 #define MODE_V86     0x020u
 #define MODE_LMA     0x040u
-#define MODE_AMD     0x100u /* decode as AMD does where vendors differ */
+/* TF set or instruction breakpoints: the block holds one instruction, run
+ * between tcg_step_begin() and tcg_step_end(). */
+#define MODE_STEP 0x080u
+#define MODE_AMD  0x100u /* decode as AMD does where vendors differ */
 
 /* ---- Soft TLB ---- */
 
 /* Accesses are looked up per mode: supervisor, user, supervisor that may
- * touch user pages (SMAP off or EFLAGS.AC set). */
-enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_COUNT };
+ * touch user pages (SMAP off or EFLAGS.AC set), user with alignment checks
+ * (never filled: each access goes the slow way, then as MMU_USER). */
+enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_USER_ALIGN, MMU_COUNT };
 
 #define TLB_BITS    10
 #define TLB_ENTRIES (1u << TLB_BITS)
@@ -102,9 +111,22 @@ struct tlb_entry {
 };
 
 struct itlb_entry {
-	u64 tag; /* guest page, bit 0 set: invalid */
+	u64 tag; /* guest page; bit 0: invalid, bit 1: fetched in ring 3 */
 	gpa_t phys;
-	const u8 *host;
+	const u8 *host; /* of the page's first byte */
+	bool global;
+};
+
+/* Slots filled with non-global translations since the last flush, so that a
+ * CR3 write clears what was used and no more. */
+#define TLB_LOG 512
+
+struct tlb_log {
+	u32 n;             /* above TLB_LOG: overflown, flush everything */
+	u16 slot[TLB_LOG]; /* mmu << TLB_BITS | index */
+	/* Regions of 2 MiB or 1 GiB mapped by larger pages, as a hash set:
+	 * INVLPG there has more than one slot to clear. */
+	u64 huge[4];
 };
 
 /* ---- One vCPU ---- */
@@ -113,7 +135,7 @@ struct tcg_cpu {
 	/* Hot state; folded into v->cpu by tcg_sync_out(). */
 	u64 gpr[GPR_SLOTS]; /* [INSN_NOREG] is 0, [INSN_RIP] tcg_block_rip() */
 	u64 rip;            /* valid between blocks and in block-enders */
-	const struct insn *ip; /* instruction being executed */
+	const struct insn *ip; /* being executed; NULL between blocks */
 	/* CF OF SF ZF AF PF as LAHF and SETO leave them in AX: see flags.h */
 	u32 cc;
 	u64 eflags; /* all but CF OF SF ZF AF PF; bit 1 set */
@@ -134,8 +156,12 @@ struct tcg_cpu {
 	bool end_block; /* leave the block after this instruction */
 	bool shadow;    /* interrupts are held off for one instruction */
 	bool halted;
+	bool irq_wait;  /* an interrupt was held back; see tcg_irq_opened() */
+	bool exclusive; /* inside tcg_exclusive_begin() */
+	bool step_tf;   /* TF was set when the instruction started */
+	u32 db_pending; /* DR6 bits of a #DB trap due before the next insn */
 
-	sigjmp_buf unwind;
+	sigjmp_buf unwind; /* where tcg_raise*() goes; no signal mask saved */
 
 	struct {
 		u8 vector;
@@ -146,6 +172,7 @@ struct tcg_cpu {
 
 	struct itlb_entry itlb[256];
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
+	struct tlb_log tlb_log;
 
 	void *cache; /* decoded blocks: interp.c */
 	void *vec;   /* host-executed vector code: vec.c */
@@ -156,8 +183,10 @@ struct tcg_cpu {
 
 /* Decoding is in tcg/decode.h. */
 
-/* Runs blocks until a request bit is set or the vCPU halts; guest exceptions
- * are delivered inside. */
+/* Runs blocks until v->request is non-zero at a block head (_AGAIN) or the
+ * vCPU halts; guest exceptions are delivered inside.  While c->shadow is set
+ * it runs one instruction, clears c->shadow, and only then looks at
+ * v->request.  Sets c->unwind itself. */
 enum vcpu_exit tcg_execute(struct tcg_cpu *c);
 /* One instruction, decoded afresh: for KVM's emulation failures and tests.
  * Exceptions are delivered.  False when the instruction cannot be run. */
@@ -188,16 +217,31 @@ void tcg_set_rflags(struct tcg_cpu *c, u64 value, u64 mask);
 
 /* ---- Exceptions (seg.c delivers) ---- */
 
+/* Fill c->exc, point c->rip at the instruction c->ip (when not NULL) and jump
+ * to c->unwind.  The receiver calls tcg_deliver() with what c->exc says. */
 _Noreturn void tcg_raise(struct tcg_cpu *c, u8 vector);
 _Noreturn void tcg_raise_code(struct tcg_cpu *c, u8 vector, u32 code);
 _Noreturn void tcg_raise_pf(struct tcg_cpu *c, gva_t va, u32 code);
-/* Vectors c->exc or an external interrupt through the IDT or IVT; handles
- * nested faults; VCPU_EXIT_SHUTDOWN on a triple fault, else _AGAIN. */
+/* Vectors c->exc or an external interrupt through the IDT or IVT, with c->rip
+ * as return address; handles nested faults (keeps the caller's c->unwind);
+ * clears c->ip.  VCPU_EXIT_SHUTDOWN on a triple fault, else _AGAIN. */
 enum vcpu_exit tcg_deliver(struct tcg_cpu *c, u8 vector, bool has_code,
 			   u32 code, bool soft, bool external);
+
+/* ---- State (tcg.c) ---- */
+
 void tcg_mode_changed(struct tcg_cpu *c);
 void tcg_sync_out(struct tcg_cpu *c); /* hot state -> v->cpu */
 void tcg_sync_in(struct tcg_cpu *c);  /* v->cpu -> hot state; flushes */
+/* IF went from 0 to 1, TPR fell or NMIs were unmasked: asks run() to look
+ * again if something was held back. */
+void tcg_irq_opened(struct tcg_cpu *c);
+/* Around the instruction of a MODE_STEP block: instruction breakpoints
+ * (raises #DB); then RF and the single-step trap. */
+void tcg_step_begin(struct tcg_cpu *c);
+void tcg_step_end(struct tcg_cpu *c);
+/* Records a #DB trap to be taken before the next instruction. */
+void tcg_debug_trap(struct tcg_cpu *c, u32 dr6);
 
 /* ---- Soft MMU (softmmu.c; accesses are inline in tcg/softmmu.h) ----
  *
@@ -205,19 +249,24 @@ void tcg_sync_in(struct tcg_cpu *c);  /* v->cpu -> hot state; flushes */
 
 void tcg_tlb_flush(struct tcg_cpu *c, bool global);
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va);
-/* Instruction fetch: host bytes of the page of `va`; raises #PF.  NULL: not
- * RAM (fetch from a device: #GP-free, the caller copies with mem_read). */
+/* Instruction fetch: the first host byte of the page of `va`; raises #PF.
+ * NULL: not RAM, the caller copies with mem_read().  tcg_fetch() of
+ * softmmu.h is the fast form. */
 const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys);
-/* Marks a page as holding decoded code; after it returns, any later store
- * to the page by anyone bumps the page's generation. */
-void tcg_code_page(struct tcg_cpu *c, gpa_t phys);
-u32 tcg_page_gen(struct tcg_cpu *c, gpa_t phys);
-/* Slow half of a store that hit a page with flags. */
+/* Marks the RAM page at `phys` as holding decoded code and returns its
+ * generation.  Bytes read after that are current as long as the generation
+ * stays the same: any later store to the page by anyone bumps it.  A store
+ * may also clear the mark, so each decoding calls this anew. */
+u32 tcg_code_page(struct tcg_cpu *c, gpa_t phys);
+/* Where that generation lives, for checks at block heads; NULL: not RAM. */
+_Atomic u32 *tcg_page_gen(struct tcg_cpu *c, gpa_t phys);
+/* Slow half of a store that hit a page with flags; ends the block if code
+ * was hit. */
 void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
 		       u32 size);
 /* Every other vCPU of the machine stands still between the two, for locked
- * accesses that cross pages or hit devices.  No fault may be raised inside:
- * tcg_host_rw() has probed before. */
+ * accesses that cross pages or hit devices.  No fault should be raised
+ * inside: tcg_host_rw() has probed before; tcg_raise*() ends the section. */
 void tcg_exclusive_begin(struct tcg_cpu *c);
 void tcg_exclusive_end(struct tcg_cpu *c);
 

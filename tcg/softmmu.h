@@ -214,4 +214,15 @@ static inline u64 tcg_itlb_tag(const struct tcg_cpu *c, gva_t va)
 	return (va & PAGE_MASK) | (c->cpl == 3 ? 2 : 0);
 }
 
+/* As tcg_fetch_page(). */
+static inline const u8 *tcg_fetch(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys)
+{
+	struct itlb_entry *e = &c->itlb[ITLB_SLOT(va)];
+
+	if (unlikely(e->tag != tcg_itlb_tag(c, va)))
+		return tcg_fetch_page(c, va, ret_phys);
+	*ret_phys = e->phys;
+	return e->host;
+}
+
 #endif
