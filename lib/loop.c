@@ -67,6 +67,16 @@ static void loop_wake(struct loop *loop)
 		;
 }
 
+/* Before the posted calls are taken, never after: a later post finds an
+ * empty queue and counts on its wake-up. */
+static void loop_drain_wake(struct loop *loop)
+{
+	u64 count;
+
+	while (read(loop->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+}
+
 /* Another thread changed what the waiting loop must see by `deadline_ns`. */
 static void loop_recheck(struct loop *loop, u64 deadline_ns)
 {
@@ -281,14 +291,8 @@ static void loop_dispatch(struct loop *loop, const struct epoll_event *ev)
 	struct watch *w;
 	u32 events;
 
-	if (ev->data.u64 == LOOP_WAKE) {
-		u64 count;
-
-		while (read(loop->wake_fd, &count, sizeof(count)) < 0 &&
-		       errno == EINTR)
-			;
+	if (ev->data.u64 == LOOP_WAKE)
 		return;
-	}
 	w = loop->slots[slot].watch;
 	if (!w || loop->slots[slot].gen != gen || !w->events)
 		return;
@@ -486,6 +490,9 @@ void loop_once(struct loop *loop, u64 timeout_ns) NO_TSA
 	if (take)
 		lock_acquire(loop->lock);
 	n = loop_wait(loop, events, loop_timeout(loop, timeout_ns));
+	for (int i = 0; i < n; i++)
+		if (events[i].data.u64 == LOOP_WAKE)
+			loop_drain_wake(loop);
 	loop_run_calls(loop);
 	for (int i = 0; i < n; i++)
 		loop_dispatch(loop, &events[i]);
