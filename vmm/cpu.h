@@ -313,9 +313,31 @@ static inline int cpu_cpl(const struct cpu_state *c)
 	return SEG_DPL(c->seg[SEG_SS].attr);
 }
 
-/* Page walk without side effects (no A/D bits, no fault), for the monitor
- * and the debugger: guest-physical address of linear address `va`. */
+#define CPU_PHYS_BITS 48 /* as CPUID announces */
+
+/* What a page walk found: the entries it read and the rights they give. */
+struct cpu_walk {
+	struct {
+		gpa_t addr;
+		u64 value;
+	} entry[5];
+
+	int n;        /* entries read; the last one is the leaf */
+	bool wide;    /* of 8 bytes, not 4 */
+	bool present; /* every entry read had P set */
+	bool rsvd;    /* a reserved bit was set */
+	bool user, write, nx, global;
+	gpa_t pa; /* of the address looked up */
+	u64 page_size;
+};
+
 struct memory;
+/* Walks without side effects (no A/D bits, no fault); true when `va` is
+ * mapped.  With paging off everything is. */
+bool cpu_walk(const struct cpu_state *c, struct memory *mem, gva_t va,
+	      struct cpu_walk *w);
+/* The same for the monitor and the debugger: guest-physical address of linear
+ * address `va`.  The last two may be NULL. */
 bool cpu_translate(const struct cpu_state *c, struct memory *mem, gva_t va,
 		   gpa_t *ret_pa, u64 *ret_page_size, u64 *ret_pte);
 
