@@ -83,8 +83,9 @@ struct queue {
 	bool packed, event_idx, indirect;
 	struct ring_part desc_part, driver_part, device_part;
 
-	u16 last_avail;             /* split: free running; packed: slot */
-	u16 used_idx;               /* same, published to the guest */
+	u16 last_avail; /* split: free running; packed: slot */
+	u16 avail_seen; /* split: the index of the driver as read last */
+	u16 used_idx;   /* same, published to the guest */
 	bool avail_wrap, used_wrap; /* packed */
 	u16 signalled; /* used_idx at the last interrupt decision */
 	bool signalled_valid;
