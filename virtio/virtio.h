@@ -73,15 +73,15 @@ struct virtio {
 	const struct virtio_class *class;
 	const struct virtio_bus *bus;
 	void *bus_data; /* owned by the transport */
+	char label[64]; /* for logs: class name and id */
 
-	u64 offered;         /* features */
-	u64 accepted;        /* what the driver wrote so far, within offered */
-	u8 status;           /* VIRTIO_CONFIG_S_* */
-	bool started;        /* DRIVER_OK and not broken: queues are live */
-	bool legacy;         /* the driver uses the pre-1.0 interface */
-	bool config_changed; /* see virtio_config_changed() */
-	u8 isr;              /* bit 0 queue, bit 1 configuration */
-	u8 generation;       /* of v->config */
+	u64 offered;   /* features */
+	u64 accepted;  /* what the driver wrote; agreed on at FEATURES_OK */
+	u8 status;     /* VIRTIO_CONFIG_S_* */
+	bool started;  /* DRIVER_OK and not broken: queues are live */
+	bool legacy;   /* the driver uses the pre-1.0 interface */
+	u8 isr;        /* bit 0 queue, bit 1 configuration */
+	u8 generation; /* of v->config */
 	u16 config_vector;
 	u16 queue_select;
 	u32 offered_select, accepted_select;
@@ -149,7 +149,7 @@ void virtio_config_changed(struct virtio *v);
 /* Doorbell of queue `index`, which may be nonsense.  Any thread. */
 void virtio_kick(struct virtio *v, u32 index);
 
-/* "virtio-blk 'disk0'", for logs. */
+/* "virtio-blk disk0", for logs. */
 const char *virtio_label(const struct virtio *v);
 
 /* Lists virtio devices: NULL starts, returns NULL at the end. */
@@ -174,7 +174,5 @@ struct queue *virtio_selected(struct virtio *v);
 struct queue *virtio_configurable(struct virtio *v);
 u64 virtio_config_read(struct virtio *v, u32 offset, u32 len);
 void virtio_config_write(struct virtio *v, u32 offset, u32 len, u64 value);
-
-extern const struct state_field virtio_state[]; /* of struct virtio */
 
 #endif
