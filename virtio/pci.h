@@ -23,7 +23,6 @@ int virtio_pci_init(struct device *dev, struct err *err);
 void virtio_pci_reset(struct device *dev);
 void virtio_pci_fini(struct device *dev);
 void virtio_pci_info(struct device *dev, struct buf *out);
-int virtio_pci_loaded(struct device *dev, struct err *err);
 void virtio_pci_config_written(struct pci_device *pci, u32 offset, u32 len);
 void virtio_pci_config_read(struct pci_device *pci, u32 offset, u32 len);
 
@@ -52,7 +51,6 @@ void virtio_pci_config_read(struct pci_device *pci, u32 offset, u32 len);
 		.reset = virtio_pci_reset,                                 \
 		.fini = virtio_pci_fini,                                   \
 		.info = virtio_pci_info,                                   \
-		.loaded = virtio_pci_loaded,                               \
 	}
 /* clang-format on */
 
