@@ -74,6 +74,7 @@ struct insn {
 	u8 opcode;      /* last opcode byte (condition codes, ...) */
 	u8 imm2;        /* second immediate: ENTER level, is4 register */
 	u8 flat;        /* 64-bit addresses, only FS and GS have a base */
+	u8 reg8, rm8;   /* reg and rm as byte registers: offset in gpr[] */
 };
 
 /* What decoding depends on; tcg_cpu.mode_key, set by tcg_mode_changed(). */

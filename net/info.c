@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the monitor asks of networking: lists, carrier, port forwarding.
+ *
+ * Locking: machine_lock.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "net/internal.h"
+
+static void info_port(const struct net_port *p, struct buf *out)
+{
+	const struct netdev *nd;
+
+	if (p->nic) {
+		buf_printf(out,
+			   "%s: index=0,type=nic,model=%s,"
+			   "macaddr=%02x:%02x:%02x:%02x:%02x:%02x\n",
+			   p->name, p->model, p->mac[0], p->mac[1], p->mac[2],
+			   p->mac[3], p->mac[4], p->mac[5]);
+		return;
+	}
+	nd = container_of(p, struct netdev, port);
+	/* A bridge is a tap once it is set up; QEMU says so too. */
+	buf_printf(out, "%s: index=0,type=%s,%s\n", p->name,
+		   strcmp(nd->class->name, "bridge") ? nd->class->name : "tap",
+		   p->info);
+}
+
+void net_info(struct buf *out)
+{
+	for (struct net_port *p = NULL; (p = net_port_next(p));) {
+		if (!p->nic && p->peer)
+			continue; /* below its NIC */
+		info_port(p, out);
+		if (!p->peer)
+			continue;
+		buf_puts(out, " \\ ");
+		info_port(p->peer, out);
+	}
+}
+
+void net_info_stats(struct buf *out)
+{
+	for (struct net_port *p = NULL; (p = net_port_next(p));)
+		buf_printf(out,
+			   "%s: rx %" PRIu64 " frames %" PRIu64
+			   " bytes, tx %" PRIu64 " frames %" PRIu64
+			   " bytes, dropped %" PRIu64 ", waiting %" PRIu32
+			   ", link %s\n",
+			   p->name, p->stats.rx_frames, p->stats.rx_bytes,
+			   p->stats.tx_frames, p->stats.tx_bytes,
+			   p->stats.rx_dropped, p->queue.count,
+			   p->link_down ? "down" : "up");
+}
+
+void net_info_user(struct buf *out)
+{
+	for (struct net_port *p = NULL; (p = net_port_next(p));) {
+		struct netdev *nd;
+
+		if (p->nic)
+			continue;
+		nd = container_of(p, struct netdev, port);
+		if (nd->class->connections && !p->closed) {
+			buf_printf(out, "Hub -1 (%s):\n", p->name);
+			nd->class->connections(nd, out);
+		}
+	}
+}
+
+int net_set_link(const char *name, bool up, struct err *err)
+{
+	struct net_port *p = net_port_find(name);
+
+	if (!p)
+		return err_set(err, -ENOENT, "Device '%s' not found", name);
+	if (p->peer && p->peer->closed)
+		return 0; /* a deleted back end gives no carrier */
+	/* The guest sees the carrier of its end: the wire has two. */
+	if (!p->nic && p->peer)
+		net_port_set_link(p->peer, up);
+	net_port_set_link(p, up);
+	return 0;
+}
+
+void net_announce(void)
+{
+	for (struct net_port *p = NULL; (p = net_port_next(p));) {
+		if (p->ops->announce)
+			p->ops->announce(p);
+	}
+}
+
+void net_warn_unconnected(void)
+{
+	for (struct net_port *p = NULL; (p = net_port_next(p));) {
+		if (!p->peer)
+			log_warn("%s %s has no peer", p->nic ? "nic" : "netdev",
+				 p->name);
+	}
+}
+
+/* ---- port forwarding ---- */
+
+static int info_hostfwd(const char *id, const char *rule, bool add,
+			struct err *err)
+{
+	struct netdev *nd = NULL;
+
+	if (id) {
+		nd = netdev_find(id);
+		if (!nd || !nd->class->hostfwd)
+			return err_set(err, -ENOENT,
+				       "unrecognized netdev id '%s'", id);
+		return nd->class->hostfwd(nd, rule, add, err);
+	}
+	for (struct net_port *p = NULL; (p = net_port_next(p));) {
+		if (p->nic)
+			continue;
+		nd = container_of(p, struct netdev, port);
+		if (nd->class->hostfwd && !p->closed)
+			return nd->class->hostfwd(nd, rule, add, err);
+	}
+	return err_set(err, -ENOENT, "user mode network stack not in use");
+}
+
+int net_hostfwd_add(const char *id, const char *rule, struct err *err)
+{
+	return info_hostfwd(id, rule, true, err);
+}
+
+int net_hostfwd_remove(const char *id, const char *rule, struct err *err)
+{
+	return info_hostfwd(id, rule, false, err);
+}
