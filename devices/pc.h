@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The chips of a PC: what the machine file, accelerators' hooks and the
+ * monitor call beyond struct device_class.
+ *
+ * Chips raise lines through machine->gsi[], which the machine file fills
+ * before or after creating them: gsi[n] goes to PIC input n (n < 16) and to
+ * IOAPIC pin n, gsi[0] to IOAPIC pin 2.  The PIC's own output is set with
+ * pic_set_output().
+ *
+ * Locking: machine_lock, except where said.
+ */
+#ifndef DEVICES_PC_H
+#define DEVICES_PC_H
+
+#include "lib/types.h"
+#include "vmm/device.h"
+#include "vmm/irq.h"
+
+struct buf;
+struct err;
+struct machine;
+struct vcpu;
+
+/* clang-format off */
+#define DEVICE(x) extern const struct device_class x##_class;
+#include "vmm/devices.def"
+#undef DEVICE
+/* clang-format on */
+
+/* ---- pic.c: class "isa-i8259", sets m->pic and m->pic_accept ---- */
+struct irq pic_input(struct device *pic, int n); /* 0-15, 2 is unused */
+void pic_set_output(struct device *pic, struct irq intr);
+/* Vector of the highest request, acknowledged; spurious 7 if none. */
+int pic_acknowledge(struct device *pic);
+bool pic_has_interrupt(const struct device *pic);
+void pic_info(struct machine *m, struct buf *out); /* info pic, lower half */
+void pic_irq_info(struct machine *m, struct buf *out); /* info irq */
+
+/* ---- ioapic.c: class "ioapic", sets m->ioapic, m->ioapic_eoi and
+ * m->ioapic_route ---- */
+#define IOAPIC_BASE 0xfec00000u
+#define IOAPIC_PINS 24
+struct irq ioapic_input(struct device *ioapic, int pin);
+void ioapic_info(struct machine *m, struct buf *out); /* info pic */
+void ioapic_irq_info(struct machine *m, struct buf *out);
+
+/* ---- lapic.c: class "apic": one device for all vCPUs, which must have
+ * been created; sets m->lapic and m->msi_deliver ---- */
+#define LAPIC_BASE 0xfee00000u
+void lapic_deliver_msi(struct machine *m, const struct msi *msi); /* any */
+/* The BSP's LINT0, for the PIC's output; LINT1 of every LAPIC is pulsed by
+ * the monitor's nmi command. */
+struct irq lapic_lint0(struct device *lapic);
+void lapic_lint1(struct vcpu *v); /* any thread */
+/* `info lapic`.  From the vCPU's thread: v->cpu is up to date (with these
+ * models this calls save() itself). */
+void lapic_info(struct vcpu *v, struct buf *out);
+
+/* ---- rtc.c: class "mc146818rtc", sets m->rtc ---- */
+void rtc_set_cmos(struct device *rtc, u8 index, u8 value);
+u8 rtc_get_cmos(struct device *rtc, u8 index);
+/* Guest's clock minus the host's real time. */
+void rtc_set_offset(struct device *rtc, s64 offset_ns);
+/* The guest's date as rtc registers give it, seconds since 1970. */
+s64 rtc_seconds(struct device *rtc);
+
+/* ---- i8042.c: class "i8042" ---- */
+/* A key by its set 1 make code ("sendkey" numbers); `extended` for codes
+ * that follow 0xe0.  Drops what does not fit the keyboard's buffer. */
+void i8042_key(struct device *i8042, u8 code, bool extended, bool down);
+
+/* ---- acpi_pm.c: class "PIIX4_PM", sets m->acpi_pm ---- */
+#define ACPI_PM_BASE   0x600
+#define ACPI_GPE0_BASE 0xafe0
+#define ACPI_SCI_GSI   9
+/* The power button; false when the guest does not listen. */
+bool acpi_pm_press_power(struct device *pm);
+/* Sets a GPE0 status bit and raises the SCI if enabled. */
+void acpi_pm_gpe(struct device *pm, int bit);
+
+#endif
