@@ -19,9 +19,9 @@ struct ram_block;
 struct accel_class {
 	const char *name; /* "kvm", "tcg" */
 	const char *desc;
-	bool kernel_lapic; /* the LAPIC lives in the kernel */
+	bool kernel_lapic;                /* the LAPIC lives in the kernel */
 	const struct option_row *options; /* -accel NAME,... */
-	size_t size;	   /* of the instance */
+	size_t size;                      /* of the instance */
 
 	/* Can it work here?  0, or -errno with the reason.  Quick, no side
 	 * effects: used to choose among "kvm:tcg".  `strict`: another one
@@ -60,8 +60,8 @@ struct accel_class {
 	/* fd signalled -> msi, without an exit to vmon.  `add` with *route < 0
 	 * takes a new route and stores it, with *route >= 0 changes its
 	 * message (fd is ignored); !add frees it and stores -1. */
-	int (*irqfd)(struct machine *m, const struct msi *msi, int fd,
-		     bool add, int *route);
+	int (*irqfd)(struct machine *m, const struct msi *msi, int fd, bool add,
+		     int *route);
 
 	/* CPUID as the guest sees it. */
 	void (*cpuid)(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);

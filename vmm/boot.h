@@ -26,8 +26,7 @@ struct boot *boot_open(const char *kernel, const char *initrd,
 		       const char *append, struct err *err);
 void boot_close(struct boot *b);
 /* `rsdp`: address of the ACPI root pointer, 0 if there is none. */
-int boot_load(struct boot *b, struct machine *m, gpa_t rsdp,
-	      struct err *err);
+int boot_load(struct boot *b, struct machine *m, gpa_t rsdp, struct err *err);
 
 /* Guest-physical address map for firmware and kernels, ACPI types: 1 RAM,
  * 2 reserved.  Returns the number of entries. */

@@ -49,16 +49,21 @@ struct machine *machine_create(struct err *err)
 	return m;
 }
 
-void machine_destroy(struct machine *m)
+void machine_destroy_devices(struct machine *m)
 {
-	if (!m)
-		return;
 	for (int i = m->nvcpus - 1; i >= 0; i--)
 		vcpu_destroy(m->vcpus[i]);
 	m->nvcpus = 0;
 	while (!list_empty(&m->devices))
 		device_destroy(
 			list_entry(m->devices.prev, struct device, node));
+}
+
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	machine_destroy_devices(m);
 	if (m->accel && m->accel->destroy)
 		m->accel->destroy(m);
 	free(m->accel_data);
@@ -68,6 +73,7 @@ void machine_destroy(struct machine *m)
 	mem_fini(&m->mem);
 	loop_destroy(m->loop);
 	free(m->vcpus);
+	free(m->machine_data);
 	free(m->name);
 	free(m);
 }

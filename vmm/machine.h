@@ -34,8 +34,8 @@ struct topology {
 };
 
 struct machine {
-	const char *type;  /* "pc" */
-	char *name;	   /* owned; NULL when unset */
+	const char *type; /* "pc" */
+	char *name;       /* owned; NULL when unset */
 	u8 uuid[16];
 	bool uuid_set;
 
@@ -48,7 +48,7 @@ struct machine {
 
 	const struct accel_class *accel;
 	void *accel_data;
-	const char *cpu_model;	     /* -cpu text, borrowed from config */
+	const char *cpu_model; /* -cpu text, borrowed from config */
 	/* Executes the instruction at v->cpu's RIP in software and delivers
 	 * the exception it raises; false: cannot.  In v's thread.  NULL when
 	 * no interpreter was wired. */
@@ -73,17 +73,18 @@ struct machine {
 	int nvcpus;
 
 	struct list devices; /* of struct device, creation order */
-	void *pci;	     /* struct pci_bus of devices/pci.h */
-	void *fw_cfg;	     /* struct device, see devices/fw_cfg.h */
+	void *pci;           /* struct pci_bus of devices/pci.h */
+	void *fw_cfg;        /* struct device, see devices/fw_cfg.h */
 	/* Chips that others look up; struct device, see devices/pc.h. */
 	void *pic, *ioapic, *pit, *rtc, *acpi_pm;
 
 	struct runstate run;
 	struct list vtimers;
 	struct timer vtimer_host;
-	u64 vclock_base_ns;	 /* value while stopped; offset while running */
+	u64 vclock_base_ns; /* value while stopped; offset while running */
 	_Atomic bool vclock_running;
 
+	void *machine_data; /* owned; the machine file's own */
 	bool no_reboot, no_shutdown;
 	/* Called (main loop) when the guest presses or is pressed: */
 	void (*powerdown)(void *arg);
@@ -95,6 +96,8 @@ struct machine {
 
 struct machine *machine_create(struct err *err);
 void machine_destroy(struct machine *m);
+/* The first half of it: vCPU threads and devices, before back ends go. */
+void machine_destroy_devices(struct machine *m);
 
 /* Adds RAM for m->ram_size: below the hole and above 4 GiB. */
 int machine_add_ram(struct machine *m, struct err *err);

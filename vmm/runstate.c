@@ -91,27 +91,28 @@ int machine_cont(struct machine *m, struct err *err)
 	return 0;
 }
 
-static void machine_reset(struct machine *m)
+int machine_reset(struct machine *m, struct err *err)
 {
 	bool running = run_state_running(m);
-	struct err err = { 0 };
+	int r;
 
 	vcpu_pause_all(m);
 	device_reset_all(m);
 	for (int i = 0; i < m->nvcpus; i++)
 		vcpu_reset(m->vcpus[i], false);
-	if (m->reload && m->reload(m, &err) < 0) {
-		log_warn("cannot load the guest again: %s", err.msg);
+	r = m->reload ? m->reload(m, err) : 0;
+	if (r < 0) {
 		if (running) {
 			vclock_stop(m);
 			run_state_set(m, RUN_INTERNAL_ERROR);
 		}
-		return;
+		return r;
 	}
 	if (m->run.state == RUN_SHUTDOWN || m->run.state == RUN_INTERNAL_ERROR)
 		run_state_set(m, RUN_PRELAUNCH);
 	if (running)
 		vcpu_resume_all(m);
+	return 0;
 }
 
 static void machine_shut_down(struct machine *m, int code)
@@ -128,6 +129,7 @@ static void run_requests_carry_out(void *arg)
 {
 	struct machine *m = arg;
 	u32 req = atomic_exchange(&m->run.requests, 0);
+	struct err err = { 0 };
 
 	if (req & RUN_REQ_QUIT) {
 		m->exit_code = atomic_load(&m->run.exit_code);
@@ -138,8 +140,8 @@ static void run_requests_carry_out(void *arg)
 		req = (req & ~RUN_REQ_RESET) | RUN_REQ_SHUTDOWN;
 	if (req & RUN_REQ_SHUTDOWN)
 		machine_shut_down(m, 0);
-	else if (req & RUN_REQ_RESET)
-		machine_reset(m);
+	else if ((req & RUN_REQ_RESET) && machine_reset(m, &err) < 0)
+		log_warn("cannot load the guest again: %s", err.msg);
 	if ((req & RUN_REQ_POWERDOWN) && m->powerdown)
 		m->powerdown(m->powerdown_arg);
 	for (int s = 0; s < RUN_STATE_COUNT; s++)

@@ -45,6 +45,9 @@ bool run_state_running(const struct machine *m);
 /* machine_lock held, main thread. */
 void machine_stop(struct machine *m, enum run_state why); /* vCPUs parked */
 int machine_cont(struct machine *m, struct err *err);
+/* Power-on state of devices and vCPUs, guest loaded again; a running machine
+ * goes on.  Fails when the kernel does not fit or cannot be read. */
+int machine_reset(struct machine *m, struct err *err);
 void run_notifier_add(struct machine *m, struct run_notifier *n);
 void run_notifier_remove(struct run_notifier *n);
 

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The `pc` machine: the only file that knows which chip sits where and which
+ * line goes to whom.
+ *
+ * A GSI below 16 reaches the PIC input of that number and the IOAPIC pin of
+ * that number, but GSI 0 (the PIT) the IOAPIC's pin 2, as the MADT tells.
+ */
+#include "vmm/machine_pc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "chardev/chardev.h"
+#include "devices/pc.h"
+#include "lib/alloc.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "vmm/accel.h"
+#include "vmm/boot.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+#include "vmm/machine.h"
+
+/* Lives as long as the machine; one per process. */
+struct pc {
+	struct irq pic[16];
+	struct irq ioapic[IOAPIC_PINS];
+	struct boot *boot; /* borrowed */
+};
+
+static void pc_gsi_set(void *opaque, int n, int level)
+{
+	struct pc *pc = opaque;
+
+	if (n < 16)
+		irq_set(&pc->pic[n], level);
+	irq_set(&pc->ioapic[n ? n : 2], level);
+}
+
+/* The PIC's output when the LAPIC lives in the kernel: the accelerator asks
+ * m->pic_accept() at the next chance. */
+static void pc_pic_to_kernel(void *opaque, int n, int level)
+{
+	struct machine *m = opaque;
+
+	if (level && m->nvcpus)
+		vcpu_request(m->vcpus[0], VCPU_REQ_INTR);
+}
+
+static struct device *pc_add(struct machine *m,
+			     const struct device_class *class, struct err *err)
+{
+	return device_create(m, class, NULL, err);
+}
+
+static int pc_add_interrupts(struct machine *m, struct pc *pc, struct err *err)
+{
+	struct device *pic, *ioapic, *lapic;
+
+	for (int i = 0; i < (int)ARRAY_SIZE(m->gsi); i++)
+		m->gsi[i] = (struct irq){ pc_gsi_set, pc, i };
+	pic = pc_add(m, &pic_class, err);
+	ioapic = pic ? pc_add(m, &ioapic_class, err) : NULL;
+	if (!ioapic)
+		return -EINVAL;
+	for (int i = 0; i < 16; i++)
+		pc->pic[i] = pic_input(pic, i);
+	for (int i = 0; i < IOAPIC_PINS; i++)
+		pc->ioapic[i] = ioapic_input(ioapic, i);
+	if (m->accel->kernel_lapic) {
+		pic_set_output(pic, (struct irq){ pc_pic_to_kernel, m, 0 });
+		return 0;
+	}
+	lapic = pc_add(m, &lapic_class, err);
+	if (!lapic)
+		return -EINVAL;
+	pic_set_output(pic, lapic_lint0(lapic));
+	return 0;
+}
+
+static void pc_set_clock(struct machine *m, const struct config *c)
+{
+	s64 now = (s64)(clock_realtime_ns() / NS_PER_S);
+	time_t t = (time_t)now;
+	struct tm local;
+
+	if (c->rtc == RTC_DATE)
+		rtc_set_offset(m->rtc, (c->rtc_seconds - now) * (s64)NS_PER_S);
+	else if (c->rtc == RTC_LOCALTIME && localtime_r(&t, &local))
+		rtc_set_offset(m->rtc, (s64)local.tm_gmtoff * (s64)NS_PER_S);
+}
+
+static int pc_reload(struct machine *m, struct err *err)
+{
+	struct pc *pc = m->machine_data;
+
+	return pc->boot ? boot_load(pc->boot, m, 0, err) : 0;
+}
+
+int machine_pc_create(struct machine *m, const struct config *c,
+		      struct boot *boot, struct err *err)
+{
+	struct pc *pc = xalloc(sizeof *pc);
+	int r;
+
+	m->machine_data = pc;
+	pc->boot = boot;
+	m->reload = pc_reload;
+	r = pc_add_interrupts(m, pc, err);
+	if (r < 0)
+		return r;
+	if (!pc_add(m, &pit_class, err) || !pc_add(m, &rtc_class, err) ||
+	    !pc_add(m, &i8042_class, err))
+		return -EINVAL;
+	pc_set_clock(m, c);
+	return 0;
+}
+
+int machine_pc_add_serial(struct machine *m, int index, struct chardev *chr,
+			  struct err *err)
+{
+	char text[16];
+	struct device *dev;
+	struct opts o;
+
+	opts_init(&o);
+	snprintf(text, sizeof text, "%d", index);
+	opts_add(&o, "index", text);
+	opts_add(&o, "chardev", chr_label(chr));
+	dev = device_create(m, &serial_class, &o, err);
+	opts_fini(&o);
+	return dev ? 0 : -EINVAL;
+}

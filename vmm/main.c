@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * vmon's life from the command line to the exit status.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "chardev/chardev.h"
+#include "lib/alloc.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/work.h"
+#include "monitor/monitor.h"
+#include "net/net.h"
+#include "vmm/accel.h"
+#include "vmm/boot.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+#include "vmm/machine.h"
+#include "vmm/machine_pc.h"
+
+struct vmon {
+	struct config config;
+	struct machine *machine;
+	struct boot *boot;
+	struct net_legacy legacy_net;
+	struct watch signals;
+	int signal_fd;
+	int ready_fd;   /* -daemonize: the parent waits on its other end */
+	int pidfile_fd; /* kept open: it carries the lock */
+	struct chr_mux_ops mux_ops;
+};
+
+/* ---- Process ---- */
+
+/* Forks; the parent stays until the child is ready, or died. */
+static int vmon_daemonize(struct vmon *v, struct err *err)
+{
+	int pipefd[2];
+	pid_t pid;
+
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return err_errno(err, "-daemonize");
+	pid = fork();
+	if (pid < 0)
+		return err_errno(err, "-daemonize");
+	if (pid > 0) {
+		char status = 1;
+		ssize_t n;
+
+		close(pipefd[1]);
+		do
+			n = read(pipefd[0], &status, 1);
+		while (n < 0 && errno == EINTR);
+		_exit(n == 1 ? status : 1);
+	}
+	close(pipefd[0]);
+	v->ready_fd = pipefd[1];
+	setsid();
+	return 0;
+}
+
+static void vmon_say_ready(struct vmon *v)
+{
+	int null;
+
+	if (v->ready_fd < 0)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		close(null);
+	}
+	if (chdir("/") < 0 || write(v->ready_fd, "", 1) != 1)
+		log_warn("cannot tell the parent that the guest is ready");
+	close(v->ready_fd);
+	v->ready_fd = -1;
+}
+
+static int vmon_write_pidfile(struct vmon *v, const char *path, struct err *err)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char text[32];
+	int len = snprintf(text, sizeof text, "%d\n", getpid());
+
+	v->pidfile_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (v->pidfile_fd < 0)
+		return err_errno(err, "cannot create PID file '%s'", path);
+	if (fcntl(v->pidfile_fd, F_SETLK, &lock) < 0)
+		return err_set(err, -EBUSY,
+			       "cannot create PID file '%s': another process "
+			       "holds it",
+			       path);
+	if (ftruncate(v->pidfile_fd, 0) < 0 ||
+	    write(v->pidfile_fd, text, (size_t)len) != len)
+		return err_errno(err, "cannot write PID file '%s'", path);
+	return 0;
+}
+
+static void vmon_process_name(pid_t pid, char *name, size_t size)
+{
+	char path[40];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	name[0] = '\0';
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fgets(name, (int)size, f))
+		name[strcspn(name, "\n")] = '\0';
+	fclose(f);
+}
+
+static void vmon_signalled(void *arg, u32 events)
+{
+	struct vmon *v = arg;
+	struct signalfd_siginfo s;
+	char name[32];
+
+	if (read(v->signal_fd, &s, sizeof s) != sizeof s)
+		return;
+	if (s.ssi_signo == SIGHUP && v->config.daemonize)
+		return;
+	vmon_process_name((pid_t)s.ssi_pid, name, sizeof name);
+	log_info("terminating on signal %u from pid %u (%s)", s.ssi_signo,
+		 s.ssi_pid, name);
+	runstate_request_quit(v->machine, 0);
+}
+
+static int vmon_catch_signals(struct vmon *v, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	v->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (v->signal_fd < 0)
+		return err_errno(err, "signalfd");
+	return watch_add(&v->signals, v->machine->loop, v->signal_fd, LOOP_IN,
+			 vmon_signalled, v);
+}
+
+static void vmon_mux_quit(void *arg)
+{
+	runstate_request_quit(arg, 0);
+}
+
+static void vmon_mux_commit(void *arg)
+{
+	for (struct block *b = block_next(NULL); b; b = block_next(b))
+		(void)block_commit(b, NULL);
+}
+
+/* ---- Building the machine ---- */
+
+static int vmon_create_chardev(struct vmon *v, struct config_item *i,
+			       struct err *err)
+{
+	struct opts o;
+	int r = opts_parse(&o, i->text, "backend", err);
+
+	if (r < 0)
+		return r;
+	if (!chr_create_opts(v->machine->loop, &o, err))
+		r = err ? err->code : -EINVAL;
+	opts_fini(&o);
+	return r;
+}
+
+static int vmon_create_drive(struct vmon *v, struct config_item *i,
+			     struct err *err)
+{
+	struct opts o;
+	int r = 0;
+
+	if (i->kind == CONFIG_HD) {
+		char index[12];
+
+		opts_init(&o);
+		snprintf(index, sizeof index, "%d", i->index);
+		opts_add(&o, "file", i->text);
+		opts_add(&o, "index", index);
+	} else {
+		r = opts_parse(&o, i->text, NULL, err);
+		if (r < 0)
+			return r;
+	}
+	if (v->config.snapshot && !opts_peek(&o, "snapshot"))
+		opts_add(&o, "snapshot", "on");
+	if (!block_create(v->machine->loop, &o, err))
+		r = err ? err->code : -EINVAL;
+	opts_fini(&o);
+	return r;
+}
+
+static int vmon_create_netdev(struct vmon *v, struct config_item *i,
+			      struct err *err)
+{
+	struct opts o;
+	int r = opts_parse(&o, i->text, "type", err);
+
+	if (r < 0)
+		return r;
+	if (!netdev_create(v->machine->loop, &o, err))
+		r = err ? err->code : -EINVAL;
+	opts_fini(&o);
+	return r;
+}
+
+static int vmon_add_device(struct vmon *v, const char *driver, struct opts *o,
+			   struct err *err)
+{
+	const struct device_class *class = device_class_find(driver);
+
+	if (!class || !class->user)
+		return err_set(err, -ENODEV,
+			       "'%s' is not a valid device model name; "
+			       "'-device help' lists them",
+			       driver);
+	return device_create(v->machine, class, o, err) ? 0
+	       : err                                    ? err->code
+							: -EINVAL;
+}
+
+static int vmon_add_nic(struct vmon *v, const char *text, struct err *err)
+{
+	struct opts o;
+	int r;
+
+	opts_init(&o);
+	r = net_parse_nic(v->machine->loop, text, &o, err);
+	if (r > 0)
+		r = vmon_add_device(v, opts_take(&o, "driver"), &o, err);
+	opts_fini(&o);
+	return r;
+}
+
+/* Disks of if=virtio that nobody claimed get a controller each. */
+static int vmon_add_disks(struct vmon *v, struct err *err)
+{
+	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
+		struct opts o;
+		int r;
+
+		if (b->iface != BLOCK_IF_VIRTIO || block_attached(b))
+			continue;
+		opts_init(&o);
+		opts_add(&o, "drive", b->id);
+		r = vmon_add_device(v, "virtio-blk-pci", &o, err);
+		opts_fini(&o);
+		if (r < 0)
+			return err_wrap(err, "drive '%s'", b->id);
+	}
+	return 0;
+}
+
+static int vmon_add_device_text(struct vmon *v, struct config_item *i,
+				struct err *err)
+{
+	if (device_create_text(v->machine, i->text, err))
+		return 0;
+	return err ? err->code : -EINVAL;
+}
+
+static int vmon_add_debugcon(struct vmon *v, struct config_item *i,
+			     struct err *err)
+{
+	struct opts o;
+	int r;
+
+	if (!chr_create_short(v->machine->loop, i->text, "debugcon", err))
+		return err ? err->code : -EINVAL;
+	opts_init(&o);
+	opts_add(&o, "iobase", "0xe9");
+	opts_add(&o, "chardev", "debugcon");
+	r = vmon_add_device(v, "isa-debugcon", &o, err);
+	opts_fini(&o);
+	return r;
+}
+
+static int vmon_add_net_legacy(struct vmon *v, struct config_item *i,
+			       struct err *err)
+{
+	return net_legacy_add(&v->legacy_net, v->machine->loop, i->text, err);
+}
+
+static int vmon_add_nic_item(struct vmon *v, struct config_item *i,
+			     struct err *err)
+{
+	int r = vmon_add_nic(v, i->text, err);
+
+	return r < 0 ? r : 0;
+}
+
+/* Runs `fn` on each option of a kind, in order of the command line. */
+static int vmon_each(struct vmon *v, enum config_kind kind,
+		     int (*fn)(struct vmon *v, struct config_item *i,
+			       struct err *err),
+		     struct err *err)
+{
+	struct config_item *i;
+
+	list_for_each (i, &v->config.items, node) {
+		int r = i->kind == kind ? fn(v, i, err) : 0;
+
+		if (r < 0)
+			return err_wrap(err, "-%s %s", i->option, i->text);
+	}
+	return 0;
+}
+
+/* ---- Serial ports and monitors ---- */
+
+static int vmon_attach_monitor(struct vmon *v, struct chardev *chr,
+			       struct err *err)
+{
+	return monitor_create(v->machine, chr, NULL, err);
+}
+
+static int vmon_add_serial(struct vmon *v, int index, const char *text,
+			   struct err *err)
+{
+	struct chardev *chr = NULL;
+	char label[16];
+	int r;
+
+	if (!strcmp(text, "none"))
+		return 0;
+	snprintf(label, sizeof label, "serial%d", index);
+	chr = chr_create_short(v->machine->loop, text, label, err);
+	if (!chr)
+		return err ? err->code : -EINVAL;
+	r = machine_pc_add_serial(v->machine, index, chr, err);
+	if (r == 0 && !strncmp(text, "mon:", 4))
+		r = vmon_attach_monitor(v, chr, err);
+	return r;
+}
+
+static bool vmon_serial_has_monitor(const struct config *c)
+{
+	struct config_item *i;
+
+	list_for_each (i, &c->items, node)
+		if (i->kind == CONFIG_SERIAL && !strncmp(i->text, "mon:", 4))
+			return true;
+	return false;
+}
+
+/* Without a word about them, a terminal gets both, multiplexed. */
+static int vmon_add_serials(struct vmon *v, struct err *err)
+{
+	const struct config *c = &v->config;
+	bool monitor =
+		config_has(c, CONFIG_MONITOR) || config_has(c, CONFIG_MON);
+	struct config_item *i;
+	int index = 0, r;
+
+	list_for_each (i, &c->items, node) {
+		if (i->kind != CONFIG_SERIAL)
+			continue;
+		if (index == 4)
+			return err_set(err, -EINVAL,
+				       "-serial: at most 4 serial ports");
+		r = vmon_add_serial(v, index++, i->text, err);
+		if (r < 0)
+			return err_wrap(err, "-serial %s", i->text);
+	}
+	if (c->nodefaults || c->daemonize || (c->display_none && !c->nographic))
+		return 0;
+	if (!index)
+		return vmon_add_serial(v, 0, monitor ? "stdio" : "mon:stdio",
+				       err);
+	if (c->nographic && !monitor && !vmon_serial_has_monitor(c)) {
+		struct chardev *chr = chr_create_short(
+			v->machine->loop, "stdio", "compat_monitor0", err);
+
+		return chr   ? vmon_attach_monitor(v, chr, err)
+		       : err ? err->code
+			     : -EINVAL;
+	}
+	return 0;
+}
+
+static int vmon_add_monitors(struct vmon *v, struct err *err)
+{
+	struct config_item *i;
+	int index = 0;
+
+	list_for_each (i, &v->config.items, node) {
+		struct chardev *chr;
+		char label[24];
+		int r;
+
+		if (i->kind != CONFIG_MONITOR || !strncmp(i->text, "none", 4))
+			continue;
+		snprintf(label, sizeof label, "compat_monitor%d", index++);
+		chr = chr_create_short(v->machine->loop, i->text, label, err);
+		r = chr ? vmon_attach_monitor(v, chr, err) : -EINVAL;
+		if (r < 0)
+			return err_wrap(err, "-%s %s", i->option, i->text);
+	}
+	return 0;
+}
+
+static int vmon_add_mon(struct vmon *v, struct config_item *i, struct err *err)
+{
+	struct chardev *chr;
+	struct opts o;
+	const char *id, *mode;
+	int r = opts_parse(&o, i->text, "chardev", err);
+
+	if (r < 0)
+		return r;
+	id = opts_take(&o, "chardev");
+	mode = opts_take(&o, "mode");
+	opts_take(&o, "pretty");
+	r = opts_check_used(&o, NULL, err);
+	chr = id ? chr_find(id) : NULL;
+	if (r == 0 && !chr)
+		r = err_set(err, -ENOENT, "chardev \"%s\" not found",
+			    id ? id : "");
+	if (r == 0)
+		r = monitor_create(v->machine, chr, mode, err);
+	opts_fini(&o);
+	return r;
+}
+
+/* ---- Start ---- */
+
+static int vmon_create_vcpus(struct machine *m, struct err *err)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < m->topo.cpus; i++)
+		r = vcpu_create(m, i, err);
+	return r;
+}
+
+static int vmon_create_backends(struct vmon *v, struct err *err)
+{
+	int r = vmon_each(v, CONFIG_CHARDEV, vmon_create_chardev, err);
+
+	if (r == 0)
+		r = vmon_each(v, CONFIG_HD, vmon_create_drive, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_DRIVE, vmon_create_drive, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_NETDEV, vmon_create_netdev, err);
+	return r;
+}
+
+static int vmon_create_devices(struct vmon *v, struct err *err)
+{
+	const struct config *c = &v->config;
+	bool net = config_has(c, CONFIG_NETDEV) || config_has(c, CONFIG_NIC) ||
+		   config_has(c, CONFIG_NET);
+	struct opts o;
+	int r = vmon_each(v, CONFIG_NIC, vmon_add_nic_item, err);
+
+	if (r == 0)
+		r = vmon_each(v, CONFIG_NET, vmon_add_net_legacy, err);
+	opts_init(&o);
+	while (r == 0 && net_legacy_next(&v->legacy_net, &o)) {
+		r = vmon_add_device(v, opts_take(&o, "driver"), &o, err);
+		opts_fini(&o);
+		opts_init(&o);
+	}
+	opts_fini(&o);
+	if (r == 0 && !net && !c->nodefaults)
+		r = vmon_add_nic(v, "user", err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_DEVICE, vmon_add_device_text, err);
+	if (r == 0)
+		r = vmon_add_disks(v, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_DEBUGCON, vmon_add_debugcon, err);
+	return r < 0 ? r : 0;
+}
+
+static void vmon_configure(struct vmon *v)
+{
+	const struct config *c = &v->config;
+	struct machine *m = v->machine;
+
+	m->type = "pc";
+	m->name = xstrdup(c->name);
+	memcpy(m->uuid, c->uuid, sizeof m->uuid);
+	m->uuid_set = c->uuid_set;
+	m->ram_size = c->ram_size;
+	m->topo = c->topo;
+	m->cpu_model = c->cpu_model;
+	m->no_reboot = c->no_reboot;
+	m->no_shutdown = c->no_shutdown;
+	v->mux_ops = (struct chr_mux_ops){ vmon_mux_quit, vmon_mux_commit, m };
+	chr_mux_set_ops(&v->mux_ops);
+	if (c->echr >= 0)
+		chr_mux_set_escape((u8)c->echr);
+}
+
+static int vmon_build(struct vmon *v, struct err *err)
+{
+	const struct config *c = &v->config;
+	struct machine *m = v->machine;
+	int r;
+
+	vmon_configure(v);
+	r = vmon_catch_signals(v, err);
+	if (r == 0)
+		r = vmon_create_backends(v, err);
+	if (r == 0)
+		r = accel_select(m, c->accel, err);
+	if (r == 0)
+		r = machine_add_ram(m, err);
+	if (r == 0)
+		r = vmon_create_vcpus(m, err);
+	if (r == 0)
+		r = machine_pc_create(m, c, v->boot, err);
+	if (r == 0)
+		r = vmon_create_devices(v, err);
+	if (r == 0)
+		r = vmon_add_serials(v, err);
+	if (r == 0)
+		r = vmon_add_monitors(v, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_MON, vmon_add_mon, err);
+	return r;
+}
+
+static int vmon_start(struct vmon *v, struct err *err)
+{
+	struct machine *m = v->machine;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < m->nvcpus; i++)
+		r = vcpu_start(m->vcpus[i], err);
+	if (r == 0)
+		r = machine_reset(m, err);
+	if (r == 0 && v->config.pidfile)
+		r = vmon_write_pidfile(v, v->config.pidfile, err);
+	if (r == 0 && !v->config.paused)
+		r = machine_cont(m, err);
+	return r;
+}
+
+static void vmon_end(struct vmon *v)
+{
+	struct machine *m = v->machine;
+
+	if (m && m->nvcpus && m->vcpus[0]->thread.started)
+		machine_stop(m, RUN_SHUTDOWN);
+	monitor_destroy_all();
+	if (m) {
+		block_drain_all();
+		machine_destroy_devices(m);
+		block_destroy_all();
+		net_remove_all();
+	}
+	chr_remove_all();
+	net_legacy_fini(&v->legacy_net);
+	if (v->signal_fd >= 0) {
+		watch_remove(&v->signals);
+		close(v->signal_fd);
+	}
+	machine_destroy(m);
+	work_shutdown();
+	boot_close(v->boot);
+	if (v->pidfile_fd >= 0) {
+		unlink(v->config.pidfile);
+		close(v->pidfile_fd);
+	}
+	config_fini(&v->config);
+}
+
+static int vmon_prepare(struct vmon *v, struct err *err)
+{
+	const struct config *c = &v->config;
+	int r;
+
+	r = c->log_file ? log_set_file(c->log_file, err) : 0;
+	if (r < 0)
+		return err_wrap(err, "-D %s", c->log_file);
+	log_set_items(c->log_items);
+	if (c->kernel) {
+		v->boot = boot_open(c->kernel, c->initrd, c->append, err);
+		if (!v->boot)
+			return err->code;
+	}
+	return c->daemonize ? vmon_daemonize(v, err) : 0;
+}
+
+static int vmon_run(struct vmon *v, struct err *err)
+{
+	int r;
+
+	v->machine = machine_create(err);
+	if (!v->machine)
+		return err->code;
+	lock_acquire(&machine_lock);
+	r = vmon_build(v, err);
+	if (r == 0)
+		r = vmon_start(v, err);
+	if (r == 0) {
+		net_warn_unconnected();
+		vmon_say_ready(v);
+		lock_release(&machine_lock);
+		loop_run(v->machine->loop);
+		lock_acquire(&machine_lock);
+	}
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct vmon v = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct err err = { 0 };
+	int status, r;
+
+	config_init(&v.config);
+	net_legacy_init(&v.legacy_net);
+	switch (config_parse(&v.config, argc, argv, &err)) {
+	case CONFIG_EXIT: config_fini(&v.config); return 0;
+	case CONFIG_FAIL:
+		fprintf(stderr, "vmon: %s\n", err.msg);
+		config_fini(&v.config);
+		return 1;
+	case CONFIG_RUN: break;
+	}
+	r = vmon_prepare(&v, &err);
+	if (r < 0) {
+		fprintf(stderr, "vmon: %s\n", err.msg);
+		boot_close(v.boot);
+		config_fini(&v.config);
+		return 1;
+	}
+	r = vmon_run(&v, &err);
+	status = r < 0 ? 1 : v.machine->exit_code;
+	if (r < 0)
+		fprintf(stderr, "vmon: %s\n", err.msg);
+	vmon_end(&v);
+	return status;
+}

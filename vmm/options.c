@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The command line: one row of vmm/options.def per option, one handler each.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/alloc.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/opt.h"
+#include "lib/parse.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+
+#define RAM_DEFAULT (128 * MIB)
+#define RAM_MIN     MIB
+#define RAM_MAX     (1024 * GIB)
+
+/* `option` is the name as typed.  Returns enum config_result. */
+typedef int config_fn(struct config *c, const char *option, const char *arg,
+		      struct err *err);
+
+#define OPTION(names, has_arg, handler, arg, help) \
+	static config_fn config_##handler;
+#include "vmm/options.def"
+#undef OPTION
+
+static const struct config_option {
+	const char *names;
+	bool has_arg;
+	config_fn *fn;
+	const char *arg, *help;
+} config_options[] = {
+
+#define OPTION(names, has_arg, handler, arg, help) \
+	{ names, has_arg, config_##handler, arg, help },
+#include "vmm/options.def"
+#undef OPTION
+};
+
+/* ---- Life ---- */
+
+void config_init(struct config *c)
+{
+	memset(c, 0, sizeof *c);
+	list_init(&c->items);
+	c->accel = "kvm:tcg";
+	c->ram_size = RAM_DEFAULT;
+	c->topo = (struct topology){ 1, 1, 1, 1, 1 };
+	c->echr = -1;
+}
+
+void config_fini(struct config *c)
+{
+	struct config_item *i, *tmp;
+
+	list_for_each_safe (i, tmp, &c->items, node)
+		free(i);
+	free(c->name);
+	free(c->accel_text);
+}
+
+bool config_has(const struct config *c, enum config_kind kind)
+{
+	struct config_item *i;
+
+	list_for_each (i, &c->items, node)
+		if (i->kind == kind)
+			return true;
+	return false;
+}
+
+static int config_add(struct config *c, enum config_kind kind,
+		      const char *option, const char *arg)
+{
+	struct config_item *i = xalloc(sizeof *i);
+
+	i->kind = kind;
+	i->option = option;
+	i->text = arg;
+	list_append(&c->items, &i->node);
+	return CONFIG_RUN;
+}
+
+static int config_fail(int r)
+{
+	return r < 0 ? CONFIG_FAIL : CONFIG_RUN;
+}
+
+/* ---- Information ---- */
+
+static int config_help(struct config *c, const char *option, const char *arg,
+		       struct err *err)
+{
+	printf("vmon %s: virtual machine monitor\n"
+	       "usage: vmon [options]\n\n",
+	       VMON_VERSION);
+	for (size_t i = 0; i < ARRAY_SIZE(config_options); i++) {
+		const struct config_option *o = &config_options[i];
+
+		printf("-%s %s\n                %s\n", o->names, o->arg,
+		       o->help);
+	}
+	return CONFIG_EXIT;
+}
+
+static int config_version(struct config *c, const char *option, const char *arg,
+			  struct err *err)
+{
+	printf("vmon version %s\n", VMON_VERSION);
+	return CONFIG_EXIT;
+}
+
+/* ---- Machine ---- */
+
+static int config_machine_type(const char *type, struct err *err)
+{
+	if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10))
+		return 0;
+	if (!strcmp(type, "help") || !strcmp(type, "?")) {
+		printf("Supported machines are:\n"
+		       "pc                   PC with PCI (default)\n");
+		return 1;
+	}
+	return err_set(err, -EINVAL,
+		       "unsupported machine type '%s'; accepted: pc", type);
+}
+
+static int config_machine_rest(struct opts *o, struct err *err)
+{
+	/* Things this machine never has may be switched off. */
+	static const char *const absent[] = { "usb",      "vmport",
+					      "hpet",     "smm",
+					      "smbus",    "i8042-hack",
+					      "graphics", "pit-rate" };
+	static const char *const harmless[] = { "dump-guest-core",
+						"mem-merge",
+						"kernel-irqchip",
+						"acpi",
+						"sata",
+						"pit" };
+	bool on;
+
+	for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
+		const char *v = opts_take(o, absent[i]);
+
+		if (v && strcmp(v, "auto") && (parse_bool(v, &on) || on))
+			return err_set(err, -EINVAL,
+				       "machine property '%s=%s' is not "
+				       "supported; only off is",
+				       absent[i], v);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		opts_take(o, harmless[i]);
+	return opts_check_used(o, NULL, err);
+}
+
+static int config_machine(struct config *c, const char *option, const char *arg,
+			  struct err *err)
+{
+	struct opts o;
+	const char *type, *accel;
+	int r = opts_parse(&o, arg, "type", err);
+
+	if (r < 0)
+		return CONFIG_FAIL;
+	type = opts_take(&o, "type");
+	accel = opts_take(&o, "accel");
+	if (type)
+		r = config_machine_type(type, err);
+	if (r == 0 && accel) {
+		free(c->accel_text);
+		c->accel_text = xstrdup(accel);
+		c->accel = c->accel_text;
+	}
+	if (r == 0)
+		r = config_machine_rest(&o, err);
+	opts_fini(&o);
+	return r > 0 ? CONFIG_EXIT : config_fail(r);
+}
+
+static int config_accel(struct config *c, const char *option, const char *arg,
+			struct err *err)
+{
+	c->accel = arg;
+	return CONFIG_RUN;
+}
+
+static int config_enable_kvm(struct config *c, const char *option,
+			     const char *arg, struct err *err)
+{
+	c->accel = "kvm";
+	return CONFIG_RUN;
+}
+
+static int config_cpu(struct config *c, const char *option, const char *arg,
+		      struct err *err)
+{
+	c->cpu_model = arg;
+	return CONFIG_RUN;
+}
+
+struct smp_args {
+	u32 cpus, maxcpus, sockets, dies, cores, threads;
+};
+
+static const struct option_row smp_rows[] = {
+	{ "cpus", &opt_u32, offsetof(struct smp_args, cpus), NULL,
+	  "vCPUs at start", NULL },
+	{ "maxcpus", &opt_u32, offsetof(struct smp_args, maxcpus), NULL,
+	  "vCPUs at most", NULL },
+	{ "sockets", &opt_u32, offsetof(struct smp_args, sockets), NULL,
+	  "sockets", NULL },
+	{ "dies", &opt_u32, offsetof(struct smp_args, dies), NULL,
+	  "dies per socket (1)", NULL },
+	{ "cores", &opt_u32, offsetof(struct smp_args, cores), NULL,
+	  "cores per socket", NULL },
+	{ "threads", &opt_u32, offsetof(struct smp_args, threads), NULL,
+	  "threads per core", NULL },
+	OPTION_END,
+};
+
+/* Fills in what was left out, as QEMU 6.2 and later do: cores before
+ * sockets. */
+static int smp_complete(struct smp_args *a, struct err *err)
+{
+	u64 product;
+
+	if (!a->threads)
+		a->threads = 1;
+	if (!a->sockets)
+		a->sockets = 1;
+	if (!a->cores) {
+		u32 want = a->maxcpus ? a->maxcpus : a->cpus;
+		u64 per = (u64)a->sockets * a->threads;
+
+		a->cores = want ? (u32)MAX(want / per, 1u) : 1;
+	}
+	product = (u64)a->sockets * a->cores * a->threads;
+	if (product > VCPUS_MAX || a->cpus > VCPUS_MAX ||
+	    a->maxcpus > VCPUS_MAX)
+		return err_set(err, -EINVAL,
+			       "%llu vCPUs are too many; at most %d",
+			       (unsigned long long)MAX(
+				       product, (u64)MAX(a->cpus, a->maxcpus)),
+			       VCPUS_MAX);
+	if (!a->maxcpus)
+		a->maxcpus = (u32)product;
+	if (!a->cpus)
+		a->cpus = a->maxcpus;
+	if (product != a->maxcpus || a->cpus > a->maxcpus)
+		return err_set(err, -EINVAL,
+			       "invalid CPU topology: sockets (%u) * cores "
+			       "(%u) * threads (%u) = %llu, but maxcpus is %u "
+			       "and cpus is %u",
+			       a->sockets, a->cores, a->threads,
+			       (unsigned long long)product, a->maxcpus,
+			       a->cpus);
+	return 0;
+}
+
+static int config_smp(struct config *c, const char *option, const char *arg,
+		      struct err *err)
+{
+	struct smp_args a = { 0 };
+	const char *zero = NULL;
+	struct opts o;
+	int r = opts_parse(&o, arg, "cpus", err);
+
+	if (r < 0)
+		return CONFIG_FAIL;
+	for (const struct option_row *row = smp_rows; row->name; row++) {
+		const char *v = opts_peek(&o, row->name);
+
+		if (v && !strcmp(v, "0"))
+			zero = row->name;
+	}
+	r = opts_apply(&o, smp_rows, &a, err);
+	if (r == 0)
+		r = opts_check_used(&o, smp_rows, err);
+	if (r == 0 && zero)
+		r = err_set(err, -EINVAL, "'%s' must be at least 1", zero);
+	if (r == 0 && a.dies > 1)
+		r = err_set(err, -EINVAL, "dies > 1 is not supported");
+	if (r == 0)
+		r = smp_complete(&a, err);
+	opts_fini(&o);
+	c->topo = (struct topology){
+		.cpus = (int)a.cpus,
+		.maxcpus = (int)a.maxcpus,
+		.sockets = (int)a.sockets,
+		.cores = (int)a.cores,
+		.threads = (int)a.threads,
+	};
+	return config_fail(r);
+}
+
+static int config_memory(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	const char *size;
+	struct opts o;
+	int r = opts_parse(&o, arg, "size", err);
+
+	if (r < 0)
+		return CONFIG_FAIL;
+	size = opts_take(&o, "size");
+	if (!size)
+		r = err_set(err, -EINVAL, "a size is missing");
+	else if (parse_size(size, MIB, &c->ram_size) < 0)
+		r = err_set(err, -EINVAL,
+			    "'%s' is not a size; accepted: a number of MiB, "
+			    "or with suffix K M G T",
+			    size);
+	else if (c->ram_size < RAM_MIN || c->ram_size > RAM_MAX)
+		r = err_set(err, -ERANGE,
+			    "RAM size '%s' is out of range; accepted: 1M to "
+			    "1024G",
+			    size);
+	if (r == 0 && (opts_take(&o, "slots") || opts_take(&o, "maxmem")))
+		r = err_set(err, -ENOTSUP,
+			    "memory hotplug (slots, maxmem) is not supported");
+	if (r == 0)
+		r = opts_check_used(&o, NULL, err);
+	c->ram_size = ALIGN_UP(c->ram_size, 2 * MIB);
+	opts_fini(&o);
+	return config_fail(r);
+}
+
+static int config_name(struct config *c, const char *option, const char *arg,
+		       struct err *err)
+{
+	const char *guest;
+	struct opts o;
+	int r = opts_parse(&o, arg, "guest", err);
+
+	if (r < 0)
+		return CONFIG_FAIL;
+	guest = opts_take(&o, "guest");
+	opts_take(&o, "process");
+	opts_take(&o, "debug-threads");
+	r = opts_check_used(&o, NULL, err);
+	free(c->name);
+	c->name = guest ? xstrdup(guest) : NULL;
+	opts_fini(&o);
+	return config_fail(r);
+}
+
+static int config_uuid(struct config *c, const char *option, const char *arg,
+		       struct err *err)
+{
+	if (parse_uuid(arg, c->uuid) < 0) {
+		err_set(err, -EINVAL,
+			"'%s' is not a UUID; accepted: 8-4-4-4-12 hexadecimal "
+			"digits",
+			arg);
+		return CONFIG_FAIL;
+	}
+	c->uuid_set = true;
+	return CONFIG_RUN;
+}
+
+static int config_rtc_date(struct config *c, const char *text)
+{
+	static const char *const formats[] = { "%Y-%m-%dT%H:%M:%S",
+					       "%Y-%m-%d" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		struct tm tm = { 0 };
+		const char *end = strptime(text, formats[i], &tm);
+
+		if (end && !*end) {
+			c->rtc_seconds = timegm(&tm);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int config_rtc(struct config *c, const char *option, const char *arg,
+		      struct err *err)
+{
+	const char *base;
+	struct opts o;
+	int r = opts_parse(&o, arg, NULL, err);
+
+	if (r < 0)
+		return CONFIG_FAIL;
+	base = opts_take(&o, "base");
+	opts_take(&o, "clock");
+	opts_take(&o, "driftfix");
+	if (!base || !strcmp(base, "utc"))
+		c->rtc = RTC_UTC;
+	else if (!strcmp(base, "localtime"))
+		c->rtc = RTC_LOCALTIME;
+	else if (config_rtc_date(c, base) == 0)
+		c->rtc = RTC_DATE;
+	else
+		r = err_set(err, -EINVAL,
+			    "'%s' is not a clock base; accepted: utc, "
+			    "localtime, 2006-06-17T16:01:21, 2006-06-17",
+			    base);
+	if (r == 0)
+		r = opts_check_used(&o, NULL, err);
+	opts_fini(&o);
+	return config_fail(r);
+}
+
+/* ---- Boot ---- */
+
+static int config_kernel(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	c->kernel = arg;
+	return CONFIG_RUN;
+}
+
+static int config_initrd(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	c->initrd = arg;
+	return CONFIG_RUN;
+}
+
+static int config_append(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	c->append = arg;
+	return CONFIG_RUN;
+}
+
+static int config_boot(struct config *c, const char *option, const char *arg,
+		       struct err *err)
+{
+	return CONFIG_RUN;
+}
+
+/* ---- Things to create ---- */
+
+#define CONFIG_CREATES(name, kind)                                     \
+	static int config_##name(struct config *c, const char *option, \
+				 const char *arg, struct err *err)     \
+	{                                                              \
+		return config_add(c, kind, option, arg);               \
+	}
+
+/* clang-format off */
+CONFIG_CREATES(drive, CONFIG_DRIVE)
+CONFIG_CREATES(netdev, CONFIG_NETDEV)
+CONFIG_CREATES(nic, CONFIG_NIC)
+CONFIG_CREATES(net, CONFIG_NET)
+CONFIG_CREATES(chardev, CONFIG_CHARDEV)
+CONFIG_CREATES(serial, CONFIG_SERIAL)
+CONFIG_CREATES(monitor, CONFIG_MONITOR)
+CONFIG_CREATES(mon, CONFIG_MON)
+CONFIG_CREATES(debugcon, CONFIG_DEBUGCON)
+CONFIG_CREATES(fw_cfg, CONFIG_FW_CFG)
+CONFIG_CREATES(smbios, CONFIG_SMBIOS)
+
+/* clang-format on */
+
+static int config_hd(struct config *c, const char *option, const char *arg,
+		     struct err *err)
+{
+	config_add(c, CONFIG_HD, option, arg);
+	list_entry(c->items.prev, struct config_item, node)->index =
+		option[2] - 'a';
+	return CONFIG_RUN;
+}
+
+static void config_list_devices(void)
+{
+	for (int i = 0; device_classes[i]; i++) {
+		const struct device_class *d = device_classes[i];
+		static const char *const bus[] = { "System", "ISA", "PCI" };
+
+		if (d->user)
+			printf("name \"%s\", bus %s, desc \"%s\"\n", d->name,
+			       bus[d->bus], d->desc);
+	}
+}
+
+static int config_device(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	const struct device_class *class;
+	const char *comma = strchr(arg, ',');
+	struct buf text = { 0 };
+	char *driver;
+
+	if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+		config_list_devices();
+		return CONFIG_EXIT;
+	}
+	if (!comma || (strcmp(comma, ",help") && strcmp(comma, ",?")))
+		return config_add(c, CONFIG_DEVICE, option, arg);
+	driver = xstrdup(arg);
+	driver[comma - arg] = '\0';
+	class = device_class_find(driver);
+	free(driver);
+	if (!class) {
+		err_set(err, -ENODEV,
+			"no such device model; '-device help' lists them");
+		return CONFIG_FAIL;
+	}
+	device_help(class, &text);
+	fputs(buf_str(&text), stdout);
+	buf_fini(&text);
+	return CONFIG_EXIT;
+}
+
+/* ---- Switches ---- */
+
+#define CONFIG_SWITCH(name, field)                                     \
+	static int config_##name(struct config *c, const char *option, \
+				 const char *arg, struct err *err)     \
+	{                                                              \
+		c->field = true;                                       \
+		return CONFIG_RUN;                                     \
+	}
+
+/* clang-format off */
+CONFIG_SWITCH(snapshot, snapshot)
+CONFIG_SWITCH(nographic, nographic)
+CONFIG_SWITCH(nodefaults, nodefaults)
+CONFIG_SWITCH(paused, paused)
+CONFIG_SWITCH(no_reboot, no_reboot)
+CONFIG_SWITCH(no_shutdown, no_shutdown)
+CONFIG_SWITCH(daemonize, daemonize)
+
+/* clang-format on */
+
+static int config_ignored(struct config *c, const char *option, const char *arg,
+			  struct err *err)
+{
+	return CONFIG_RUN;
+}
+
+static int config_pidfile(struct config *c, const char *option, const char *arg,
+			  struct err *err)
+{
+	c->pidfile = arg;
+	return CONFIG_RUN;
+}
+
+static int config_accept_only(const char *arg, const char *accepted,
+			      struct err *err)
+{
+	if (!strcmp(arg, accepted))
+		return CONFIG_RUN;
+	err_set(err, -EINVAL, "'%s' is not supported; accepted: %s", arg,
+		accepted);
+	return CONFIG_FAIL;
+}
+
+static int config_display(struct config *c, const char *option, const char *arg,
+			  struct err *err)
+{
+	c->display_none = true;
+	return config_accept_only(arg, "none", err);
+}
+
+static int config_vga(struct config *c, const char *option, const char *arg,
+		      struct err *err)
+{
+	return config_accept_only(arg, "none", err);
+}
+
+static int config_parallel(struct config *c, const char *option,
+			   const char *arg, struct err *err)
+{
+	if (!strcmp(arg, "null"))
+		return CONFIG_RUN;
+	return config_accept_only(arg, "none", err);
+}
+
+static int config_echr(struct config *c, const char *option, const char *arg,
+		       struct err *err)
+{
+	u64 n;
+
+	if (parse_u64(arg, &n) < 0 || n > 255) {
+		err_set(err, -EINVAL, "'%s' is not a byte; accepted: 0 to 255",
+			arg);
+		return CONFIG_FAIL;
+	}
+	c->echr = (int)n;
+	return CONFIG_RUN;
+}
+
+static int config_log_items(struct config *c, const char *option,
+			    const char *arg, struct err *err)
+{
+	struct buf text = { 0 };
+
+	if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+		log_list_items(&text);
+		fputs(buf_str(&text), stdout);
+		buf_fini(&text);
+		return CONFIG_EXIT;
+	}
+	return config_fail(log_parse_items(arg, &c->log_items, err));
+}
+
+static int config_log_file(struct config *c, const char *option,
+			   const char *arg, struct err *err)
+{
+	c->log_file = arg;
+	return CONFIG_RUN;
+}
+
+/* ---- What is known but not there ---- */
+
+#define CONFIG_REFUSES(name, text)                                     \
+	static int config_##name(struct config *c, const char *option, \
+				 const char *arg, struct err *err)     \
+	{                                                              \
+		err_set(err, -ENOTSUP, text);                          \
+		return CONFIG_FAIL;                                    \
+	}
+
+/* clang-format off */
+CONFIG_REFUSES(no_bios, "firmware is not supported; boot a kernel with -kernel")
+CONFIG_REFUSES(no_media, "no such drive is modelled; use -drive file=F,if=virtio,readonly=on")
+CONFIG_REFUSES(no_display, "no display is modelled; use -serial and -monitor")
+CONFIG_REFUSES(no_qmp, "QMP is not supported; use -monitor")
+CONFIG_REFUSES(no_such, "this option is not supported")
+CONFIG_REFUSES(no_flag, "this option is not supported")
+
+/* clang-format on */
+
+/* ---- Parsing ---- */
+
+static bool config_name_matches(const char *names, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (names) {
+		const char *bar = strchr(names, '|');
+		size_t n = bar ? (size_t)(bar - names) : strlen(names);
+
+		if (n == len && !strncmp(names, name, n))
+			return true;
+		names = bar ? bar + 1 : NULL;
+	}
+	return false;
+}
+
+static const struct config_option *config_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(config_options); i++)
+		if (config_name_matches(config_options[i].names, name))
+			return &config_options[i];
+	return NULL;
+}
+
+enum config_result config_parse(struct config *c, int argc, char **argv,
+				struct err *err)
+{
+	for (int i = 1; i < argc; i++) {
+		const struct config_option *o;
+		const char *name = argv[i], *arg = NULL;
+		int r;
+
+		if (name[0] != '-' || !name[1]) {
+			/* A bare word is the first disk, as in QEMU. */
+			config_hd(c, "hda", name, err);
+			continue;
+		}
+		name += name[1] == '-' ? 2 : 1;
+		o = config_find(name);
+		if (!o) {
+			err_set(err, -EINVAL,
+				"%s: invalid option; '-help' lists them",
+				argv[i]);
+			return CONFIG_FAIL;
+		}
+		if (o->has_arg) {
+			if (++i == argc) {
+				err_set(err, -EINVAL,
+					"-%s: requires an "
+					"argument: %s",
+					name, o->arg);
+				return CONFIG_FAIL;
+			}
+			arg = argv[i];
+		}
+		r = o->fn(c, name, arg, err);
+		if (r == CONFIG_FAIL)
+			err_wrap(err, arg ? "-%s %s" : "-%s", name, arg);
+		if (r != CONFIG_RUN)
+			return r;
+	}
+	if (c->initrd && !c->kernel) {
+		err_set(err, -EINVAL,
+			"-initrd only works together with "
+			"-kernel");
+		return CONFIG_FAIL;
+	}
+	if (c->append && !c->kernel) {
+		err_set(err, -EINVAL,
+			"-append only works together with "
+			"-kernel");
+		return CONFIG_FAIL;
+	}
+	if (c->daemonize && c->nographic) {
+		err_set(err, -EINVAL,
+			"-nographic cannot be used with -daemonize");
+		return CONFIG_FAIL;
+	}
+	return CONFIG_RUN;
+}
