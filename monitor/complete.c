@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What Tab offers: command names, then what the argument's letter names.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/alloc.h"
+#include "monitor/internal.h"
+
+#define WORDS_MAX 16
+
+/* The text left of the cursor, split; the last word is being typed. */
+struct words {
+	char v[WORDS_MAX][ARG_STRING_MAX + 1];
+	int n;
+};
+
+/* False: too many words, or a quote is open. */
+static bool complete_split(struct words *w, const char *text)
+{
+	w->n = 0;
+	for (;;) {
+		size_t n = 0;
+
+		while (isspace((unsigned char)*text))
+			text++;
+		if (w->n == WORDS_MAX || *text == '"')
+			return false;
+		while (*text && !isspace((unsigned char)*text)) {
+			if (n == ARG_STRING_MAX)
+				return false;
+			w->v[w->n][n++] = *text++;
+		}
+		w->v[w->n++][n] = '\0';
+		if (!*text)
+			return true;
+	}
+}
+
+static void complete_offer(struct readline *rl, const char *typed,
+			   const char *name)
+{
+	if (!strncmp(name, typed, strlen(typed)))
+		rl_candidate(rl, strlen(typed), name);
+}
+
+static void complete_names(struct readline *rl, const struct command *table,
+			   const char *typed)
+{
+	for (; table->names; table++) {
+		char name[64];
+		const char *p = table->names;
+
+		while (*p && !table->absent) {
+			size_t n = strcspn(p, "|");
+
+			snprintf(name, sizeof name, "%.*s", (int)n, p);
+			complete_offer(rl, typed, name);
+			p += n + (p[n] == '|');
+		}
+	}
+}
+
+static void complete_files(struct readline *rl, const char *typed)
+{
+	const char *slash = strrchr(typed, '/');
+	const char *leaf = slash ? slash + 1 : typed;
+	char *dir = slash ? xprintf("%.*s", (int)(slash + 1 - typed), typed)
+			  : xstrdup("");
+	DIR *d = opendir(*dir ? dir : ".");
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		struct stat st;
+		char *path;
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		    strncmp(e->d_name, leaf, strlen(leaf)))
+			continue;
+		path = xprintf("%s%s", dir, e->d_name);
+		if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
+			char *with_slash = xprintf("%s/", path);
+
+			complete_offer(rl, typed, with_slash);
+			free(with_slash);
+		} else {
+			complete_offer(rl, typed, path);
+		}
+		free(path);
+	}
+	if (d)
+		closedir(d);
+	free(dir);
+}
+
+static void complete_argument(struct readline *rl, const struct command *c,
+			      const struct words *w, int first)
+{
+	int word = 0;
+
+	for (int i = first; i < w->n - 1; i++)
+		word += w->v[i][0] != '-' && w->v[i][0] != '/';
+	if (args_type_at(c->types, word) == 'F')
+		complete_files(rl, w->v[w->n - 1]);
+}
+
+void command_complete(void *opaque, struct readline *rl, const char *text)
+{
+	const struct command *c;
+	struct words *w = xalloc(sizeof *w);
+	const char *last;
+	int at = 0; /* word that names the command */
+
+	if (!complete_split(w, text))
+		goto out;
+	last = w->v[w->n - 1];
+	if (w->n > 1 && (!strcmp(w->v[0], "help") || !strcmp(w->v[0], "?")))
+		at = 1;
+	if (at == w->n - 1) {
+		complete_names(rl, command_table, last);
+		goto out;
+	}
+	if (!strcmp(w->v[at], "info")) {
+		if (at + 1 == w->n - 1) {
+			complete_names(rl, info_table, last);
+			goto out;
+		}
+		at++;
+		c = command_find(info_table, w->v[at], strlen(w->v[at]));
+	} else {
+		c = command_find(command_table, w->v[at], strlen(w->v[at]));
+	}
+	if (c && strcmp(w->v[0], "help") && strcmp(w->v[0], "?"))
+		complete_argument(rl, c, w, at + 1);
+out:
+	free(w);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Private to monitor/: a session, the command tables and what handlers use.
+ *
+ * A command is a row in commands.def and a function cmd_NAME().  A query is
+ * a row in info.def, a function query_NAME() that fills a value tree, and a
+ * function print_NAME() that turns the tree into QEMU's text; a print
+ * function sees nothing but the tree.
+ */
+#ifndef MONITOR_INTERNAL_H
+#define MONITOR_INTERNAL_H
+
+#include <jansson.h>
+
+#include "lib/buf.h"
+#include "lib/list.h"
+#include "lib/types.h"
+#include "monitor/args.h"
+#include "monitor/readline.h"
+#include "vmm/cpu.h"
+
+struct chardev;
+struct err;
+struct machine;
+struct vcpu;
+
+#define MON_INPUT_MAX  4096
+#define MON_OUTPUT_MAX (4 * MIB) /* of one command */
+
+struct monitor {
+	struct machine *m;
+	struct chardev *chr; /* borrowed; NULL once detached */
+	struct list node;
+	struct readline rl;
+
+	/* Bytes taken from the peer but not yet looked at. */
+	u8 in[MON_INPUT_MAX];
+	size_t in_len;
+	bool running; /* within monitor_pump() */
+
+	struct buf out;   /* not yet taken by the chardev; \r\n inside */
+	size_t out_start; /* where the output of this command began */
+	bool out_cut;     /* it went over MON_OUTPUT_MAX */
+	bool open;        /* a peer is there */
+	bool focused;     /* false: mux gives the terminal to another */
+	bool greeted;     /* the banner was shown since the peer came */
+	bool quitting;
+	bool busy; /* a command goes on in the background, no prompt yet */
+
+	int cpu_index; /* default vCPU */
+	/* Sticky formats, separately for print and for x and xp. */
+	struct mem_fmt print_fmt, dump_fmt;
+	u64 last_value; /* $? */
+
+	/* State of the default vCPU, fetched once per command. */
+	struct cpu_state cpu;
+	bool cpu_valid;
+};
+
+/* ---- output: into the session, '\n' becomes "\r\n" ---- */
+
+void mon_puts(struct monitor *mon, const char *s);
+void mon_printf(struct monitor *mon, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* A handler that goes on after it returns calls mon_suspend(); the session
+ * takes no input until mon_resume(), from the main loop. */
+void mon_suspend(struct monitor *mon);
+void mon_resume(struct monitor *mon);
+
+/* ---- the default vCPU ---- */
+
+struct vcpu *mon_vcpu(struct monitor *mon); /* NULL: no CPU */
+/* Its registers, without stopping any other; the same copy until the command
+ * ends.  NULL: no CPU. */
+const struct cpu_state *mon_cpu(struct monitor *mon);
+void mon_cpu_copy(struct vcpu *v, struct cpu_state *ret);
+/* Names of expressions ($eip); for struct expr_env. */
+int mon_register(void *opaque, const char *name, u64 *ret);
+
+/* ---- tables ---- */
+
+/* 0, or -errno: then `err`, unless empty, is shown after "Error: ". */
+typedef int command_fn(struct monitor *mon, const struct args *a,
+		       struct err *err);
+/* A new reference, or NULL with `err` as above. */
+typedef json_t *query_fn(struct monitor *mon, const struct args *a,
+			 struct err *err);
+typedef void print_fn(const json_t *v, struct buf *out);
+
+struct command {
+	const char *names; /* "stop|s" */
+	const char *types; /* monitor/args.h */
+	const char *params;
+	const char *help;
+	command_fn *run; /* commands.def */
+	query_fn *query; /* info.def */
+	print_fn *print;
+	const char *absent; /* absent.def: the line that says why */
+};
+
+extern const struct command command_table[], info_table[]; /* NULL-ended */
+
+#define COMMAND(names, types, params, fn, help) command_fn cmd_##fn;
+#include "monitor/commands.def"
+#undef COMMAND
+#define INFO(name, types, params, query, print, help) \
+	query_fn query_##query;                       \
+	print_fn print_##print;
+#include "monitor/info.def"
+#undef INFO
+
+bool command_has_name(const struct command *c, const char *name, size_t len);
+const struct command *command_find(const struct command *table,
+				   const char *name, size_t len);
+
+/* Runs one line and shows what it says. */
+void command_run(struct monitor *mon, const char *line);
+/* Candidates for Tab; readline_ops.complete. */
+void command_complete(void *opaque, struct readline *rl, const char *text);
+
+/* ---- value trees ---- */
+
+/* 64-bit values travel as "0x%016x" strings: JSON numbers cannot hold them.
+ */
+json_t *val_hex(u64 v);
+json_t *val_string(const char *s);               /* need not be UTF-8 */
+u64 val_u64(const json_t *obj, const char *key); /* hex string or integer */
+const char *val_str(const json_t *obj, const char *key); /* "" if absent */
+bool val_true(const json_t *obj, const char *key);
+/* A tree that is one piece of text, from a provider in a lower layer. */
+json_t *val_text(struct buf *text); /* empties `text` */
+
+/* ---- memory, monitor/memory.c ---- */
+
+/* Where a dump reads from. */
+struct mon_space {
+	struct monitor *mon;
+	const struct cpu_state *cpu; /* NULL: physical addresses */
+};
+
+/* Copies RAM and ROM; with `unit` (1, 2, 4, 8) reads device registers in
+ * units of that size, with 0 refuses them.  Returns the number of bytes that
+ * could be read before the first that could not. */
+size_t mon_read(const struct mon_space *s, u64 addr, void *dst, size_t len,
+		u32 unit);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Monitor sessions: bytes in, lines run, output out.
+ *
+ * Flow control: output waits in `out` until the chardev takes it.  While
+ * anything waits there, no further input is looked at, and can_read() tells
+ * the chardev to read no more; so a session holds at most the output of one
+ * command.  When the peer goes, what it sent is still run and the output is
+ * dropped.
+ *
+ * Locking: machine_lock.
+ */
+#include "monitor/monitor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chardev/chardev.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "monitor/internal.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+
+#define MON_PROMPT "(qemu) "
+/* Scripts written for QEMU look for "QEMU" and "monitor" in the first line,
+ * and take the number for the dialect that is spoken. */
+#define MON_BANNER                                 \
+	"QEMU 7.2 (vmon " VMON_VERSION ") monitor" \
+	" - type 'help' for more information\n"
+
+static struct list monitors = LIST_INIT(monitors);
+
+/* ---- output ---- */
+
+static void mon_flush(struct monitor *mon)
+{
+	size_t n;
+
+	if (!mon->open)
+		buf_clear(&mon->out);
+	if (!mon->out.len || !mon->focused)
+		return;
+	n = chr_write(mon->chr, mon->out.data, mon->out.len);
+	buf_consume(&mon->out, MIN(n, mon->out.len));
+}
+
+static void mon_raw(struct monitor *mon, const char *data, size_t len)
+{
+	if (!mon->open)
+		return;
+	if (mon->out.len - mon->out_start > MON_OUTPUT_MAX) {
+		mon->out_cut = true;
+		return;
+	}
+	buf_append(&mon->out, data, len);
+}
+
+void mon_puts(struct monitor *mon, const char *s)
+{
+	const char *nl;
+
+	for (; (nl = strchr(s, '\n')); s = nl + 1) {
+		mon_raw(mon, s, nl - s);
+		mon_raw(mon, "\r\n", 2);
+	}
+	mon_raw(mon, s, strlen(s));
+}
+
+void mon_printf(struct monitor *mon, const char *fmt, ...)
+{
+	struct buf b = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	mon_puts(mon, buf_str(&b));
+	buf_fini(&b);
+}
+
+/* ---- lines ---- */
+
+static void mon_rl_write(void *opaque, const char *data, size_t len)
+{
+	mon_raw(opaque, data, len);
+}
+
+static void mon_rl_line(void *opaque, const char *line)
+{
+	struct monitor *mon = opaque;
+
+	mon->cpu_valid = false;
+	mon->out_start = mon->out.len;
+	mon->out_cut = false;
+	command_run(mon, line);
+	if (mon->out_cut) {
+		mon->out_start = mon->out.len;
+		mon_printf(mon,
+			   "\n[output cut: a command may print %llu MiB]\n",
+			   MON_OUTPUT_MAX / MIB);
+	}
+	mon->out_start = mon->out.len;
+	if (!mon->quitting && !mon->busy)
+		rl_prompt(&mon->rl);
+}
+
+static const struct readline_ops mon_rl_ops = {
+	.write = mon_rl_write,
+	.line = mon_rl_line,
+	.complete = command_complete,
+};
+
+/* ---- chardev ---- */
+
+/* Looks at the input until it is used up or output has to wait. */
+static void mon_pump(struct monitor *mon)
+{
+	size_t at = 0;
+
+	if (mon->running)
+		return;
+	mon->running = true;
+	mon_flush(mon);
+	while (at < mon->in_len && !mon->out.len && !mon->quitting &&
+	       !mon->busy) {
+		size_t stop = at;
+
+		/* A line at a time, so that echo leaves in one piece. */
+		while (stop < mon->in_len && mon->in[stop] != '\r' &&
+		       mon->in[stop] != '\n')
+			stop++;
+		stop = MIN(stop + 1, mon->in_len);
+		while (at < stop)
+			rl_byte(&mon->rl, mon->in[at++]);
+		mon_flush(mon);
+	}
+	mon->in_len -= at;
+	memmove(mon->in, mon->in + at, mon->in_len);
+	mon->running = false;
+}
+
+static size_t mon_can_read(void *opaque)
+{
+	struct monitor *mon = opaque;
+
+	if (mon->out.len || mon->running || mon->quitting || mon->busy)
+		return 0;
+	return MON_INPUT_MAX - mon->in_len;
+}
+
+static void mon_read_input(void *opaque, const u8 *data, size_t len)
+{
+	struct monitor *mon = opaque;
+
+	len = MIN(len, MON_INPUT_MAX - mon->in_len);
+	memcpy(mon->in + mon->in_len, data, len);
+	mon->in_len += len;
+	mon_pump(mon);
+}
+
+void mon_suspend(struct monitor *mon)
+{
+	mon->busy = true;
+}
+
+void mon_resume(struct monitor *mon)
+{
+	mon->busy = false;
+	rl_prompt(&mon->rl);
+	mon_pump(mon);
+	if (!mon->out.len)
+		chr_accept_input(mon->chr);
+}
+
+static void mon_greet(struct monitor *mon)
+{
+	if (!mon->greeted)
+		mon_puts(mon, MON_BANNER);
+	mon->greeted = true;
+	rl_reset(&mon->rl);
+	if (!mon->busy)
+		rl_prompt(&mon->rl);
+	mon_flush(mon);
+}
+
+static void mon_opened(struct monitor *mon)
+{
+	mon->open = true;
+	mon->greeted = false;
+	buf_clear(&mon->out);
+	mon->out_start = 0;
+	if (mon->focused)
+		mon_greet(mon);
+}
+
+static void mon_closed(struct monitor *mon)
+{
+	mon->open = false;
+	mon_pump(mon);
+	if (!mon->busy)
+		mon->in_len = 0;
+	rl_reset(&mon->rl);
+}
+
+static void mon_event(void *opaque, enum chr_event event)
+{
+	struct monitor *mon = opaque;
+
+	switch (event) {
+	case CHR_OPENED: mon_opened(mon); break;
+	case CHR_CLOSED: mon_closed(mon); break;
+	case CHR_FOCUS_IN:
+		mon->focused = true;
+		if (mon->open)
+			mon_greet(mon);
+		break;
+	case CHR_FOCUS_OUT:
+		rl_reset(&mon->rl);
+		mon_puts(mon, "\n");
+		mon_flush(mon);
+		mon->focused = false;
+		break;
+	case CHR_WRITABLE:
+		mon_pump(mon);
+		if (!mon->out.len)
+			chr_accept_input(mon->chr);
+		break;
+	case CHR_BREAK: break;
+	}
+}
+
+static const struct chr_front mon_front = {
+	.can_read = mon_can_read,
+	.read = mon_read_input,
+	.event = mon_event,
+};
+
+/* ---- the default vCPU ---- */
+
+struct vcpu *mon_vcpu(struct monitor *mon)
+{
+	if (mon->cpu_index >= mon->m->nvcpus)
+		mon->cpu_index = 0;
+	return mon->m->nvcpus ? mon->m->vcpus[mon->cpu_index] : NULL;
+}
+
+static void mon_cpu_fetch(struct vcpu *v, void *arg)
+{
+	*(struct cpu_state *)arg = *vcpu_cpu(v);
+}
+
+void mon_cpu_copy(struct vcpu *v, struct cpu_state *ret)
+{
+	vcpu_run_on(v, mon_cpu_fetch, ret);
+}
+
+const struct cpu_state *mon_cpu(struct monitor *mon)
+{
+	struct vcpu *v = mon_vcpu(mon);
+
+	if (!v)
+		return NULL;
+	if (!mon->cpu_valid)
+		mon_cpu_copy(v, &mon->cpu);
+	mon->cpu_valid = true;
+	return &mon->cpu;
+}
+
+/* ---- life ---- */
+
+int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
+		   struct err *err)
+{
+	struct monitor *mon;
+	int r;
+
+	if (mode && strcmp(mode, "readline"))
+		return err_set(err, -EINVAL,
+			       "monitor mode '%s' is not available; use "
+			       "'readline'",
+			       mode);
+	mon = xalloc(sizeof *mon);
+	mon->m = m;
+	mon->chr = chr;
+	mon->focused = !chr_is_mux(chr);
+	mon->print_fmt = (struct mem_fmt){ .format = 'd' };
+	mon->dump_fmt = (struct mem_fmt){ .format = 'x', .size = 4 };
+	rl_init(&mon->rl, &mon_rl_ops, mon, MON_PROMPT);
+	list_append(&monitors, &mon->node);
+	r = chr_attach(chr, &mon_front, mon, err);
+	if (r < 0) {
+		list_remove(&mon->node);
+		free(mon);
+		return r;
+	}
+	if (chr_open(chr) && !mon->open)
+		mon_opened(mon);
+	return 0;
+}
+
+void monitor_destroy_all(void)
+{
+	struct monitor *mon, *next;
+
+	list_for_each_safe (mon, next, &monitors, node) {
+		mon_flush(mon);
+		chr_detach(mon->chr, mon);
+		list_remove(&mon->node);
+		rl_fini(&mon->rl);
+		buf_fini(&mon->out);
+		free(mon);
+	}
+}
