@@ -89,9 +89,29 @@ int net_set_link(const char *name, bool up, struct err *err)
 	return 0;
 }
 
+/* A reverse ARP request on the NIC's behalf (RFC 903): switches on the way
+ * learn where its address is now. */
+static void info_send_rarp(struct net_port *nic)
+{
+	static const u8 request[] = { 0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3 };
+	u8 data[60] = { 0 };
+	struct iovec iov = { data, sizeof(data) };
+	struct net_frame f = { &iov, 1, sizeof(data), { 0 } };
+
+	memset(data, 0xff, 6);
+	memcpy(data + 6, nic->mac, 6);
+	memcpy(data + 12, request, sizeof(request));
+	memcpy(data + 22, nic->mac, 6); /* sender */
+	memcpy(data + 32, nic->mac, 6); /* target */
+	net_send(nic, &f);
+}
+
 void net_announce(void)
 {
 	for (struct net_port *p = NULL; (p = net_port_next(p));) {
+		if (!p->nic)
+			continue;
+		info_send_rarp(p);
 		if (p->ops->announce)
 			p->ops->announce(p);
 	}
