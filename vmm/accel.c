@@ -57,7 +57,7 @@ static int accel_try(struct machine *m, const struct accel_class *class,
 int accel_select(struct machine *m, const char *list, struct err *err)
 {
 	char *names = xstrdup(list), *rest = names, *name;
-	bool strict = !strchr(list, ':');
+	bool strict = strchr(list, ':');
 	struct err why = { 0 };
 	int r = -EINVAL;
 
