@@ -20,6 +20,7 @@
 #include "vmm/runstate.h"
 
 struct accel_class;
+struct boot;
 struct config;
 struct err;
 struct lapic_ops;
@@ -89,6 +90,7 @@ struct machine {
 	/* Called (main loop) when the guest presses or is pressed: */
 	void (*powerdown)(void *arg);
 	void *powerdown_arg;
+	struct boot *boot; /* borrowed; NULL without -kernel */
 	/* Loads kernel or firmware again; after device reset. */
 	int (*reload)(struct machine *m, struct err *err);
 	int exit_code; /* of the process */
