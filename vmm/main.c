@@ -507,6 +507,7 @@ static void vmon_configure(struct vmon *v)
 	m->cpu_model = c->cpu_model;
 	m->no_reboot = c->no_reboot;
 	m->no_shutdown = c->no_shutdown;
+	m->boot = v->boot;
 	v->mux_ops = (struct chr_mux_ops){ vmon_mux_quit, vmon_mux_commit, m };
 	chr_mux_set_ops(&v->mux_ops);
 	if (c->echr >= 0)
