@@ -578,8 +578,8 @@ static void vmon_end(struct vmon *v)
 		watch_remove(&v->signals);
 		close(v->signal_fd);
 	}
+	work_shutdown(); /* a worker may be reading guest memory */
 	machine_destroy(m);
-	work_shutdown();
 	boot_close(v->boot);
 	if (v->pidfile_fd >= 0) {
 		unlink(v->config.pidfile);
