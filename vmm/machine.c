@@ -96,6 +96,15 @@ int machine_add_ram(struct machine *m, struct err *err)
 	return r;
 }
 
+int machine_map_ram(struct machine *m, struct err *err)
+{
+	int n = m->mem.nram, r = 0;
+
+	for (int i = 0; m->accel->map_ram && r >= 0 && i < n; i++)
+		r = m->accel->map_ram(m, &m->mem.ram[i], err);
+	return r;
+}
+
 void msi_send(struct machine *m, const struct msi *msi)
 {
 	if (m->accel && m->accel->msi_send)

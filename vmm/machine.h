@@ -103,6 +103,8 @@ void machine_destroy_devices(struct machine *m);
 
 /* Adds RAM for m->ram_size: below the hole and above 4 GiB. */
 int machine_add_ram(struct machine *m, struct err *err);
+/* Hands every RAM and ROM block to the accelerator; before the vCPUs run. */
+int machine_map_ram(struct machine *m, struct err *err);
 
 /* Waits on `c` with machine_lock, other threads may take it meanwhile. */
 void machine_wait(struct cond *c) REQUIRES(machine_lock);

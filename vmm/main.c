@@ -546,7 +546,7 @@ static int vmon_build(struct vmon *v, struct err *err)
 static int vmon_start(struct vmon *v, struct err *err)
 {
 	struct machine *m = v->machine;
-	int r = 0;
+	int r = machine_map_ram(m, err);
 
 	for (int i = 0; r == 0 && i < m->nvcpus; i++)
 		r = vcpu_start(m->vcpus[i], err);
