@@ -20,7 +20,8 @@
 #include "vmm/memory.h"
 #include "vmm/state.h"
 
-#define IOAPIC_VERSION 0x20
+#define IOAPIC_VERSION  0x20
+#define IOAPIC_PRIORITY 100 /* no BAR hides it */
 
 /* Memory-mapped registers. */
 #define IOAPIC_SELECT 0x00
@@ -307,6 +308,7 @@ static int ioapic_init(struct device *dev, struct err *err)
 	struct ioapic *s = (struct ioapic *)dev;
 	struct machine *m = dev->m;
 
+	s->mmio.priority = IOAPIC_PRIORITY;
 	region_map(&s->mmio, &m->memory, "ioapic", IOAPIC_BASE, 0x1000,
 		   &ioapic_ops, s);
 	m->ioapic = dev;

@@ -99,6 +99,7 @@ enum lapic_delivery {
 
 /* A periodic timer never fires more often: the host could not keep up. */
 #define LAPIC_MIN_PERIOD_NS (100 * NS_PER_US)
+#define LAPIC_PRIORITY      100 /* no BAR hides it */
 #define LAPIC_NEVER         UINT64_MAX
 
 /* All fields but `v`, `owner`, `timer` and `ready` are guarded by `lock`.  `timer`
@@ -1253,6 +1254,7 @@ static int lapic_init(struct device *dev, struct err *err)
 		l->v->lapic = l;
 		lapic_reset_one(l->v, false);
 	}
+	s->page.priority = LAPIC_PRIORITY;
 	region_map(&s->page, &m->memory, "apic-msi", LAPIC_BASE, 0x1000,
 		   &lapic_page_ops, s);
 	m->lapic = &lapic_model_ops;
