@@ -54,7 +54,9 @@ struct pci_msix {
 		u32 control;
 	} entry[PCI_MSIX_MAX];
 	_Atomic u64 pending[PCI_MSIX_MAX / 64];
-	struct lock lock; /* leaf: entries against pci_msix_notify() */
+	/* Message Control and bus mastering, for pci_msix_notify(). */
+	bool enabled, masked;
+	struct lock lock; /* leaf: all of the above from `entry` on */
 };
 
 struct pci_device {
@@ -66,7 +68,8 @@ struct pci_device {
 	u8 w1cmask[256];  /* write-one-to-clear bits */
 	struct pci_bar bar[PCI_BARS];
 	struct pci_msix msix;
-	bool intx_level;
+	bool intx_level;  /* what the device asks for */
+	bool intx_driven; /* what the bus sees: not while disabled */
 	u8 cap_end;	  /* where the next capability goes */
 	char *addr;	  /* owned; "addr=" option as typed */
 };
@@ -76,6 +79,13 @@ struct pci_device {
 	{ "addr", &opt_str, offsetof(type, pci) +                    \
 		  offsetof(struct pci_device, addr), NULL,           \
 	  "slot[.function], hexadecimal", NULL }
+
+/* Firmware's choice of windows for BARs, also told by ACPI; memory BARs that
+ * do not fit go above RAM if they are 64 bits wide. */
+#define PCI_WINDOW_IO	 0xc000u
+#define PCI_WINDOW_BASE	 0xc0000000u /* RAM ends below */
+#define PCI_WINDOW_FIRST 0xe0000000u /* first address handed out */
+#define PCI_WINDOW_END	 0xfec00000u
 
 struct pci_bus {
 	struct machine *m;
@@ -107,8 +117,34 @@ void pci_config_write(struct pci_bus *bus, u8 devfn, u32 offset, u32 len,
 		      u32 value);
 /* Assigns BARs and interrupt lines as firmware would; for direct boot. */
 void pci_assign(struct pci_bus *bus);
+/* Base and size of the 64-bit window, above RAM. */
+u64 pci_high_window(struct machine *m, u64 *ret_size);
 /* As `info pci` prints it. */
 void pci_info(struct pci_bus *bus, struct buf *out);
-extern const struct state_field pci_device_state[];
+/* The lines of `info qtree`: class, address, ids, BARs. */
+void pci_device_info(struct pci_device *dev, struct buf *out);
+
+/* State of the common part: rows for the start of a device's state table,
+ * and what its `loaded` calls (maps BARs, drives INTx). */
+/* clang-format off */
+#define PCI_STATE_ROWS                                                       \
+	{ "config", STATE_BYTES, offsetof(struct pci_device, config), 1, 0,  \
+	  256 },                                                             \
+	{ "intx_level", STATE_BOOL, offsetof(struct pci_device, intx_level), \
+	  1, 0, 0 },                                                         \
+	{ "msix.addr", STATE_U64,                                            \
+	  offsetof(struct pci_device, msix.entry[0].msi.addr), PCI_MSIX_MAX, \
+	  sizeof(((struct pci_msix *)0)->entry[0]), 0 },                     \
+	{ "msix.data", STATE_U32,                                            \
+	  offsetof(struct pci_device, msix.entry[0].msi.data), PCI_MSIX_MAX, \
+	  sizeof(((struct pci_msix *)0)->entry[0]), 0 },                     \
+	{ "msix.control", STATE_U32,                                         \
+	  offsetof(struct pci_device, msix.entry[0].control), PCI_MSIX_MAX,  \
+	  sizeof(((struct pci_msix *)0)->entry[0]), 0 },                     \
+	{ "msix.pending", STATE_U64,                                         \
+	  offsetof(struct pci_device, msix.pending), PCI_MSIX_MAX / 64,      \
+	  sizeof(u64), 0 }
+/* clang-format on */
+int pci_device_loaded(struct pci_device *dev, struct err *err);
 
 #endif
