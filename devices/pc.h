@@ -74,6 +74,7 @@ void i8042_key(struct device *i8042, u8 code, bool extended, bool down);
 #define ACPI_PM_BASE   0x600
 #define ACPI_GPE0_BASE 0xafe0
 #define ACPI_SCI_GSI   9
+u16 acpi_pm_base(struct device *pm); /* of the PM block, now */
 /* The power button; false when the guest does not listen. */
 bool acpi_pm_press_power(struct device *pm);
 /* Sets a GPE0 status bit and raises the SCI if enabled. */
