@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/pc.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "monitor/internal.h"
@@ -45,8 +46,14 @@ int cmd_system_powerdown(struct monitor *mon, const struct args *a,
 
 int cmd_nmi(struct monitor *mon, const struct args *a, struct err *err)
 {
-	for (int i = 0; i < mon->m->nvcpus; i++)
-		vcpu_request(mon->m->vcpus[i], VCPU_REQ_NMI);
+	struct machine *m = mon->m;
+
+	for (int i = 0; i < m->nvcpus; i++) {
+		if (m->lapic)
+			lapic_lint1(m->vcpus[i]);
+		else
+			vcpu_request(m->vcpus[i], VCPU_REQ_NMI);
+	}
 	return 0;
 }
 

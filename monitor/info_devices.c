@@ -4,10 +4,16 @@
  */
 #include <string.h>
 
+#include "block/block.h"
+#include "devices/pc.h"
+#include "devices/pci.h"
 #include "monitor/internal.h"
+#include "net/net.h"
+#include "vmm/boot.h"
 #include "vmm/device.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
+#include "vmm/vcpu.h"
 
 /* ---- mtree ---- */
 
@@ -23,6 +29,146 @@ json_t *query_mtree(struct monitor *mon, const struct args *a, struct err *err)
 		space_info(&m->memory, &m->mem, &text);
 		space_info(&m->io, NULL, &text);
 	}
+	return val_text(&text);
+}
+
+/* ---- text from the lower layers ---- */
+
+json_t *query_pci(struct monitor *mon, const struct args *a, struct err *err)
+{
+	struct buf text = { 0 };
+
+	if (mon->m->pci)
+		pci_info(mon->m->pci, &text);
+	return val_text(&text);
+}
+
+json_t *query_pic(struct monitor *mon, const struct args *a, struct err *err)
+{
+	struct buf text = { 0 };
+
+	if (mon->m->ioapic)
+		ioapic_info(mon->m, &text);
+	if (mon->m->pic)
+		pic_info(mon->m, &text);
+	return val_text(&text);
+}
+
+json_t *query_irq(struct monitor *mon, const struct args *a, struct err *err)
+{
+	struct buf text = { 0 };
+
+	if (mon->m->ioapic)
+		ioapic_irq_info(mon->m, &text);
+	if (mon->m->pic)
+		pic_irq_info(mon->m, &text);
+	return val_text(&text);
+}
+
+static void lapic_query(struct vcpu *v, void *arg)
+{
+	vcpu_cpu(v);
+	lapic_info(v, arg);
+}
+
+json_t *query_lapic(struct monitor *mon, const struct args *a, struct err *err)
+{
+	struct vcpu *v = mon_vcpu(mon);
+	struct buf text = { 0 };
+
+	if (args_has(a, "apic-id")) {
+		u64 id = args_u64(a, "apic-id");
+
+		v = NULL;
+		for (int i = 0; i < mon->m->nvcpus; i++)
+			if (mon->m->vcpus[i]->apic_id == id)
+				v = mon->m->vcpus[i];
+	}
+	if (!v) {
+		mon_puts(mon, "No CPU available\n");
+		return NULL;
+	}
+	vcpu_run_on(v, lapic_query, &text);
+	return val_text(&text);
+}
+
+json_t *query_roms(struct monitor *mon, const struct args *a, struct err *err)
+{
+	struct buf text = { 0 };
+
+	if (mon->m->boot)
+		boot_info(mon->m->boot, &text);
+	return val_text(&text);
+}
+
+json_t *query_network(struct monitor *mon, const struct args *a,
+		      struct err *err)
+{
+	struct buf text = { 0 };
+
+	net_info(&text);
+	return val_text(&text);
+}
+
+json_t *query_usernet(struct monitor *mon, const struct args *a,
+		      struct err *err)
+{
+	struct buf text = { 0 };
+
+	net_info_user(&text);
+	return val_text(&text);
+}
+
+/* ---- block ---- */
+
+#define LAYERS_MAX 16
+
+static void block_print_nodes(struct block *b, struct buf *out)
+{
+	struct block_layer layer[LAYERS_MAX];
+	int n = MIN(block_layers(b, layer, LAYERS_MAX), LAYERS_MAX);
+
+	for (int i = 0; i < n; i++) {
+		if (out->len)
+			buf_putc(out, '\n');
+		buf_printf(out, "%s: %s (%s%s)\n", layer[i].node, layer[i].file,
+			   layer[i].format,
+			   layer[i].readonly ? ", read-only" : "");
+		buf_printf(out, "    Cache mode:       %s%s%s\n",
+			   layer[i].writeback ? "writeback" : "writethrough",
+			   layer[i].direct ? ", direct" : "",
+			   layer[i].no_flush ? ", ignore flushes" : "");
+	}
+	block_layers_fini(layer, n);
+}
+
+json_t *query_block(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *only = args_str(a, "device");
+	bool first = true;
+	struct buf text = { 0 };
+
+	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
+		if (!only || !strcmp(only, b->id)) {
+			if (args_has(a, "nodes"))
+				block_print_nodes(b, &text);
+			else if (!first) /* before the second, even if alone */
+				buf_putc(&text, '\n');
+			if (!args_has(a, "nodes"))
+				block_info(b, args_has(a, "verbose"), &text);
+		}
+		first = false;
+	}
+	return val_text(&text);
+}
+
+json_t *query_blockstats(struct monitor *mon, const struct args *a,
+			 struct err *err)
+{
+	struct buf text = { 0 };
+
+	for (struct block *b = block_next(NULL); b; b = block_next(b))
+		block_stats_line(b, &text);
 	return val_text(&text);
 }
 

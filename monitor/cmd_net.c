@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Commands on the network.
+ */
+#include <errno.h>
+
+#include "lib/err.h"
+#include "monitor/internal.h"
+#include "net/net.h"
+
+int cmd_announce_self(struct monitor *mon, const struct args *a,
+		      struct err *err)
+{
+	/* As in QEMU, names of interfaces choose nothing so far. */
+	net_announce();
+	return 0;
+}
+
+int cmd_set_link(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return net_set_link(args_str(a, "name"), args_u64(a, "up"), err);
+}
+
+/* "[netdev_id] rule": the words shift when the first is left out. */
+static int hostfwd(struct monitor *mon, const struct args *a,
+		   int (*fn)(const char *id, const char *rule, struct err *err),
+		   struct err *err)
+{
+	const char *first = args_str(a, "first"), *rule = args_str(a, "rule");
+	int r = fn(rule ? first : NULL, rule ? rule : first, err);
+
+	if (r < 0) { /* these have no prefix in QEMU */
+		mon_printf(mon, "%s\n", err->msg);
+		err->msg[0] = '\0';
+	}
+	return r;
+}
+
+int cmd_hostfwd_add(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return hostfwd(mon, a, net_hostfwd_add, err);
+}
+
+int cmd_hostfwd_remove(struct monitor *mon, const struct args *a,
+		       struct err *err)
+{
+	const char *rule = args_str(a, args_has(a, "rule") ? "rule" : "first");
+	int r = hostfwd(mon, a, net_hostfwd_remove, err);
+
+	if (r == 0)
+		mon_printf(mon, "host forwarding rule for %s removed\n", rule);
+	return r;
+}
