@@ -33,6 +33,7 @@
 struct user_fd {
 	u32 events; /* registered with epoll; 0: not */
 	u32 round;  /* in which it was last asked for */
+	bool open;  /* a socket of libslirp's */
 };
 
 struct user {
@@ -47,7 +48,8 @@ struct user {
 	u32 round;
 	struct pollfd *polls; /* owned; what libslirp asked for */
 	int npolls, polls_cap;
-	int polls_max;       /* more open no new flows */
+	int nopen;           /* sockets of libslirp's */
+	int open_max;        /* from here on no new flows */
 	struct user_fd *fds; /* owned; by descriptor */
 	int fds_cap;
 	u8 *frame; /* owned; NET_FRAME_MAX bytes */
@@ -114,6 +116,28 @@ static void user_forget(int fd, void *opaque)
 	if (f->events)
 		epoll_ctl(u->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	f->events = 0;
+}
+
+static void user_register(int fd, void *opaque)
+{
+	struct user *u = opaque;
+
+	user_forget(fd, u);
+	if (fd >= 0 && !user_fd(u, fd)->open) {
+		user_fd(u, fd)->open = true;
+		u->nopen++;
+	}
+}
+
+static void user_unregister(int fd, void *opaque)
+{
+	struct user *u = opaque;
+
+	user_forget(fd, u);
+	if (fd >= 0 && user_fd(u, fd)->open) {
+		user_fd(u, fd)->open = false;
+		u->nopen--;
+	}
 }
 
 static int user_add_poll(int fd, int events, void *opaque)
@@ -249,8 +273,8 @@ static const SlirpCb user_callbacks = {
 	.timer_new = user_timer_new,
 	.timer_free = user_timer_free,
 	.timer_mod = user_timer_mod,
-	.register_poll_fd = user_forget,
-	.unregister_poll_fd = user_forget,
+	.register_poll_fd = user_register,
+	.unregister_poll_fd = user_unregister,
 	.notify = user_notify,
 };
 
@@ -303,7 +327,7 @@ static bool user_receive(struct net_port *p, const struct net_frame *f)
 	struct user *u = container_of(p, struct user, nd.port);
 	size_t len = net_frame_copy(f, u->frame, NET_FRAME_MAX);
 
-	if (u->npolls >= u->polls_max && user_opens_flow(u->frame, len)) {
+	if (u->nopen >= u->open_max && user_opens_flow(u->frame, len)) {
 		log_guest(p->name, "too many connections");
 		return true;
 	}
@@ -409,7 +433,7 @@ static int user_watch(struct user *u, struct err *err)
 	int r;
 
 	getrlimit(RLIMIT_NOFILE, &lim);
-	u->polls_max = MIN(lim.rlim_cur / 2, (rlim_t)16384);
+	u->open_max = MIN(lim.rlim_cur / 2, (rlim_t)16384);
 	u->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (u->epoll_fd < 0)
 		return err_errno(err, "cannot create an epoll set");
