@@ -35,16 +35,24 @@ static struct list monitors = LIST_INIT(monitors);
 
 /* ---- output ---- */
 
+static void mon_drop_output(struct monitor *mon)
+{
+	buf_clear(&mon->out);
+	mon->out_start = 0;
+}
+
 static void mon_flush(struct monitor *mon)
 {
 	size_t n;
 
 	if (!mon->open)
-		buf_clear(&mon->out);
+		mon_drop_output(mon);
 	if (!mon->out.len || !mon->focused)
 		return;
 	n = chr_write(mon->chr, mon->out.data, mon->out.len);
-	buf_consume(&mon->out, MIN(n, mon->out.len));
+	n = MIN(n, mon->out.len);
+	buf_consume(&mon->out, n);
+	mon->out_start -= MIN(n, mon->out_start);
 }
 
 static void mon_raw(struct monitor *mon, const char *data, size_t len)
@@ -140,6 +148,10 @@ static void mon_pump(struct monitor *mon)
 	mon->in_len -= at;
 	memmove(mon->in, mon->in + at, mon->in_len);
 	mon->running = false;
+	if (!mon->open && !mon->busy) { /* a half-typed line is lost */
+		mon->in_len = 0;
+		rl_reset(&mon->rl);
+	}
 }
 
 static size_t mon_can_read(void *opaque)
@@ -190,8 +202,7 @@ static void mon_opened(struct monitor *mon)
 {
 	mon->open = true;
 	mon->greeted = false;
-	buf_clear(&mon->out);
-	mon->out_start = 0;
+	mon_drop_output(mon);
 	if (mon->focused)
 		mon_greet(mon);
 }
@@ -200,9 +211,6 @@ static void mon_closed(struct monitor *mon)
 {
 	mon->open = false;
 	mon_pump(mon);
-	if (!mon->busy)
-		mon->in_len = 0;
-	rl_reset(&mon->rl);
 }
 
 static void mon_event(void *opaque, enum chr_event event)
