@@ -4,11 +4,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,14 +25,14 @@
 #include "vmm/device.h"
 #include "vmm/machine.h"
 #include "vmm/machine_pc.h"
+#include "vmm/signals.h"
 
 struct vmon {
 	struct config config;
 	struct machine *machine;
 	struct boot *boot;
 	struct net_legacy legacy_net;
-	struct watch signals;
-	int signal_fd;
+	struct signals signals;
 	int ready_fd;   /* -daemonize: the parent waits on its other end */
 	int pidfile_fd; /* kept open: it carries the lock */
 	struct chr_mux_ops mux_ops;
@@ -123,37 +121,15 @@ static void vmon_process_name(pid_t pid, char *name, size_t size)
 	fclose(f);
 }
 
-static void vmon_signalled(void *arg, u32 events)
+static void vmon_signalled(void *arg, int number, int pid)
 {
 	struct vmon *v = arg;
-	struct signalfd_siginfo s;
 	char name[32];
 
-	if (read(v->signal_fd, &s, sizeof s) != sizeof s)
-		return;
-	if (s.ssi_signo == SIGHUP && v->config.daemonize)
-		return;
-	vmon_process_name((pid_t)s.ssi_pid, name, sizeof name);
-	log_info("terminating on signal %u from pid %u (%s)", s.ssi_signo,
-		 s.ssi_pid, name);
+	vmon_process_name(pid, name, sizeof name);
+	log_info("terminating on signal %d from pid %d (%s)", number, pid,
+		 name);
 	runstate_request_quit(v->machine, 0);
-}
-
-static int vmon_catch_signals(struct vmon *v, struct err *err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	v->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (v->signal_fd < 0)
-		return err_errno(err, "signalfd");
-	return watch_add(&v->signals, v->machine->loop, v->signal_fd, LOOP_IN,
-			 vmon_signalled, v);
 }
 
 static void vmon_mux_quit(void *arg)
@@ -521,7 +497,8 @@ static int vmon_build(struct vmon *v, struct err *err)
 	int r;
 
 	vmon_configure(v);
-	r = vmon_catch_signals(v, err);
+	r = signals_start(&v->signals, m->loop, !c->daemonize,
+			  vmon_signalled, v, err);
 	if (r == 0)
 		r = vmon_create_backends(v, err);
 	if (r == 0)
@@ -574,10 +551,7 @@ static void vmon_end(struct vmon *v)
 	}
 	chr_remove_all();
 	net_legacy_fini(&v->legacy_net);
-	if (v->signal_fd >= 0) {
-		watch_remove(&v->signals);
-		close(v->signal_fd);
-	}
+	signals_stop(&v->signals);
 	work_shutdown(); /* a worker may be reading guest memory */
 	machine_destroy(m);
 	boot_close(v->boot);
@@ -628,7 +602,7 @@ static int vmon_run(struct vmon *v, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct vmon v = { .signal_fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct vmon v = { .signals.fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
 	struct err err = { 0 };
 	int status, r;
 
