@@ -22,6 +22,7 @@
 #include "lib/work.h"
 
 struct block;
+struct block_done;
 struct block_node;
 struct buf;
 struct err;
@@ -52,12 +53,14 @@ struct block_req {
 
 	/* Below: private to block/. */
 	struct block *block;
-	enum block_op op;
+	struct block_node *target;
+	enum block_op op, counted; /* carried out as; counted as */
 	u64 start_ns;
 	struct work work;
-	struct list node; /* in an engine's queue */
-	void *bounce;     /* owned */
-	struct iovec bounce_iov;
+	struct list node; /* waiting, or finished */
+	void *guard;      /* owned: what the guest must not change any more */
+	struct iovec *own_iov; /* the caller's vector, while guarded */
+	int own_niov;
 };
 
 /* Submit.  Cannot fail: failure comes through done().  A range outside of
@@ -96,9 +99,11 @@ struct block_stats { /* as info blockstats shows them */
 	u64 last_access_ns;          /* clock_mono_ns(); 0: never */
 };
 
-/* The device that uses a drive. */
+/* The device that uses a drive.  All may be NULL. */
 struct block_front {
-	/* The size changed.  May be NULL. */
+	/* A batch of done() calls is over. */
+	void (*settled)(void *opaque);
+	/* The size changed. */
 	void (*resized)(void *opaque);
 	/* Where it is, for "Attached to:"; appends to `out`. */
 	void (*path)(void *opaque, struct buf *out);
@@ -108,17 +113,16 @@ struct block_front {
 struct block {
 	char *id; /* owned; "virtio0", "hd0" */
 	struct loop *loop;
-	struct block_node *root; /* NULL after block_eject() */
-	u64 size;                /* bytes */
-	u32 request_align;       /* best alignment of requests, >= 512 */
-	u32 max_discard_align;
+	struct block_node *root; /* owned; NULL without medium */
+	u64 size;                /* bytes, a multiple of 512 */
+	u32 request_align;       /* unaligned requests cost extra; >= 512 */
 	bool readonly;
-	bool write_cache;  /* false: every write is flushed */
-	bool guard_header; /* format was guessed: see block_create() */
+	bool write_cache; /* false: every write is flushed */
 	struct block_stats stats;
 	u64 created_ns;
 	enum block_io_status io_status;
 	int inflight;
+	int plugged;
 
 	/* Options. */
 	int iface, index;
@@ -130,6 +134,8 @@ struct block {
 
 	const struct block_front *front; /* NULL while not attached */
 	void *front_opaque;
+	struct block_done *finish; /* owned; finished on other threads */
+	u8 *header;       /* owned; start of a guessed image, or NULL */
 	struct list node; /* in the registry, order of creation */
 };
 
@@ -157,7 +163,8 @@ void block_set_write_cache(struct block *b, bool on);
 void block_eject(struct block *b);
 /* Blocking; tells the device.  -EACCES, -ENOTSUP, -ENOSPC... */
 int block_resize(struct block *b, u64 size, struct err *err);
-/* Writes an overlay (snapshot=on) into its base; blocking. */
+/* Writes an overlay (snapshot=on) into its base; blocking.  -ENOTSUP when
+ * there is no overlay. */
 int block_commit(struct block *b, struct err *err);
 /* Failure policy for `error` (-errno) of `op`: report, ignore or stop. */
 enum block_on_error block_error_action(struct block *b, enum block_op op,
@@ -166,7 +173,7 @@ void block_set_io_status(struct block *b, enum block_io_status status);
 
 /* One layer of a drive, top first, for info block. */
 struct block_layer {
-	char *file;         /* owned */
+	const char *file;   /* borrowed from the node */
 	const char *format; /* "raw" */
 	char node[16];      /* "#block101" */
 	bool readonly, direct, no_flush, writeback;
@@ -176,7 +183,6 @@ struct block_layer {
 
 /* Number of layers (0: no medium); fills `out[0 .. max)`. */
 int block_layers(struct block *b, struct block_layer *out, int max);
-void block_layers_fini(struct block_layer *layers, int n);
 
 /* Text as QEMU's info block prints one drive, and one line of info
  * blockstats (both with final newline). */

@@ -139,7 +139,6 @@ static void block_print_nodes(struct block *b, struct buf *out)
 			   layer[i].direct ? ", direct" : "",
 			   layer[i].no_flush ? ", ignore flushes" : "");
 	}
-	block_layers_fini(layer, n);
 }
 
 json_t *query_block(struct monitor *mon, const struct args *a, struct err *err)

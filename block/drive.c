@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * -drive: from options to a drive.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/internal.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/opt.h"
+
+struct drive {
+	char *file, *format, *serial;
+	int iface, cache, aio, discard, detect_zeroes, media;
+	int readonly; /* on, off, auto */
+	int rerror, werror;
+	int direct, no_flush; /* on, off, auto: as cache= says */
+	int lock;
+	u32 index, bus, unit;
+	bool snapshot, copy_on_read;
+};
+
+/* clang-format off */
+static const char *const drive_ifaces[] = {
+	"virtio", "none", "ide", "scsi", "floppy", "pflash", "sd", "mtd", "xen",
+	NULL
+};
+enum { DRIVE_IF_VIRTIO, DRIVE_IF_NONE };
+
+static const char *const drive_caches[] = {
+	"writeback", "none", "writethrough", "directsync", "unsafe", "off",
+	NULL
+};
+static const struct drive_cache {
+	bool direct, writeback, no_flush;
+} drive_cache_modes[] = {
+	{ false, true,  false },
+	{ true,  true,  false },
+	{ false, false, false },
+	{ true,  false, false },
+	{ false, true,  true  },
+	{ true,  true,  false },
+};
+
+static const char *const drive_aios[] = {
+	"threads", "native", "io_uring", NULL
+};
+static const char *const drive_discards[] = {
+	"ignore", "unmap", "off", "on", NULL
+};
+static const char *const drive_zeroes[] = { "off", "on", "unmap", NULL };
+static const char *const drive_medias[] = { "disk", "cdrom", NULL };
+/* In the order of enum block_on_error. */
+static const char *const drive_errors[] = {
+	"report", "ignore", "enospc", "stop", NULL
+};
+static const char *const drive_protocols[] = {
+	"nbd", "nbd+unix", "http", "https", "ftp", "ftps", "ssh", "rbd",
+	"iscsi", "gluster", "nfs", "fat", "json", "blkdebug", "sheepdog", NULL
+};
+
+#define ROW(name, type, field, def, help, arg) \
+	{ name, &type, offsetof(struct drive, field), def, help, arg }
+
+const struct option_row block_options[] = {
+	ROW("file", opt_str, file, NULL, "image or block device", NULL),
+	ROW("if", opt_enum, iface, "virtio", "controller; none: for -device",
+	    drive_ifaces),
+	ROW("index", opt_u32, index, "4294967295", "number on its controller",
+	    NULL),
+	ROW("bus", opt_u32, bus, "0", "only 0", NULL),
+	ROW("unit", opt_u32, unit, "4294967295", "same as index", NULL),
+	ROW("format", opt_str, format, NULL,
+	    "raw; without it the image is looked at", NULL),
+	ROW("media", opt_enum, media, "disk", "cdrom: a read-only disk",
+	    drive_medias),
+	ROW("snapshot", opt_bool, snapshot, "off",
+	    "keep changes in a temporary file, never in the image", NULL),
+	ROW("readonly", opt_onoffauto, readonly, "off",
+	    "auto: when it cannot be written", NULL),
+	ROW("cache", opt_enum, cache, "writeback", "host cache and flushes",
+	    drive_caches),
+	ROW("cache.direct", opt_onoffauto, direct, "auto",
+	    "bypass the host's page cache", NULL),
+	ROW("cache.no-flush", opt_onoffauto, no_flush, "auto",
+	    "ignore flushes", NULL),
+	ROW("aio", opt_enum, aio, "threads", "engine; native needs cache=none "
+	    "or directsync", drive_aios),
+	ROW("discard", opt_enum, discard, "ignore",
+	    "what becomes of the guest's discards", drive_discards),
+	ROW("detect-zeroes", opt_enum, detect_zeroes, "off",
+	    "turn writes of zeroes into zeroing", drive_zeroes),
+	ROW("rerror", opt_enum, rerror, "report", "on read errors",
+	    drive_errors),
+	ROW("werror", opt_enum, werror, "enospc", "on write errors",
+	    drive_errors),
+	ROW("serial", opt_str, serial, NULL, "serial number", NULL),
+	ROW("file.locking", opt_onoffauto, lock, "auto",
+	    "refuse an image that is in use", NULL),
+	ROW("copy-on-read", opt_bool, copy_on_read, "off",
+	    "no effect without a backing file", NULL),
+	OPTION_END,
+};
+/* clang-format on */
+
+#undef ROW
+
+/* ---- What goes with what ---- */
+
+/* The other names that QEMU takes for the same thing. */
+static void drive_rename(struct opts *o)
+{
+	static const char *const names[][2] = {
+		{ "read-only", "readonly" },   { "driver", "format" },
+		{ "file.filename", "file" },   { "file.aio", "aio" },
+		{ "locking", "file.locking" }, { "filename", "file" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		const char *value = opts_take(o, names[i][0]);
+
+		if (value)
+			opts_add(o, names[i][1], value);
+	}
+	(void)opts_take(o, "file.driver");
+}
+
+static int drive_check_file(struct drive *d, struct err *err)
+{
+	const char *colon;
+
+	if (!d->file || !d->file[0])
+		return err_set(err, -EINVAL, "file= is missing");
+	if (!strncmp(d->file, "file:", 5)) {
+		memmove(d->file, d->file + 5, strlen(d->file + 5) + 1);
+		return 0;
+	}
+	colon = strchr(d->file, ':');
+	for (int i = 0; colon && drive_protocols[i]; i++) {
+		size_t len = strlen(drive_protocols[i]);
+
+		if (len == (size_t)(colon - d->file) &&
+		    !strncmp(d->file, drive_protocols[i], len))
+			return err_set(err, -ENOTSUP,
+				       "protocol '%s' is not supported",
+				       drive_protocols[i]);
+	}
+	return 0;
+}
+
+static int drive_check(struct drive *d, struct err *err)
+{
+	int r = drive_check_file(d, err);
+
+	if (r < 0)
+		return r;
+	if (d->iface > DRIVE_IF_NONE)
+		return err_set(err, -ENOTSUP,
+			       "if=%s: there is no such controller; use "
+			       "if=virtio",
+			       drive_ifaces[d->iface]);
+	if (d->bus)
+		return err_set(err, -EINVAL, "bus=%u: there is only bus 0",
+			       d->bus);
+	if (d->format && strcmp(d->format, "raw") &&
+	    strcmp(d->format, "host_device") && strcmp(d->format, "file"))
+		return err_set(err, -ENOTSUP,
+			       "format '%s' is not supported; convert the "
+			       "image with 'qemu-img convert -O raw'",
+			       d->format);
+	if (d->index == UINT32_MAX)
+		d->index = d->unit;
+	if (d->direct < 0)
+		d->direct = drive_cache_modes[d->cache].direct;
+	if (d->no_flush < 0)
+		d->no_flush = drive_cache_modes[d->cache].no_flush;
+	if (d->aio == 1 && !d->direct)
+		return err_set(err, -EINVAL,
+			       "aio=native needs cache=none or "
+			       "cache=directsync");
+	if (d->aio == 2) {
+		log_warn("aio=io_uring is not built in; using %s",
+			 d->direct ? "native" : "threads");
+		d->aio = d->direct;
+	}
+	return 0;
+}
+
+/* ---- Opening ---- */
+
+static int drive_probe(struct block *b, const char *path, struct err *err)
+{
+	const char *format;
+	int r;
+
+	b->header = xalloc(BLOCK_HEADER_BYTES);
+	r = file_read_header(b->root, b->header);
+	if (r < 0)
+		return err_code(err, r, "could not read '%s'", path);
+	format = probe_format(b->header);
+	if (format)
+		return err_set(err, -ENOTSUP,
+			       "'%s' has format '%s', which is not supported; "
+			       "convert it with 'qemu-img convert -O raw', or "
+			       "say format=raw to use it as it is",
+			       path, format);
+	if (!b->readonly)
+		log_warn("image format was not specified for '%s' and "
+			 "probing guessed raw; the guest may not write "
+			 "another format's header (format=raw allows it)",
+			 path);
+	return 0;
+}
+
+static int drive_open(struct block *b, const struct drive *d, struct err *err)
+{
+	struct block_open o = {
+		.path = d->file,
+		.readonly = d->readonly == 1 || d->snapshot || b->cdrom,
+		.readonly_auto = d->readonly < 0,
+		.direct = d->direct,
+		.no_flush = d->no_flush,
+		.native = d->aio == 1,
+		.unmap = b->discard,
+		.lock = d->lock,
+	};
+	struct block_node *top;
+	int r;
+
+	b->root = file_open(b, &o, err);
+	if (!b->root)
+		return err && err->code < 0 ? err->code : -EIO;
+	b->readonly = b->root->readonly;
+	if (!d->format && !d->snapshot) {
+		r = drive_probe(b, d->file, err);
+		if (r < 0)
+			return r;
+	}
+	if (d->snapshot && d->readonly != 1 && !b->cdrom) {
+		top = overlay_open(b, b->root, err);
+		if (!top)
+			return err && err->code < 0 ? err->code : -EIO;
+		b->root = top;
+		b->readonly = false;
+	}
+	b->size = ALIGN_UP(b->root->size, (u64)BLOCK_SECTOR);
+	b->request_align = MAX(b->root->align, BLOCK_SECTOR);
+	return 0;
+}
+
+static char *drive_name(const struct drive *d, u32 *ret_index)
+{
+	u32 index = d->index == UINT32_MAX ? 0 : d->index;
+	char *id;
+
+	for (;; index++) {
+		id = xprintf("%s%u", drive_ifaces[d->iface], index);
+		*ret_index = index;
+		if (d->index != UINT32_MAX || !block_find(id))
+			return id;
+		free(id);
+	}
+}
+
+static int drive_setup(struct block *b, struct drive *d, const char *id,
+		       struct err *err)
+{
+	u32 index = 0;
+	int r = drive_check(d, err);
+
+	if (r < 0)
+		return r;
+	b->id = drive_name(d, &index);
+	if (id) {
+		free(b->id);
+		b->id = xstrdup(id);
+	}
+	if (block_find(b->id))
+		return err_set(err, -EEXIST, "drive '%s' exists already",
+			       b->id);
+	b->iface = d->iface == DRIVE_IF_NONE ? BLOCK_IF_NONE : BLOCK_IF_VIRTIO;
+	b->index = index;
+	b->cdrom = d->media == 1;
+	b->discard = d->discard & 1;
+	b->detect_zeroes = d->detect_zeroes;
+	b->on_read_error = d->rerror;
+	b->on_write_error = d->werror;
+	b->write_cache = drive_cache_modes[d->cache].writeback;
+	b->serial = xstrdup(d->serial);
+	r = drive_open(b, d, err);
+	if (r < 0)
+		return r;
+	return block_register(b, err);
+}
+
+struct block *block_create(struct loop *loop, struct opts *o, struct err *err)
+{
+	struct block *b = xalloc(sizeof(*b));
+	struct drive d = { 0 };
+	struct err local = { 0 };
+	const char *id;
+	int r;
+
+	if (!err)
+		err = &local;
+	list_init(&b->node);
+	b->loop = loop;
+	drive_rename(o);
+	id = opts_take(o, "id");
+	r = opts_apply(o, block_options, &d, err);
+	if (r == 0)
+		r = opts_check_used(o, block_options, err);
+	if (r == 0)
+		r = drive_setup(b, &d, id, err);
+	opt_rows_fini(block_options, &d);
+	if (r < 0) {
+		block_destroy(b);
+		return NULL;
+	}
+	return b;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the monitor shows of drives, as text in QEMU's layout.
+ */
+#include <inttypes.h>
+
+#include "block/block.h"
+#include "block/internal.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+
+#define INFO_LAYERS 16
+
+int block_layers(struct block *b, struct block_layer *out, int max)
+{
+	return b->root ? b->root->drv->layers(b->root, out, max) : 0;
+}
+
+/* "256 MiB", "1.5 GiB": three digits. */
+static void info_size(u64 bytes, struct buf *out)
+{
+	static const char *const units[] = { "B",   "KiB", "MiB", "GiB",
+					     "TiB", "PiB", "EiB" };
+	double value = bytes;
+	int unit = 0;
+
+	while (value >= 1000 && unit < (int)ARRAY_SIZE(units) - 1) {
+		value /= 1024;
+		unit++;
+	}
+	buf_printf(out, "%0.3g %s", value, units[unit]);
+}
+
+static void info_status(struct block *b, struct buf *out)
+{
+	static const char *const names[] = { NULL, "failed", "nospace" };
+
+	if (b->front && b->front->path) {
+		buf_puts(out, "    Attached to:      ");
+		b->front->path(b->front_opaque, out);
+		buf_putc(out, '\n');
+	}
+	if (b->io_status != BLOCK_IO_OK)
+		buf_printf(out, "    I/O status:       %s\n",
+			   names[b->io_status]);
+}
+
+static void info_images(const struct block_layer *l, int n, struct buf *out)
+{
+	buf_puts(out, "\nImages:\n");
+	for (int i = 0; i < n; i++) {
+		buf_printf(out, "image: %s\nfile format: %s\nvirtual size: ",
+			   l[i].file, l[i].format);
+		info_size(l[i].virtual_size, out);
+		buf_printf(out, " (%" PRIu64 " bytes)\ndisk size: ",
+			   l[i].virtual_size);
+		info_size(l[i].disk_size, out);
+		buf_putc(out, '\n');
+		if (l[i].cluster_size)
+			buf_printf(out, "cluster_size: %u\n",
+				   l[i].cluster_size);
+		if (i + 1 < n)
+			buf_printf(
+				out,
+				"backing file: %s\nbacking file format: %s\n",
+				l[i + 1].file, l[i + 1].format);
+	}
+}
+
+void block_info(struct block *b, bool verbose, struct buf *out)
+{
+	static const char *const zeroes[] = { "off", "on", "unmap" };
+	struct block_layer l[INFO_LAYERS];
+	int n = MIN(block_layers(b, l, INFO_LAYERS), INFO_LAYERS);
+
+	if (n == 0) {
+		buf_printf(out, "%s: [not inserted]\n", b->id);
+		info_status(b, out);
+		return;
+	}
+	buf_printf(out, "%s (%s): %s (%s%s)\n", b->id, l[0].node, l[0].file,
+		   l[0].format, b->readonly ? ", read-only" : "");
+	info_status(b, out);
+	buf_printf(out, "    Cache mode:       %s%s%s\n",
+		   b->write_cache ? "writeback" : "writethrough",
+		   l[n - 1].direct ? ", direct" : "",
+		   l[n - 1].no_flush ? ", ignore flushes" : "");
+	if (n > 1)
+		buf_printf(out, "    Backing file:     %s (chain depth: %d)\n",
+			   l[1].file, n - 1);
+	if (b->detect_zeroes)
+		buf_printf(out, "    Detect zeroes:    %s\n",
+			   zeroes[b->detect_zeroes]);
+	if (verbose)
+		info_images(l, n, out);
+}
+
+void block_stats_line(struct block *b, struct buf *out)
+{
+	const struct block_stats *s = &b->stats;
+	u64 idle = s->last_access_ns ? clock_mono_ns() - s->last_access_ns : 0;
+
+	buf_printf(out,
+		   "%s: rd_bytes=%" PRIu64 " wr_bytes=%" PRIu64
+		   " rd_operations=%" PRIu64 " wr_operations=%" PRIu64
+		   " flush_operations=%" PRIu64 " wr_total_time_ns=%" PRIu64
+		   " rd_total_time_ns=%" PRIu64 " flush_total_time_ns=%" PRIu64
+		   " rd_merged=0 wr_merged=0 idle_time_ns=%" PRIu64 "\n",
+		   b->id, s->bytes[BLOCK_READ], s->bytes[BLOCK_WRITE],
+		   s->ops[BLOCK_READ], s->ops[BLOCK_WRITE], s->ops[BLOCK_FLUSH],
+		   s->time_ns[BLOCK_WRITE], s->time_ns[BLOCK_READ],
+		   s->time_ns[BLOCK_FLUSH], idle);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the files of block/ share: nodes and their drivers.
+ *
+ * Locking: execute() runs on workers, several at a time; everything else
+ * needs the loop's lock.
+ */
+#ifndef BLOCK_INTERNAL_H
+#define BLOCK_INTERNAL_H
+
+#include <sys/uio.h>
+
+#include "block/block.h"
+#include "lib/types.h"
+
+struct aio;
+struct block_node;
+struct err;
+
+#define BLOCK_SECTOR       512u
+#define BLOCK_HEADER_BYTES 2048u /* what probing looks at */
+
+struct block_driver {
+	const char *format; /* in info block: "raw" */
+	void (*close)(struct block_node *n);
+	/* Carries out r->op and returns 0 or -errno.  May block. */
+	int (*execute)(struct block_node *n, struct block_req *r);
+	/* Optional, all below.  Starts `r` without blocking; false: give it to
+	 * a worker.  Ends in block_finish() or block_complete(). */
+	bool (*start)(struct block_node *n, struct block_req *r);
+	/* `r` is over, before its done(). */
+	void (*ended)(struct block_node *n, struct block_req *r);
+	void (*unplug)(struct block_node *n);
+	/* For draining: a descriptor that becomes readable, and what to call
+	 * then. */
+	int (*poll_fd)(struct block_node *n);
+	void (*poll)(struct block_node *n);
+	int (*resize)(struct block_node *n, u64 size, struct err *err);
+	int (*commit)(struct block_node *n, struct err *err);
+	void (*share)(struct block_node *n);
+	int (*layers)(struct block_node *n, struct block_layer *out, int max);
+};
+
+struct block_node {
+	const struct block_driver *drv;
+	struct block *block; /* borrowed */
+	int number;          /* "#block101" */
+	u64 size;            /* bytes */
+	u32 align;           /* see struct block's request_align */
+	bool readonly;
+};
+
+/* How to open a file. */
+struct block_open {
+	const char *path;
+	bool readonly;
+	bool readonly_auto; /* fall back to read-only */
+	bool direct;        /* O_DIRECT */
+	bool no_flush;      /* flushes do nothing */
+	bool native;        /* libaio; needs direct */
+	bool unmap;         /* pass discards on */
+	int lock;           /* on, off, auto (-1) */
+};
+
+struct block_node *file_open(struct block *b, const struct block_open *o,
+			     struct err *err);
+/* Opens it again for writing; nothing is in flight. */
+int file_make_writable(struct block_node *n, struct err *err);
+/* Reads up to BLOCK_HEADER_BYTES from the start; blocking. */
+int file_read_header(struct block_node *n, u8 *header);
+struct block_node *overlay_open(struct block *b, struct block_node *base,
+				struct err *err);
+void node_close(struct block_node *n); /* NULL is fine */
+/* Fills what all layers have in common. */
+void node_layer(struct block_node *n, struct block_layer *out);
+void node_init(struct block_node *n, const struct block_driver *drv,
+	       struct block *b);
+
+/* The format that these first bytes of an image name, or NULL. */
+const char *probe_format(const u8 header[BLOCK_HEADER_BYTES]);
+
+/* Starts the drive: it is listed and its requests can end. */
+int block_register(struct block *b, struct err *err);
+
+/* Ends a request.  complete: in the loop, not within its submission; calls
+ * done().  finish: any thread, any time; done() comes later. */
+void block_complete(struct block_req *r, int result);
+void block_finish(struct block_req *r, int result);
+/* After a series of block_complete(). */
+void block_settled(struct block *b);
+/* Carries out `r` on a worker. */
+void block_to_worker(struct block_node *n, struct block_req *r);
+
+/* Moves `len` bytes between the vector (from byte `at`) and the file.  Reads
+ * beyond the end give zeroes.  0 or -errno. */
+int fd_rw(int fd, bool write, const struct iovec *iov, int niov, size_t at,
+	  u64 offset, u64 len, int flags);
+
+/* Makes the range read as zeroes, freeing space if `unmap`. */
+int fd_zero(int fd, bool unmap, u64 offset, u64 len);
+/* Frees space; contents are undefined afterwards. */
+int fd_discard(int fd, u64 offset, u64 len);
+
+/* Locks that QEMU honours too, and held until the descriptor is closed.
+ * -EBUSY names who has the image. */
+int lock_file(int fd, const char *path, bool readonly, int lock,
+	      struct err *err);
+void lock_share(int fd);
+void lock_release_all(int fd);
+
+/* libaio on a loop. */
+struct aio *aio_create(struct block *b, int fd, struct err *err);
+void aio_destroy(struct aio *a); /* nothing is in flight; NULL is fine */
+void aio_submit(struct aio *a, struct block_req *r);
+void aio_flush(struct aio *a); /* what was submitted while plugged */
+int aio_poll_fd(struct aio *a);
+void aio_poll(struct aio *a);
+
+#endif
