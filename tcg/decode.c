@@ -32,9 +32,11 @@ const struct opdesc opdescs[] = {
 		.feature = FEAT_##feat,                             \
 	},
 #define OPS OP
+#define OPC OP
 #include "tcg/opcodes.def"
 #include "tcg/opcodes_vec.def"
 #include "tcg/opcodes_x87.def"
+#undef OPC
 #undef OPS
 #undef OP
 };
@@ -128,7 +130,7 @@ static void decode_index_row(u16 row)
 		}
 	}
 	/* "Ib,AL" of OUT is about AL. */
-	if (n == 2 && o[0].kind == 'I')
+	if (n == 2 && o[0].kind == 'I' && o[1].kind == 'f')
 		r->byte = o[1].size == 'b';
 	if (n == 2 && o[0].kind == 'f' && o[0].size == 'w')
 		r->byte = o[1].size == 'b';

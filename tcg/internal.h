@@ -171,6 +171,9 @@ struct tcg_cpu {
 		bool soft; /* INT n, INT3, INTO: rip of the next insn */
 	} exc;
 
+	/* Changes whenever an itlb entry is dropped or replaced by another
+	 * translation: softmmu.c adds 1, the interpreter compares. */
+	u32 code_epoch;
 	struct itlb_entry itlb[256];
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
 	struct tlb_log tlb_log;

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The interpreter: blocks of decoded instructions, found by address.
+ *
+ * A block is straight-line code within one page, keyed by physical address
+ * and mode, so it survives address-space switches.  It is valid while the
+ * page's generation is the one it was decoded under.  In front of the hash
+ * by physical address sits a cache by linear address, emptied (by a change of
+ * c->code_epoch) whenever a translation may have changed.
+ *
+ * An instruction that crosses a page is a block of its own and depends on
+ * both pages.
+ *
+ * Locking: each vCPU has its own blocks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lib/alloc.h"
+#include "lib/buf.h"
+#include "lib/log.h"
+#include "tcg/handlers.h"
+#include "tcg/ops.h"
+#include "vmm/machine.h"
+
+#define BLOCK_INSNS     64
+#define ARENA_SIZE      (64 * MIB)
+#define HASH_BITS       15
+#define JCACHE_BITS     12
+#define JCACHE_SLOT(pc) (((pc) ^ (pc) >> JCACHE_BITS) & (BIT(JCACHE_BITS) - 1))
+
+struct tcg_block {
+	gpa_t phys;
+	u32 mode_key;
+	u16 n; /* instructions */
+	u16 bytes;
+	_Atomic u32 *gen_now;
+	u32 gen;
+	/* Second page of a crossing instruction; NULL otherwise. */
+	_Atomic u32 *gen_now2;
+	u32 gen2;
+	gpa_t phys2;
+	struct tcg_block *next; /* same hash */
+	struct insn insn[];
+};
+
+struct jcache_entry {
+	u64 pc; /* linear */
+	u32 key;
+	u32 epoch;
+	struct tcg_block *block;
+};
+
+struct tcg_cache {
+	struct jcache_entry jcache[1u << JCACHE_BITS];
+	struct tcg_block *hash[1u << HASH_BITS];
+	u8 *arena;
+	size_t used;
+	/* The one instruction of tcg_step() and what follows it. */
+	struct insn single[2];
+};
+
+/* ---- Cache ---- */
+
+int tcg_cache_init(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = xalloc(sizeof *k);
+
+	k->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (k->arena == MAP_FAILED) {
+		free(k);
+		return -ENOMEM;
+	}
+	c->cache = k;
+	c->gpr[INSN_NOREG] = 0;
+	c->code_epoch++;
+	return 0;
+}
+
+void tcg_cache_fini(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = c->cache;
+
+	if (!k)
+		return;
+	munmap(k->arena, ARENA_SIZE);
+	free(k);
+	c->cache = NULL;
+}
+
+void tcg_cache_flush(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = c->cache;
+
+	memset(k->hash, 0, sizeof k->hash);
+	k->used = 0;
+	c->code_epoch++;
+}
+
+static u32 block_hash(gpa_t phys, u32 mode_key)
+{
+	u64 h = (phys ^ (u64)mode_key << 40) * 0x9e3779b97f4a7c15ULL;
+
+	return (u32)(h >> (64 - HASH_BITS));
+}
+
+static bool block_valid(const struct tcg_block *b)
+{
+	if (atomic_load_explicit(b->gen_now, memory_order_relaxed) != b->gen)
+		return false;
+	return likely(!b->gen_now2) ||
+	       atomic_load_explicit(b->gen_now2, memory_order_relaxed) ==
+		       b->gen2;
+}
+
+/* ---- Fetching and decoding ---- */
+
+static u64 code_linear(const struct tcg_cpu *c)
+{
+	if (likely(c->code64))
+		return c->rip;
+	return (u32)(c->rip + c->s->seg[SEG_CS].base);
+}
+
+/* Bytes up to the segment's limit, at most 15; #GP when there are none. */
+static size_t code_room(struct tcg_cpu *c)
+{
+	u32 limit = c->s->seg[SEG_CS].limit;
+
+	if (c->code64)
+		return 15;
+	if (c->rip > limit)
+		tcg_raise_code(c, EXC_GP, 0);
+	return MIN(15, limit - c->rip + 1);
+}
+
+/* `why` is insn_decode()'s; -1: cut short by the segment's limit. */
+_Noreturn static void code_raise(struct tcg_cpu *c, int why)
+{
+	if (why == EXC_UD)
+		tcg_raise(c, EXC_UD);
+	tcg_raise_code(c, EXC_GP, 0);
+}
+
+static void code_copy(struct tcg_cpu *c, u8 *dst, const u8 *host, gpa_t phys,
+		      size_t n)
+{
+	if (host)
+		memcpy(dst, host + (phys & (PAGE_SIZE - 1)), n);
+	else
+		for (size_t k = 0; k < n; k++)
+			dst[k] = (u8)vcpu_mmio_read(c->v, phys + k, 1);
+}
+
+/* Decodes the instruction at c->rip into `i`, across the page end if need
+ * be; raises what fetching and decoding raise.  Tells the second page when
+ * it was used. */
+static void code_decode_one(struct tcg_cpu *c, struct insn *i, gpa_t *ret_phys2)
+{
+	u64 pc = code_linear(c);
+	size_t room = code_room(c), first;
+	gpa_t phys, phys2;
+	const u8 *host;
+	u8 bytes[15];
+	int r;
+
+	host = tcg_fetch(c, pc, &phys);
+	phys |= pc & (PAGE_SIZE - 1);
+	first = MIN(room, PAGE_SIZE - (pc & (PAGE_SIZE - 1)));
+	code_copy(c, bytes, host, phys, first);
+	r = insn_decode(c->mode_key, bytes, first, 0, i);
+	*ret_phys2 = ~0ULL;
+	if (r == -1 && first < room) {
+		host = tcg_fetch(c, (pc & PAGE_MASK) + PAGE_SIZE, &phys2);
+		if (host)
+			tcg_code_page(c, phys2);
+		code_copy(c, bytes + first, host, phys2, room - first);
+		r = insn_decode(c->mode_key, bytes, room, 0, i);
+		*ret_phys2 = phys2;
+	}
+	if (r)
+		code_raise(c, r);
+	insn_bind(i);
+}
+
+static struct tcg_block *block_alloc(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = c->cache;
+	size_t max = sizeof(struct tcg_block) +
+		     (BLOCK_INSNS + 1) * sizeof(struct insn);
+
+	if (ARENA_SIZE - k->used < max)
+		tcg_cache_flush(c);
+	return (struct tcg_block *)(k->arena + k->used);
+}
+
+static void block_commit(struct tcg_cpu *c, struct tcg_block *b)
+{
+	struct tcg_cache *k = c->cache;
+	u32 h = block_hash(b->phys, b->mode_key);
+	struct insn *end = &b->insn[b->n];
+
+	memset(end, 0, sizeof *end);
+	end->fn = insn_block_end;
+	end->off = b->bytes;
+	end->base = end->index = INSN_NOREG;
+	k->used += ALIGN_UP(sizeof *b + (b->n + 1) * sizeof b->insn[0], 64);
+	b->next = k->hash[h];
+	k->hash[h] = b;
+}
+
+static struct tcg_block *block_start(struct tcg_cpu *c, gpa_t phys)
+{
+	struct tcg_block *b = block_alloc(c);
+
+	b->phys = phys;
+	b->mode_key = c->mode_key;
+	b->n = b->bytes = 0;
+	b->gen_now = tcg_page_gen(c, phys);
+	b->gen = tcg_code_page(c, phys & PAGE_MASK);
+	b->gen_now2 = NULL;
+	b->phys2 = ~0ULL;
+	return b;
+}
+
+/* A block of one instruction that reaches into the next page. */
+static struct tcg_block *block_build_crossing(struct tcg_cpu *c, gpa_t phys)
+{
+	struct tcg_block *b;
+	struct insn i;
+	gpa_t phys2;
+	u32 gen;
+
+	gen = tcg_code_page(c, phys & PAGE_MASK);
+	code_decode_one(c, &i, &phys2);
+	b = block_start(c, phys);
+	if (phys2 == ~0ULL || b->gen != gen || !tcg_page_gen(c, phys2))
+		return NULL;
+	b->phys2 = phys2;
+	b->gen_now2 = tcg_page_gen(c, phys2);
+	b->gen2 = tcg_code_page(c, phys2);
+	/* Once more, now that both pages are marked. */
+	code_decode_one(c, &i, &phys2);
+	if (phys2 != b->phys2)
+		return NULL;
+	b->insn[0] = i;
+	b->n = 1;
+	b->bytes = i.len;
+	return b;
+}
+
+static struct tcg_block *block_build(struct tcg_cpu *c, const u8 *host,
+				     gpa_t phys)
+{
+	u32 at = phys & (PAGE_SIZE - 1);
+	struct tcg_block *b = block_start(c, phys);
+	int r = 0;
+
+	while (b->n < BLOCK_INSNS) {
+		struct insn *i = &b->insn[b->n];
+
+		r = insn_decode(c->mode_key, host + at + b->bytes,
+				PAGE_SIZE - at - b->bytes, b->bytes, i);
+		if (r)
+			break;
+		insn_bind(i);
+		b->n++;
+		b->bytes += i->len;
+		if (insn_desc(i)->attrs & OP_END || at + b->bytes == PAGE_SIZE)
+			break;
+		if (c->mode_key & MODE_STEP)
+			break;
+	}
+	if (!b->n && r == -1)
+		b = block_build_crossing(c, phys);
+	else if (!b->n)
+		code_raise(c, r);
+	if (b)
+		block_commit(c, b);
+	return b;
+}
+
+static struct tcg_block *block_lookup(struct tcg_cpu *c, gpa_t phys, u64 pc)
+{
+	struct tcg_cache *k = c->cache;
+	struct tcg_block **at = &k->hash[block_hash(phys, c->mode_key)], *b;
+
+	while ((b = *at)) {
+		gpa_t phys2;
+
+		if (b->phys != phys || b->mode_key != c->mode_key) {
+			at = &b->next;
+			continue;
+		}
+		if (!block_valid(b)) {
+			*at = b->next;
+			continue;
+		}
+		if (!b->gen_now2)
+			return b;
+		tcg_fetch(c, (pc & PAGE_MASK) + PAGE_SIZE, &phys2);
+		if (phys2 == b->phys2)
+			return b;
+		at = &b->next;
+	}
+	return NULL;
+}
+
+static void block_log(struct tcg_cpu *c, const struct tcg_block *b, u64 pc)
+{
+	struct buf text = { 0 };
+
+	for (int n = 0; n < b->n; n++)
+		buf_printf(&text, "0x%08llx:  %s %s (%u)\n",
+			   (unsigned long long)(pc + b->insn[n].off),
+			   insn_desc(&b->insn[n])->name,
+			   insn_desc(&b->insn[n])->operands, b->insn[n].len);
+	log_write(LOG_IN_ASM, "----------------\n%s", buf_str(&text));
+	buf_fini(&text);
+}
+
+/* NULL: run one instruction without a block. */
+static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
+{
+	struct tcg_cache *k = c->cache;
+	struct jcache_entry *e = &k->jcache[JCACHE_SLOT(pc)];
+	struct tcg_block *b;
+	const u8 *host;
+	gpa_t phys;
+
+	if (c->code64 && (u64)((s64)(pc << 16) >> 16) != pc)
+		tcg_raise_code(c, EXC_GP, 0);
+	host = tcg_fetch(c, pc, &phys);
+	if (!host)
+		return NULL;
+	phys |= pc & (PAGE_SIZE - 1);
+	b = block_lookup(c, phys, pc);
+	if (!b) {
+		b = block_build(c, host, phys);
+		if (b && log_on(LOG_IN_ASM))
+			block_log(c, b, pc);
+	}
+	if (!b)
+		return NULL;
+	*e = (struct jcache_entry){ pc, c->mode_key | (u32)c->cpl << 30,
+				    c->code_epoch, b };
+	return b;
+}
+
+static void block_log_run(struct tcg_cpu *c, const struct tcg_block *b)
+{
+	log_item(LOG_EXEC, "Trace %d: [%016llx/%08x] %u", c->v->index,
+		 (unsigned long long)c->rip, b->mode_key, b->n);
+	if (log_on(LOG_CPU))
+		log_write(LOG_CPU,
+			  "RAX=%016llx RBX=%016llx RCX=%016llx RDX=%016llx\n"
+			  "RSI=%016llx RDI=%016llx RBP=%016llx RSP=%016llx\n"
+			  "R8 =%016llx R9 =%016llx R10=%016llx R11=%016llx\n"
+			  "R12=%016llx R13=%016llx R14=%016llx R15=%016llx\n"
+			  "RIP=%016llx RFL=%08llx CPL=%d\n",
+#define G(r) (unsigned long long)c->gpr[REG_##r]
+			  G(RAX), G(RBX), G(RCX), G(RDX), G(RSI), G(RDI),
+			  G(RBP), G(RSP), G(R8), G(R9), G(R10), G(R11), G(R12),
+			  G(R13), G(R14), G(R15),
+#undef G
+			  (unsigned long long)c->rip,
+			  (unsigned long long)tcg_rflags(c), c->cpl);
+}
+
+/* ---- Running ---- */
+
+static void run_single(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = c->cache;
+	bool step = c->mode_key & MODE_STEP;
+	gpa_t phys2;
+
+	c->ip = NULL;
+	c->end_block = false;
+	if (step)
+		tcg_step_begin(c);
+	code_decode_one(c, &k->single[0], &phys2);
+	k->single[1] = (struct insn){ .fn = insn_block_end,
+				      .off = k->single[0].len,
+				      .base = INSN_NOREG,
+				      .index = INSN_NOREG };
+	c->gpr[INSN_RIP] = c->rip;
+	c->ip = k->single;
+	c->insns++;
+	k->single[0].fn(c, &k->single[0]);
+	c->ip = NULL;
+	if (step)
+		tcg_step_end(c);
+}
+
+static void run_block(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = c->cache;
+	u64 pc = code_linear(c);
+	struct jcache_entry *e = &k->jcache[JCACHE_SLOT(pc)];
+	struct tcg_block *b = e->block;
+
+	if (unlikely(e->pc != pc ||
+		     e->key != (c->mode_key | (u32)c->cpl << 30) ||
+		     e->epoch != c->code_epoch || !block_valid(b)))
+		b = block_find(c, pc);
+	if (unlikely(!b) ||
+	    unlikely(!c->code64 &&
+		     c->rip + b->bytes - 1 > c->s->seg[SEG_CS].limit)) {
+		run_single(c);
+		return;
+	}
+	if (unlikely(atomic_load_explicit(&log_mask, memory_order_relaxed)))
+		block_log_run(c, b);
+	c->gpr[INSN_RIP] = c->rip;
+	c->ip = b->insn;
+	c->insns += b->n;
+	b->insn[0].fn(c, b->insn);
+}
+
+enum vcpu_exit tcg_execute(struct tcg_cpu *c)
+{
+	enum vcpu_exit r;
+
+	if (sigsetjmp(c->unwind, 0)) {
+		r = tcg_deliver(c, c->exc.vector, c->exc.has_code, c->exc.code,
+				c->exc.soft, false);
+		if (r != VCPU_EXIT_AGAIN)
+			return r;
+	}
+	for (;;) {
+		c->ip = NULL;
+		c->end_block = false;
+		if (unlikely(c->halted))
+			return VCPU_EXIT_HALT;
+		if (unlikely(c->shadow)) {
+			c->shadow = false;
+			run_single(c);
+			continue;
+		}
+		if (unlikely(atomic_load_explicit(&c->v->request,
+						  memory_order_relaxed)))
+			return VCPU_EXIT_AGAIN;
+		if (unlikely(c->mode_key & MODE_STEP))
+			run_single(c);
+		else
+			run_block(c);
+	}
+}
+
+bool tcg_step(struct tcg_cpu *c)
+{
+	enum vcpu_exit r = VCPU_EXIT_AGAIN;
+
+	if (sigsetjmp(c->unwind, 0))
+		r = tcg_deliver(c, c->exc.vector, c->exc.has_code, c->exc.code,
+				c->exc.soft, false);
+	else
+		run_single(c);
+	c->ip = NULL;
+	return r == VCPU_EXIT_AGAIN;
+}
