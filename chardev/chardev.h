@@ -9,7 +9,8 @@
  * the front end may ask about, so a dead terminal stalls nobody.
  *
  * Locking: everything needs machine_lock or runs before the loop, except
- * chr_write(), which any thread may call.
+ * chr_write() and chr_queued(), which any thread may call.  The program
+ * ignores SIGPIPE.
  */
 #ifndef CHARDEV_CHARDEV_H
 #define CHARDEV_CHARDEV_H
@@ -62,30 +63,45 @@ struct chardev_class {
 	void (*close)(struct chardev *chr); /* accepts half-open */
 	/* Takes up to len bytes without blocking; returns bytes taken (0: try
 	 * after the next writable report) or -errno (peer is gone: dropped).
-	 * Called with the output lock. */
+	 * Called with the output lock, from any thread. */
 	ssize_t (*write)(struct chardev *chr, const u8 *data, size_t len);
+	/* Output waits (on): call chr_flush() when the peer can take some.
+	 * NULL when write() always takes everything. */
+	void (*poll_output)(struct chardev *chr, bool on);
 	/* Front end will take input again. */
 	void (*accept_input)(struct chardev *chr);
 	void (*set_line)(struct chardev *chr, const struct chr_line *line);
 	void (*send_break)(struct chardev *chr);
-	/* "pty:/dev/pts/3", as `info chardev` shows it. */
+	/* "pty:/dev/pts/3", as `info chardev` shows it; NULL: the name. */
 	void (*filename)(struct chardev *chr, struct buf *out);
+	/* For a back end with several front ends (mux); else NULL. */
+	int (*attach)(struct chardev *chr, const struct chr_front *front,
+		      void *opaque, struct err *err);
+	void (*detach)(struct chardev *chr, void *opaque);
+	void (*event)(struct chardev *chr, enum chr_event event);
 };
 
 extern const struct chardev_class *const chardev_classes[]; /* NULL-ended */
 
 /* Creation.  `loop` is the main loop.  The text forms are QEMU's:
- * chr_create_opts(): "pty,id=x,logfile=..." (-chardev);
+ * chr_create_opts(): "pty,id=x,logfile=..." (-chardev), parsed with
+ * "backend" as the implied key;
  * chr_create_short(): "pty", "tcp::4444,server=on", "/dev/pts/3",
- * "mon:stdio" (-serial, -monitor) with the label given.
- * Prints QEMU's "char device redirected to ..." line for ptys on stdout. */
+ * "mon:stdio" (-serial, -monitor) with the label given; "mon:" makes a mux,
+ * to which the caller attaches the monitor; "chardev:ID" finds one that
+ * exists.  The caller handles "none". */
 struct chardev *chr_create_opts(struct loop *loop, struct opts *o,
 				struct err *err);
 struct chardev *chr_create_short(struct loop *loop, const char *text,
 				 const char *label, struct err *err);
+/* Where "char device redirected to ..." of ptys goes; NULL: stdout. */
+void chr_set_notices(struct buf *out);
 /* -EBUSY while a front end is attached. */
 int chr_remove(struct chardev *chr, struct err *err);
-void chr_remove_all(void); /* at exit: flushes, restores terminals */
+/* At exit, when no front end uses its chardev any more: gives the peers up
+ * to half a second to take what is queued, restores terminals. */
+void chr_remove_all(void);
+void chr_stdio_resume(void); /* on SIGCONT: raw mode again */
 struct chardev *chr_find(const char *label);
 /* In creation order; NULL starts, returns NULL at the end. */
 struct chardev *chr_next(struct chardev *chr);
@@ -97,7 +113,8 @@ bool chr_open(const struct chardev *chr);     /* peer present */
 /* Option row type: struct chardev *, named by its id. */
 extern const struct opt_type opt_chardev;
 
-/* Front end side.  NULL chr is legal everywhere and discards. */
+/* Front end side.  NULL chr is legal everywhere and discards.  With a peer
+ * already there, CHR_OPENED comes from inside chr_attach(). */
 int chr_attach(struct chardev *chr, const struct chr_front *front,
 	       void *opaque, struct err *err); /* -EBUSY */
 void chr_detach(struct chardev *chr, void *opaque);
@@ -107,9 +124,13 @@ size_t chr_write(struct chardev *chr, const void *data, size_t len);
 size_t chr_queued(struct chardev *chr);
 void chr_accept_input(struct chardev *chr);
 void chr_set_line(struct chardev *chr, const struct chr_line *line);
-void chr_send_break(struct chardev *chr);
+void chr_send_break(struct chardev *chr); /* to the peer's line */
+/* The front end sees CHR_BREAK as if the peer had sent it. */
+void chr_inject_break(struct chardev *chr);
 
-/* Mux: the front end that has the focus, `mon:` plumbing. */
+/* Mux: up to four front ends, the first attached has the focus at first;
+ * the user switches in order of attaching. */
+void chr_mux_focus(struct chardev *chr, void *opaque);
 struct chr_mux_ops { /* what C-a x and C-a s do; set by main */
 	void (*quit)(void *arg);
 	void (*commit)(void *arg);
