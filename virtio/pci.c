@@ -707,6 +707,7 @@ void virtio_pci_info(struct device *dev, struct buf *out)
 {
 	struct virtio *v = virtio_of(dev);
 
+	pci_device_info(&v->pci, out);
 	buf_printf(out, "status 0x%02x, features 0x%llx of 0x%llx\n", v->status,
 		   (unsigned long long)v->accepted,
 		   (unsigned long long)v->offered);

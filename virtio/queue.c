@@ -63,6 +63,13 @@ int chain_init(struct chain *c, int max)
 	return 0;
 }
 
+void chain_use(struct chain *c, struct iovec *iov, gpa_t *gpa, int max)
+{
+	c->iov = iov;
+	c->gpa = gpa;
+	c->max = max;
+}
+
 void chain_fini(struct chain *c)
 {
 	free(c->iov);

@@ -51,6 +51,8 @@ struct chain {
 /* Room for `max` host ranges; a guest buffer with more breaks the device.
  * Devices make their chains when they are activated.  -ENOMEM. */
 int chain_init(struct chain *c, int max);
+/* The same in memory of the caller's: `max` entries each. */
+void chain_use(struct chain *c, struct iovec *iov, gpa_t *gpa, int max);
 void chain_fini(struct chain *c); /* idempotent; accepts zeroed memory */
 
 /* Copies out of the readable / into the writable part, starting `at` bytes
