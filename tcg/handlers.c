@@ -5,6 +5,7 @@
 #include "tcg/handlers.h"
 
 #include "tcg/ops.h"
+#include "tcg/vec.h"
 
 /* One of the three is set. */
 struct handler_row {
