@@ -1274,8 +1274,10 @@ static void lapic_fini(struct device *dev)
 	for (int i = 0; s->apic && i < s->count; i++) {
 		vtimer_cancel(&s->apic[i].timer);
 		lock_fini(&s->apic[i].lock);
-		s->apic[i].v->lapic = NULL;
 	}
+	for (int i = 0; i < dev->m->nvcpus; i++) /* none are left at exit */
+		if (dev->m->vcpus[i])
+			dev->m->vcpus[i]->lapic = NULL;
 	free(s->apic);
 }
 
