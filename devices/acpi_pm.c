@@ -209,7 +209,9 @@ static void acpi_pm_map(struct acpi_pm *s)
 
 	if (!(s->pci.config[PM_REGMISC] & 1) || !base)
 		region_unmap(&s->block);
-	else if (!s->block.space || s->block.base != base)
+	else if (s->block.space)
+		region_map_at(&s->block, s->block.space, base);
+	else
 		region_map(&s->block, &s->pci.dev.m->io, "piix4-pm", base,
 			   PM_BLOCK, &acpi_pm_ops, s);
 }
