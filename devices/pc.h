@@ -57,6 +57,10 @@ void lapic_lint1(struct vcpu *v); /* any thread */
  * models this calls save() itself). */
 void lapic_info(struct vcpu *v, struct buf *out);
 
+/* ---- serial.c: class "isa-serial" ---- */
+void serial_wiring(const struct device *serial, u32 *ret_index, u32 *ret_iobase,
+		   u32 *ret_irq);
+
 /* ---- rtc.c: class "mc146818rtc", sets m->rtc ---- */
 void rtc_set_cmos(struct device *rtc, u8 index, u8 value);
 u8 rtc_get_cmos(struct device *rtc, u8 index);

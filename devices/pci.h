@@ -45,14 +45,16 @@ struct pci_bar {
 
 struct pci_msix {
 	int count; /* 0: no MSI-X */
-	u8 cap;	   /* offset of the capability */
+	u8 cap;    /* offset of the capability */
 	u8 bar;
 	u32 table_offset, pba_offset;
 	struct region table, pba;
+
 	struct {
 		struct msi msi;
 		u32 control;
 	} entry[PCI_MSIX_MAX];
+
 	_Atomic u64 pending[PCI_MSIX_MAX / 64];
 	/* Message Control and bus mastering, for pci_msix_notify(). */
 	bool enabled, masked;
@@ -62,30 +64,33 @@ struct pci_msix {
 struct pci_device {
 	struct device dev;
 	struct pci_bus *bus;
-	int devfn;	  /* -1 in options: first free slot */
+	int devfn; /* -1 in options: first free slot */
 	u8 config[256];
-	u8 wmask[256];	  /* writable bits */
-	u8 w1cmask[256];  /* write-one-to-clear bits */
+	u8 wmask[256];   /* writable bits */
+	u8 w1cmask[256]; /* write-one-to-clear bits */
 	struct pci_bar bar[PCI_BARS];
 	struct pci_msix msix;
 	bool intx_level;  /* what the device asks for */
 	bool intx_driven; /* what the bus sees: not while disabled */
-	u8 cap_end;	  /* where the next capability goes */
-	char *addr;	  /* owned; "addr=" option as typed */
+	u8 cap_end;       /* where the next capability goes */
+	char *addr;       /* owned; "addr=" option as typed */
 };
 
 /* Rows every PCI device has ("addr"); put first into its option table. */
-#define PCI_OPTION_ROWS(type)                                        \
-	{ "addr", &opt_str, offsetof(type, pci) +                    \
-		  offsetof(struct pci_device, addr), NULL,           \
-	  "slot[.function], hexadecimal", NULL }
+#define PCI_OPTION_ROWS(type)                                      \
+	{                                                          \
+		"addr", &opt_str,                                  \
+			offsetof(type, pci) +                      \
+				offsetof(struct pci_device, addr), \
+			NULL, "slot[.function], hexadecimal", NULL \
+	}
 
 /* Firmware's choice of windows for BARs, also told by ACPI; memory BARs that
- * do not fit go above RAM if they are 64 bits wide. */
-#define PCI_WINDOW_IO	 0xc000u
-#define PCI_WINDOW_BASE	 0xc0000000u /* RAM ends below */
+ * do not fit go above RAM if they are 64 bits wide.  The 32-bit window that
+ * ACPI tells begins at 3 GiB or where RAM ends. */
+#define PCI_WINDOW_IO    0xc000u
 #define PCI_WINDOW_FIRST 0xe0000000u /* first address handed out */
-#define PCI_WINDOW_END	 0xfec00000u
+#define PCI_WINDOW_END   0xfec00000u
 
 struct pci_bus {
 	struct machine *m;
@@ -106,8 +111,8 @@ void pci_add_bar(struct pci_device *dev, int n, const char *name, u64 size,
 /* Adds a capability of `len` bytes (header included); returns its offset. */
 u8 pci_add_capability(struct pci_device *dev, u8 id, u8 len);
 /* Table and PBA live in BAR `bar` at the offsets given. */
-int pci_msix_init(struct pci_device *dev, int count, int bar,
-		  u32 table_offset, u32 pba_offset, struct err *err);
+int pci_msix_init(struct pci_device *dev, int count, int bar, u32 table_offset,
+		  u32 pba_offset, struct err *err);
 bool pci_msix_enabled(const struct pci_device *dev);
 void pci_msix_notify(struct pci_device *dev, int vector); /* any thread */
 void pci_set_intx(struct pci_device *dev, int level);

@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "chardev/chardev.h"
+#include "devices/pc.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -488,6 +489,16 @@ static const struct state_field serial_state[] = {
 	STATE_(STATE_VTIMER, struct serial, tx_stall),
 	STATE_END,
 };
+
+void serial_wiring(const struct device *dev, u32 *ret_index, u32 *ret_iobase,
+		   u32 *ret_irq)
+{
+	const struct serial *s = (const struct serial *)dev;
+
+	*ret_index = s->index;
+	*ret_iobase = s->iobase;
+	*ret_irq = s->irq;
+}
 
 static int serial_place(struct serial *s, struct err *err)
 {
