@@ -14,6 +14,7 @@
 
 #include "chardev/chardev.h"
 #include "devices/pc.h"
+#include "devices/pci.h"
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -92,11 +93,49 @@ static void pc_set_clock(struct machine *m, const struct config *c)
 		rtc_set_offset(m->rtc, (s64)local.tm_gmtoff * (s64)NS_PER_S);
 }
 
+static void pc_powerdown(void *arg)
+{
+	struct machine *m = arg;
+
+	acpi_pm_press_power(m->acpi_pm);
+}
+
+static int pc_add_bridges(struct machine *m, struct err *err)
+{
+	static const struct {
+		const struct device_class *class;
+		const char *addr;
+	} rows[] = {
+		{ &pci_host_class, "0" },
+		{ &isa_bridge_class, "1.0" },
+		{ &acpi_pm_class, "1.3" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct device *dev;
+		struct opts o;
+
+		opts_init(&o);
+		opts_add(&o, "addr", rows[i].addr);
+		dev = device_create(m, rows[i].class, &o, err);
+		opts_fini(&o);
+		if (!dev)
+			return -EINVAL;
+	}
+	m->powerdown = pc_powerdown;
+	m->powerdown_arg = m;
+	return 0;
+}
+
+/* What firmware would do before it loads a kernel. */
 static int pc_reload(struct machine *m, struct err *err)
 {
 	struct pc *pc = m->machine_data;
 
-	return pc->boot ? boot_load(pc->boot, m, 0, err) : 0;
+	if (!pc->boot)
+		return 0;
+	pci_assign(m->pci);
+	return boot_load(pc->boot, m, 0, err);
 }
 
 int machine_pc_create(struct machine *m, const struct config *c,
@@ -115,7 +154,7 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	    !pc_add(m, &i8042_class, err))
 		return -EINVAL;
 	pc_set_clock(m, c);
-	return 0;
+	return pc_add_bridges(m, err);
 }
 
 int machine_pc_add_serial(struct machine *m, int index, struct chardev *chr,
