@@ -350,9 +350,10 @@ static struct arg *args_flag(struct args_parser *s, char letter)
 	return NULL;
 }
 
-static bool args_own_flags(const struct args_parser *s)
+/* Among the first n entries. */
+static bool args_has_flags(const struct args_parser *s, int n)
 {
-	for (int i = 0; i < s->own; i++)
+	for (int i = 0; i < n; i++)
 		if (args_is_flag(&s->a->v[i]))
 			return true;
 	return false;
@@ -398,7 +399,7 @@ static int args_take_flags(struct args_parser *s)
  * follow, 0 for none. */
 static int args_flags(struct args_parser *s, char next)
 {
-	bool own = args_own_flags(s);
+	bool own = args_has_flags(s, s->own);
 	int r;
 
 	for (;;) {
@@ -473,6 +474,7 @@ int args_parse(struct args *a, const char *types, const char *common,
 	args_rows(a, types);
 	s.own = a->n;
 	args_rows(a, common);
+	s.env.flag_ends = args_has_flags(&s, a->n);
 	for (int i = 0; i < s.own; i++) {
 		if (args_is_flag(&a->v[i]))
 			continue;

@@ -288,21 +288,20 @@ static void help_log(struct monitor *mon)
 	buf_fini(&text);
 }
 
-static void help_words(struct monitor *mon, const char *name)
+static void help_words(struct monitor *mon, const char *line)
 {
-	const char *word = command_skip(name);
+	const char *word = command_skip(line);
 	const struct command *table = command_table, *c;
 	size_t n = command_word(word);
 
 	if (n == 4 && !memcmp(word, "info", 4)) {
 		table = info_table;
-		name = command_skip(word + n);
-		if (!*name) {
+		word = command_skip(word + n);
+		n = command_word(word);
+		if (!n) {
 			help_table(mon, table, "info ");
 			return;
 		}
-		word = name;
-		n = command_word(word);
 	} else if (n == 3 && !memcmp(word, "log", 3)) {
 		help_log(mon);
 		return;
@@ -311,7 +310,7 @@ static void help_words(struct monitor *mon, const char *name)
 	if (c)
 		help_one(mon, c, table == info_table ? "info " : "");
 	else
-		command_unknown(mon, table, command_skip(name), word, word + n);
+		command_unknown(mon, table, command_skip(line), word, word + n);
 }
 
 int cmd_help(struct monitor *mon, const struct args *a, struct err *err)

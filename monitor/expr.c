@@ -177,12 +177,17 @@ static int expr_divide(struct expr *e, char op, u64 a, u64 b, u64 *ret)
 	return 0;
 }
 
-static bool expr_path_here(const struct expr *e)
+/* After a blank: what the environment says is not ours to read. */
+static bool expr_ends_here(const struct expr *e)
 {
-	return e->env->path_ends && *e->p == '/' && e->p > e->start &&
-	       isspace((unsigned char)e->p[-1]) &&
-	       (isalpha((unsigned char)e->p[1]) || e->p[1] == '_' ||
-		e->p[1] == '.');
+	u8 next = *e->p ? e->p[1] : 0;
+
+	if (e->p == e->start || !isspace((unsigned char)e->p[-1]))
+		return false;
+	if (*e->p == '/')
+		return e->env->path_ends &&
+		       (isalpha(next) || next == '_' || next == '.');
+	return *e->p == '-' && e->env->flag_ends && isalpha(next);
 }
 
 static int expr_prod(struct expr *e, u64 *ret)
@@ -190,7 +195,7 @@ static int expr_prod(struct expr *e, u64 *ret)
 	u64 b;
 	int r = expr_unary(e, ret);
 
-	while (!r && *e->p && strchr("*/%", *e->p) && !expr_path_here(e)) {
+	while (!r && *e->p && strchr("*/%", *e->p) && !expr_ends_here(e)) {
 		char op = *e->p;
 
 		expr_next(e);
@@ -232,7 +237,7 @@ static int expr_sum(struct expr *e, u64 *ret)
 	u64 b;
 	int r = expr_logic(e, ret);
 
-	while (!r && (*e->p == '+' || *e->p == '-')) {
+	while (!r && (*e->p == '+' || *e->p == '-') && !expr_ends_here(e)) {
 		char op = *e->p;
 
 		expr_next(e);

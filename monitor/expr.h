@@ -25,6 +25,8 @@ struct expr_env {
 	/* A blank and then "/" with a letter end the expression: what follows
 	 * is a file name, not a division. */
 	bool path_ends;
+	/* A blank and then "-" with a letter do: it is a flag. */
+	bool flag_ends;
 };
 
 /* Evaluates from *text on and moves *text behind the expression and the

@@ -186,6 +186,13 @@ START_TEST(args_keeps_signs_apart_from_flags)
 	ck_assert_uint_eq(args_u64(&a, "v"), UINT64_MAX);
 	ck_assert_int_eq(parse("all:-a,v:l?", "-a"), 0);
 	ck_assert(args_has(&a, "all") && !args_has(&a, "v"));
+	ck_assert_int_eq(parse("all:-a,v:l?", "5 -a"), 0);
+	ck_assert(args_has(&a, "all"));
+	ck_assert_uint_eq(args_u64(&a, "v"), 5);
+	ck_assert_int_eq(parse("all:-a,v:l?", "5 -1"), 0);
+	ck_assert_uint_eq(args_u64(&a, "v"), 4);
+	ck_assert_int_eq(parse("v:l?", "0x10 -j"), 0);
+	ck_assert(args_has(&a, "json"));
 	ck_assert_int_eq(parse("dx:s,dy:s", "-5 7"), 0);
 	ck_assert_str_eq(args_str(&a, "dx"), "-5");
 }
