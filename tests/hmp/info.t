@@ -1,0 +1,93 @@
+# What the machine is.
+args: -name testvm -uuid 12345678-1234-5678-1234-567812345678
+(qemu) info version
+7.2.0 (vmon {num}.{num}.{num})
+(qemu) info name
+testvm
+(qemu) info uuid
+12345678-1234-5678-1234-567812345678
+(qemu) info name -j
+{"name": "testvm"}
+(qemu) info status -j
+{"status": "running", "running": true}
+(qemu) info kvm
+kvm support: {re:enabled|disabled}
+(qemu) info kvm -v
+kvm support: {re:enabled|disabled}
+...
+(qemu) info cpus
+* CPU #0: pc=0x0000000000100102 (halted) thread_id={num}
+(qemu) info memory_size_summary
+base memory: 16777216
+plugged memory: 0
+(qemu) info numa
+0 nodes
+(qemu) info iothreads
+(qemu) info ramblock
+              Block Name    PSize              Offset               Used              Total
+...
+                  pc.ram    4 KiB  0x0000000000000000 0x0000000001000000 0x0000000001000000
+...
+(qemu) info chardev
+compat_monitor0: filename=unix:$TMP/monitor,server=on
+(qemu) info mtree
+address-space: memory
+  0000000000000000-ffffffffffffffff (prio 0, i/o): system
+...
+    00000000fec00000-00000000fec00fff (prio {num}, i/o): ioapic
+...
+address-space: I/O
+  0000000000000000-000000000000ffff (prio 0, i/o): io
+...
+(qemu) info mtree -f
+FlatView #{num}
+ AS "memory", root: system
+ Root memory region: system
+...
+FlatView #{num}
+ AS "I/O", root: io
+...
+(qemu) info pci
+  Bus  0, device   0, function 0:
+    Host bridge: PCI device {hex}:{hex}
+...
+(qemu) info qtree
+bus: main-system-bus
+  type System
+...
+    bus: pci.0
+      type PCI
+...
+(qemu) info pic
+ioapic0: ver=0x{hex} id=0x{hex} sel=0x{hex}{any}
+  pin 0  0x{hex} dest={num} vec={num} {any}
+...
+pic1: irr={hex} imr={hex} isr={hex} hprio={num} irq_base={hex} rr_sel={num} elcr={hex} fnm={num}
+pic0: irr={hex} imr={hex} isr={hex} hprio={num} irq_base={hex} rr_sel={num} elcr={hex} fnm={num}
+(qemu) info irq
+IRQ statistics for ioapic:
+...
+IRQ statistics for isa-i8259:
+...
+(qemu) info lapic
+dumping local APIC state for CPU 0 
+
+LVT0	 0x{hex} {any}
+...
+(qemu) info lapic 5
+No CPU available
+(qemu) info roms
+addr={hex} size=0x{hex} mem=ram name="$GUEST"
+addr={hex} size=0x{hex} mem=ram name="cmdline"
+(qemu) info block
+(qemu) info block nosuch
+(qemu) info block -z
+block: unsupported option -z
+Try "help info block" for more information
+(qemu) info blockstats
+(qemu) info network
+(qemu) info usernet
+(qemu) info history
+0: 'info version'
+...
+{num}: 'info history'

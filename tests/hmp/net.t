@@ -1,0 +1,23 @@
+# A card on user networking.
+args: -netdev user,id=net0 -device virtio-net-pci,netdev=net0,id=nic0,mac=52:54:00:12:34:56
+(qemu) info network
+nic0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56
+ \ net0: index=0,type=user,net=10.0.2.0,restrict=off
+(qemu) set_link nic0 off
+(qemu) set_link net0 on
+(qemu) set_link nosuch on
+Error: Device 'nosuch' not found
+(qemu) set_link nic0 ON
+Expected 'on' or 'off'
+Try "help set_link" for more information
+(qemu) announce_self
+(qemu) hostfwd_add tcp:127.0.0.1:0-:22
+...
+(qemu) hostfwd_add xyz
+{any}
+(qemu) hostfwd_add nosuch tcp::5555-:22
+unrecognized netdev id 'nosuch'
+(qemu) hostfwd_remove tcp:127.0.0.1:9
+{any}
+(qemu) info usernet
+...
