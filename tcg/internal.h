@@ -160,7 +160,11 @@ struct tcg_cpu {
 	bool irq_wait;  /* an interrupt was held back; see tcg_irq_opened() */
 	bool exclusive; /* inside tcg_exclusive_begin() */
 	bool step_tf;   /* TF was set when the instruction started */
+	bool step_keep_rf; /* IRET has just set RF for the next one */
+	u8 ext;         /* EXT bit of error codes while an event is delivered */
 	u32 db_pending; /* DR6 bits of a #DB trap due before the next insn */
+	u64 soft_next;  /* exc.soft: return address */
+	u64 features; /* bit per enum op_feature of decode.h: what CPUID says */
 
 	sigjmp_buf unwind; /* where tcg_raise*() goes; no signal mask saved */
 
@@ -244,6 +248,8 @@ void tcg_irq_opened(struct tcg_cpu *c);
  * (raises #DB); then RF and the single-step trap. */
 void tcg_step_begin(struct tcg_cpu *c);
 void tcg_step_end(struct tcg_cpu *c);
+/* CPUID as the guest sees it. */
+void tcg_cpuid(struct tcg_cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
 /* Records a #DB trap to be taken before the next instruction. */
 void tcg_debug_trap(struct tcg_cpu *c, u32 dr6);
 
@@ -264,6 +270,10 @@ const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys);
 u32 tcg_code_page(struct tcg_cpu *c, gpa_t phys);
 /* Where that generation lives, for checks at block heads; NULL: not RAM. */
 _Atomic u32 *tcg_page_gen(struct tcg_cpu *c, gpa_t phys);
+/* Halves of tcg_code_page() that need the machine (tcg.c). */
+void tcg_code_lock(struct tcg_cpu *c);
+void tcg_code_fence(struct tcg_cpu *c);
+void tcg_code_unlock(struct tcg_cpu *c);
 /* Slow half of a store that hit a page with flags; ends the block if code
  * was hit. */
 void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,

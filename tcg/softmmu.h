@@ -199,7 +199,9 @@ static inline void *tcg_host_rw(struct tcg_cpu *c, gva_t va, u32 size)
 
 static inline void tcg_host_written(struct tcg_cpu *c, gva_t va, u32 size)
 {
-	tcg_store_check(c, va, tcg_tlb_entry(c, va, c->mmu), size);
+	u8 mmu = c->mmu == MMU_USER_ALIGN ? MMU_USER : c->mmu;
+
+	tcg_store_check(c, va, tcg_tlb_entry(c, va, mmu), size);
 }
 
 /* Raises unless all bytes can be stored; needs `size` <= PAGE_SIZE. */

@@ -36,6 +36,7 @@ struct machine;
 /* Why a store to the page must be noticed; see tcg/ and the dirty log. */
 #define MEM_PAGE_CODE 0x01u /* the engine decoded instructions from it */
 #define MEM_PAGE_LOG  0x02u /* dirty logging is on and the page is clean */
+#define MEM_PAGE_FENCED 0x04u /* goes with _CODE: every thread has seen it */
 
 struct ram_block {
 	const char *name; /* "pc.ram", "pc.bios" */

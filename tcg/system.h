@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the files of system instructions share.
+ */
+#ifndef TCG_SYSTEM_H
+#define TCG_SYSTEM_H
+
+#include "tcg/internal.h"
+
+void sys_need_cpl0(struct tcg_cpu *c);
+/* Writes 1, 2, 4 or 8 bytes; 4 clear the upper half. */
+void sys_set_reg(struct tcg_cpu *c, u8 reg, u64 value, int size);
+void sys_set_cr0(struct tcg_cpu *c, u64 value);
+/* FS or GS; #GP when not canonical. */
+void sys_set_base(struct tcg_cpu *c, int seg, u64 base);
+
+/* False: #GP. */
+bool msr_read(struct tcg_cpu *c, u32 msr, u64 *ret);
+bool msr_write(struct tcg_cpu *c, u32 msr, u64 value);
+
+#endif

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The emulation engine as an accelerator: vCPUs, requests, interrupts.
+ *
+ * A vCPU runs in its own thread.  tcg_execute() leaves at a block head when
+ * v->request is non-zero; tcg_run() then takes INIT, SIPI, NMI, debug traps
+ * and interrupts in their architectural order and goes on.
+ *
+ * Locking: struct tcg has two locks of its own, both leaves: `code_lock`
+ * (code page marks) and `lock` (exclusive sections).
+ */
+#include "tcg/tcg.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "tcg/seg.h"
+#include "vmm/machine.h"
+
+/* ---- Derived state ---- */
+
+static bool mode_steps(const struct tcg_cpu *c)
+{
+	u64 dr7 = c->s->dr[7];
+
+	if (c->eflags & RFLAGS_TF)
+		return true;
+	for (int n = 0; n < 4; n++)
+		if ((dr7 >> (2 * n) & 3) && !(dr7 >> (16 + 4 * n) & 3))
+			return true;
+	return false;
+}
+
+static u32 mode_of(const struct tcg_cpu *c)
+{
+	u32 key = c->mode_key & MODE_AMD;
+
+	key |= c->code64 ? MODE_CODE64 : c->code32 ? MODE_CODE32 : 0;
+	key |= c->stack64 ? MODE_STACK64 : c->stack32 ? MODE_STACK32 : 0;
+	if (c->protected_mode)
+		key |= MODE_PROT;
+	if (c->v86)
+		key |= MODE_V86;
+	if (c->long_mode)
+		key |= MODE_LMA;
+	if (mode_steps(c))
+		key |= MODE_STEP;
+	return key;
+}
+
+void tcg_mode_changed(struct tcg_cpu *c)
+{
+	struct cpu_state *s = c->s;
+	u16 cs = s->seg[SEG_CS].attr, ss = s->seg[SEG_SS].attr;
+	bool pe = s->cr0 & CR0_PE;
+
+	c->v86 = pe && (c->eflags & RFLAGS_VM);
+	c->protected_mode = pe && !c->v86;
+	c->long_mode = s->efer & EFER_LMA;
+	c->cpl = !pe ? 0 : c->v86 ? 3 : SEG_DPL(ss);
+	c->code64 = c->long_mode && (cs & SEG_ATTR_L);
+	c->code32 = !c->code64 && (cs & SEG_ATTR_DB);
+	c->stack64 = c->code64;
+	c->stack32 = !c->code64 && (ss & SEG_ATTR_DB);
+	c->mmu = seg_mmu(c, c->cpl);
+	if (c->cpl == 3 && (s->cr0 & CR0_AM) && (c->eflags & RFLAGS_AC))
+		c->mmu = MMU_USER_ALIGN;
+	for (int n = 0; n < SEG_COUNT; n++)
+		c->seg_base[n] = c->code64 && n < SEG_FS ? 0 : s->seg[n].base;
+	c->mode_key = mode_of(c);
+	c->end_block = true;
+}
+
+void tcg_sync_out(struct tcg_cpu *c)
+{
+	struct cpu_state *s = c->s;
+
+	memcpy(s->gpr, c->gpr, sizeof s->gpr);
+	s->rip = c->rip;
+	s->rflags = tcg_rflags(c);
+	s->interrupt_shadow = c->shadow;
+	s->tsc = vcpu_tsc(c->v);
+	if (s->mp_state == CPU_RUNNABLE || s->mp_state == CPU_HALTED)
+		s->mp_state = c->halted ? CPU_HALTED : CPU_RUNNABLE;
+}
+
+void tcg_sync_in(struct tcg_cpu *c)
+{
+	struct cpu_state *s = c->s;
+
+	memcpy(c->gpr, s->gpr, sizeof s->gpr);
+	c->gpr[INSN_NOREG] = 0;
+	c->rip = s->rip;
+	c->eflags = RFLAGS_FIXED;
+	tcg_set_rflags(c, s->rflags, UINT32_MAX);
+	c->shadow = s->interrupt_shadow;
+	c->halted = s->mp_state == CPU_HALTED;
+	c->ip = NULL;
+	c->db_pending = 0;
+	c->irq_wait = true;
+	tcg_tlb_flush(c, true);
+	tcg_mode_changed(c);
+}
+
+/* ---- Exclusive sections and fences ---- */
+
+static struct tcg *tcg_of(struct tcg_cpu *c)
+{
+	return c->m->accel_data;
+}
+
+/* Parks while another vCPU has the machine for itself. */
+static void tcg_enter(struct tcg_cpu *c)
+{
+	struct tcg *t = tcg_of(c);
+
+	lock_acquire(&t->lock);
+	while (t->exclusive)
+		cond_wait(&t->changed, &t->lock);
+	t->running++;
+	lock_release(&t->lock);
+}
+
+static void tcg_leave(struct tcg_cpu *c)
+{
+	struct tcg *t = tcg_of(c);
+
+	lock_acquire(&t->lock);
+	t->running--;
+	cond_broadcast(&t->changed);
+	lock_release(&t->lock);
+}
+
+void tcg_exclusive_begin(struct tcg_cpu *c)
+{
+	struct tcg *t = tcg_of(c);
+
+	lock_acquire(&t->lock);
+	/* Two at once: the later one parks here, not counted as running. */
+	t->running--;
+	cond_broadcast(&t->changed);
+	while (t->exclusive)
+		cond_wait(&t->changed, &t->lock);
+	t->exclusive = true;
+	for (int n = 0; n < c->m->nvcpus; n++)
+		if (c->m->vcpus[n] && c->m->vcpus[n] != c->v)
+			atomic_fetch_or(&c->m->vcpus[n]->request,
+					VCPU_REQ_POLL);
+	while (t->running)
+		cond_wait(&t->changed, &t->lock);
+	t->running++;
+	lock_release(&t->lock);
+	c->exclusive = true;
+}
+
+void tcg_exclusive_end(struct tcg_cpu *c)
+{
+	struct tcg *t = tcg_of(c);
+
+	c->exclusive = false;
+	lock_acquire(&t->lock);
+	t->exclusive = false;
+	cond_broadcast(&t->changed);
+	lock_release(&t->lock);
+}
+
+static long tcg_membarrier(int cmd)
+{
+	return syscall(SYS_membarrier, cmd, 0, 0);
+}
+
+/* Without membarrier() an exclusive section does both jobs: it keeps the
+ * others out, and on their way through the lock their stores get visible. */
+void tcg_code_lock(struct tcg_cpu *c) NO_TSA
+{
+	if (tcg_of(c)->membarrier)
+		lock_acquire(&tcg_of(c)->code_lock);
+	else
+		tcg_exclusive_begin(c);
+}
+
+void tcg_code_fence(struct tcg_cpu *c)
+{
+	if (tcg_of(c)->membarrier)
+		tcg_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+void tcg_code_unlock(struct tcg_cpu *c) NO_TSA
+{
+	if (tcg_of(c)->membarrier)
+		lock_release(&tcg_of(c)->code_lock);
+	else
+		tcg_exclusive_end(c);
+}
+
+/* ---- Events between instructions ---- */
+
+void tcg_irq_opened(struct tcg_cpu *c)
+{
+	if (c->irq_wait)
+		atomic_fetch_or_explicit(&c->v->request, VCPU_REQ_INTR,
+					 memory_order_relaxed);
+}
+
+static void tcg_wake(struct tcg_cpu *c)
+{
+	c->halted = false;
+	c->s->mp_state = CPU_RUNNABLE;
+}
+
+static void tcg_init_reset(struct tcg_cpu *c)
+{
+	tcg_sync_out(c);
+	cpu_reset(c->s, c->v->index == 0, true);
+	c->s->gpr[REG_RDX] = tcg_signature(c);
+	if (c->m->lapic)
+		c->m->lapic->reset(c->v, true);
+	tcg_sync_in(c);
+}
+
+/* SDM 3A "MP Initialization Protocol Algorithm". */
+static void tcg_sipi(struct tcg_cpu *c)
+{
+	u8 vector = atomic_load(&c->v->sipi_vector);
+	struct cpu_segment *cs = &c->s->seg[SEG_CS];
+
+	if (c->s->mp_state != CPU_WAIT_SIPI)
+		return;
+	cs->sel = vector << 8;
+	cs->base = (u64)vector << 12;
+	c->rip = 0;
+	tcg_wake(c);
+	tcg_mode_changed(c);
+}
+
+static enum vcpu_exit tcg_debug_event(struct tcg_cpu *c)
+{
+	u32 dr6 = c->db_pending;
+
+	c->db_pending = 0;
+	c->s->dr[6] = (c->s->dr[6] & ~15ULL) | dr6;
+	return tcg_deliver(c, EXC_DB, false, 0, false, false);
+}
+
+static enum vcpu_exit tcg_nmi(struct tcg_cpu *c)
+{
+	c->s->nmi_pending = false;
+	c->s->nmi_masked = true;
+	tcg_wake(c);
+	return tcg_deliver(c, 2, false, 0, false, true);
+}
+
+static enum vcpu_exit tcg_interrupt(struct tcg_cpu *c)
+{
+	const struct lapic_ops *l = c->m->lapic;
+	int vector;
+
+	c->irq_wait = true; /* there may be more than one */
+	if (!(c->eflags & RFLAGS_IF) || !l)
+		return VCPU_EXIT_AGAIN;
+	vector = l->accept(c->v);
+	if (vector < 0) {
+		c->irq_wait = l->pending(c->v);
+		return VCPU_EXIT_AGAIN;
+	}
+	tcg_wake(c);
+	atomic_fetch_add_explicit(&c->v->stats.irqs, 1, memory_order_relaxed);
+	return tcg_deliver(c, vector, false, 0, false, true);
+}
+
+/* An exception or interrupt that was saved before it was delivered. */
+static enum vcpu_exit tcg_injected(struct tcg_cpu *c)
+{
+	struct cpu_state *s = c->s;
+
+	if (s->exception_pending) {
+		s->exception_pending = false;
+		return tcg_deliver(c, s->exception_vector,
+				   s->exception_has_code, s->exception_code,
+				   false, false);
+	}
+	s->interrupt_injected = false;
+	c->soft_next = c->rip;
+	return tcg_deliver(c, s->interrupt_vector, false, 0, s->interrupt_soft,
+			   !s->interrupt_soft);
+}
+
+/* Takes the request bits; SDM 3A "Priority Among Concurrent Events". */
+static enum vcpu_exit tcg_events(struct tcg_cpu *c)
+{
+	enum vcpu_exit r = VCPU_EXIT_AGAIN;
+	u32 req = atomic_fetch_and(&c->v->request, VCPU_REQ_WORK);
+
+	if (req & VCPU_REQ_POLL) {
+		/* Lets an exclusive section of another vCPU pass. */
+		tcg_leave(c);
+		tcg_enter(c);
+	}
+	if (req & VCPU_REQ_TLB)
+		tcg_tlb_flush(c, true);
+	if (req & VCPU_REQ_INIT)
+		tcg_init_reset(c);
+	if (req & VCPU_REQ_SIPI)
+		tcg_sipi(c);
+	if (req & VCPU_REQ_NMI)
+		c->s->nmi_pending = true;
+	if (req & VCPU_REQ_INTR)
+		c->irq_wait = true;
+	if (c->s->mp_state > CPU_HALTED)
+		return r;
+	if (c->s->exception_pending || c->s->interrupt_injected)
+		r = tcg_injected(c);
+	if (c->shadow) {
+		/* Asked again after the next instruction. */
+		if (c->db_pending || c->s->nmi_pending || c->irq_wait)
+			atomic_fetch_or(&c->v->request, VCPU_REQ_POLL);
+		return r;
+	}
+	if (r == VCPU_EXIT_AGAIN && c->db_pending)
+		r = tcg_debug_event(c);
+	if (r == VCPU_EXIT_AGAIN && c->s->nmi_pending && !c->s->nmi_masked)
+		r = tcg_nmi(c);
+	if (r == VCPU_EXIT_AGAIN && c->irq_wait)
+		r = tcg_interrupt(c);
+	return r;
+}
+
+/* ---- Accelerator class ---- */
+
+static enum vcpu_exit tcg_loop(struct tcg_cpu *c)
+{
+	enum vcpu_exit r = VCPU_EXIT_AGAIN;
+
+	while (!(atomic_load(&c->v->request) & VCPU_REQ_WORK)) {
+		r = tcg_events(c);
+		if (r != VCPU_EXIT_AGAIN)
+			break;
+		if (c->s->mp_state > CPU_HALTED || c->halted) {
+			if (!atomic_load(&c->v->request))
+				return VCPU_EXIT_HALT;
+			continue;
+		}
+		r = tcg_execute(c);
+		if (r == VCPU_EXIT_HALT)
+			r = VCPU_EXIT_AGAIN; /* c->halted; look for events */
+		if (r != VCPU_EXIT_AGAIN)
+			break;
+	}
+	return r;
+}
+
+static enum vcpu_exit tcg_run(struct vcpu *v)
+{
+	struct tcg_cpu *c = v->accel;
+	enum vcpu_exit r;
+
+	tcg_enter(c);
+	r = tcg_loop(c);
+	tcg_leave(c);
+	return r;
+}
+
+/* A running vCPU polls v->request, which the caller has set. */
+static void tcg_kick(struct vcpu *v)
+{
+}
+
+static void tcg_get(struct vcpu *v)
+{
+	tcg_sync_out(v->accel);
+	if (v->m->lapic)
+		v->m->lapic->save(v);
+}
+
+static int tcg_put(struct vcpu *v)
+{
+	struct tcg_cpu *c = v->accel;
+
+	tcg_sync_in(c);
+	if (v->m->lapic)
+		v->m->lapic->load(v);
+	return 0;
+}
+
+static int tcg_create(struct machine *m, void *instance, struct err *err)
+{
+	struct tcg *t = instance;
+	int r;
+
+	lock_init(&t->lock);
+	lock_init(&t->code_lock);
+	cond_init(&t->changed);
+	t->membarrier =
+		!tcg_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	r = tcg_cpuid_init(t, m, err);
+	if (r < 0)
+		return r;
+	return 0;
+}
+
+static void tcg_destroy(struct machine *m)
+{
+	struct tcg *t = m->accel_data;
+
+	cond_fini(&t->changed);
+	lock_fini(&t->lock);
+	lock_fini(&t->code_lock);
+}
+
+int tcg_cpu_create(struct vcpu *v, struct err *err)
+{
+	struct tcg_cpu *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int r;
+
+	if (c == MAP_FAILED)
+		return err_errno(err, "no memory for vCPU %d", v->index);
+	c->v = v;
+	c->s = &v->cpu;
+	c->m = v->m;
+	tcg_cpuid_vcpu(c);
+	r = tcg_cache_init(c);
+	if (r < 0) {
+		munmap(c, sizeof *c);
+		return err_code(err, r, "no memory for vCPU %d", v->index);
+	}
+	v->accel = c;
+	tcg_tlb_flush(c, true);
+	return 0;
+}
+
+void tcg_cpu_destroy(struct vcpu *v)
+{
+	struct tcg_cpu *c = v->accel;
+
+	if (!c)
+		return;
+	tcg_cache_fini(c);
+	munmap(c, sizeof *c);
+	v->accel = NULL;
+}
+
+/* The guest's clocks are the machine's, which stop by themselves. */
+static void tcg_clock(struct machine *m, bool running)
+{
+}
+
+static void tcg_class_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+{
+	tcg_cpuid(v->accel, leaf, subleaf, out);
+}
+
+static void tcg_info(struct machine *m, struct buf *out)
+{
+	const struct tcg *t = m->accel_data;
+
+	buf_printf(out, "engine: interpreter, code fences by %s\n",
+		   t->membarrier ? "membarrier" : "exclusive sections");
+	for (int n = 0; n < m->nvcpus; n++) {
+		const struct tcg_cpu *c = m->vcpus[n]->accel;
+
+		if (c)
+			buf_printf(out, "CPU #%d: %llu instructions\n", n,
+				   (unsigned long long)c->insns);
+	}
+}
+
+const struct accel_class tcg_accel = {
+	.name = "tcg",
+	.desc = "emulation of the processor in software",
+	.size = sizeof(struct tcg),
+	.create = tcg_create,
+	.destroy = tcg_destroy,
+	.vcpu_create = tcg_cpu_create,
+	.vcpu_destroy = tcg_cpu_destroy,
+	.run = tcg_run,
+	.kick = tcg_kick,
+	.get = tcg_get,
+	.put = tcg_put,
+	.clock = tcg_clock,
+	.cpuid = tcg_class_cpuid,
+	.info = tcg_info,
+};
