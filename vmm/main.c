@@ -380,7 +380,7 @@ static int vmon_add_monitors(struct vmon *v, struct err *err)
 
 	list_for_each (i, &v->config.items, node) {
 		struct chardev *chr;
-		char label[24];
+		char label[32];
 		int r;
 
 		if (i->kind != CONFIG_MONITOR || !strncmp(i->text, "none", 4))
