@@ -201,7 +201,7 @@ static void plug(bool vnet_hdr, const char *options)
 	s->v.bus = &test_bus;
 }
 
-static void setup(void)
+static void setup(void) NO_TSA
 {
 	lock_acquire(&machine_lock);
 	m = machine_create(NULL);
@@ -213,7 +213,7 @@ static void setup(void)
 	pci_bus_init(&bus, m);
 }
 
-static void teardown(void)
+static void teardown(void) NO_TSA
 {
 	machine_destroy_devices(m);
 	net_remove_all();
