@@ -23,6 +23,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "tcg/seg.h"
+#include "tcg/vec.h"
 #include "vmm/machine.h"
 
 /* ---- Derived state ---- */
@@ -432,6 +433,12 @@ int tcg_cpu_create(struct vcpu *v, struct err *err)
 		munmap(c, sizeof *c);
 		return err_code(err, r, "no memory for vCPU %d", v->index);
 	}
+	r = vec_create(c, err);
+	if (r < 0) {
+		tcg_cache_fini(c);
+		munmap(c, sizeof *c);
+		return r;
+	}
 	v->accel = c;
 	tcg_tlb_flush(c, true);
 	return 0;
@@ -443,6 +450,7 @@ void tcg_cpu_destroy(struct vcpu *v)
 
 	if (!c)
 		return;
+	vec_destroy(c);
 	tcg_cache_fini(c);
 	munmap(c, sizeof *c);
 	v->accel = NULL;

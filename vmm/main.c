@@ -313,7 +313,7 @@ static int vmon_add_serial(struct vmon *v, int index, const char *text,
 			   struct err *err)
 {
 	struct chardev *chr = NULL;
-	char label[16];
+	char label[32];
 	int r;
 
 	if (!strcmp(text, "none"))
