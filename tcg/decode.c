@@ -114,7 +114,7 @@ static void decode_index_row(u16 row)
 	bool modrm = d->reg != ANY || d->mod != A;
 
 	for (int k = 0; k < n; k++) {
-		if (k == 0 && o[k].size == 'b')
+		if (k == 0 && o[k].size == 'b' && !strchr("IJ", o[k].kind))
 			r->byte = true;
 		if (o[k].size == 'y')
 			r->ysize = true;
