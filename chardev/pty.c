@@ -77,11 +77,16 @@ static void pty_drop_reader(struct chr_pty *s)
 		chr_flush(&s->chr);
 }
 
-static void pty_start(struct chr_pty *s)
+/* `stays`: the peer is there to read, too. */
+static void pty_start(struct chr_pty *s, bool stays)
 {
-	if (s->chr.peer)
+	bool fresh = !s->chr.peer;
+
+	if (fresh && chr_fd_start(&s->io, s->master, s->master) < 0)
 		return;
-	if (chr_fd_start(&s->io, s->master, s->master) == 0)
+	if (stays)
+		pty_set_reader(s);
+	if (fresh)
 		chr_event(&s->chr, CHR_OPENED);
 	chr_fd_update(&s->io);
 }
@@ -109,7 +114,7 @@ static void pty_check(struct chr_pty *s)
 	timer_cancel(&s->timer);
 	pty_drop_reader(s);
 	if (p.revents & POLLIN)
-		pty_start(s); /* gone, but left us something to read */
+		pty_start(s, false); /* gone, but left us input */
 	else
 		pty_left(s);
 	if (s->inotify < 0)
@@ -133,8 +138,7 @@ static void pty_on_timer(void *arg)
 		pty_check(s);
 		return;
 	}
-	pty_set_reader(s);
-	pty_start(s);
+	pty_start(s, true);
 }
 
 static void pty_on_notify(void *arg, u32 events)
