@@ -73,7 +73,8 @@ void machine_destroy(struct machine *m)
 	mem_fini(&m->mem);
 	loop_destroy(m->loop);
 	free(m->vcpus);
-	free(m->machine_data);
+	if (m->finish)
+		m->finish(m);
 	free(m->name);
 	free(m);
 }

@@ -85,7 +85,8 @@ struct machine {
 	u64 vclock_base_ns; /* value while stopped; offset while running */
 	_Atomic bool vclock_running;
 
-	void *machine_data; /* owned; the machine file's own */
+	void *machine_data; /* the machine file's own; finish() frees it */
+	void (*finish)(struct machine *m); /* NULL until it has some */
 	bool no_reboot, no_shutdown;
 	/* Called (main loop) when the guest presses or is pressed: */
 	void (*powerdown)(void *arg);

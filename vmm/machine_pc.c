@@ -10,11 +10,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "chardev/chardev.h"
+#include "devices/acpi.h"
+#include "devices/fw_cfg.h"
 #include "devices/pc.h"
 #include "devices/pci.h"
+#include "devices/smbios.h"
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -28,7 +32,8 @@
 struct pc {
 	struct irq pic[16];
 	struct irq ioapic[IOAPIC_PINS];
-	struct boot *boot; /* borrowed */
+	struct boot *boot;     /* borrowed */
+	struct smbios *smbios; /* owned */
 };
 
 static void pc_gsi_set(void *opaque, int n, int level)
@@ -127,15 +132,53 @@ static int pc_add_bridges(struct machine *m, struct err *err)
 	return 0;
 }
 
+/* -fw_cfg and -smbios, and the tables that firmware reads. */
+static int pc_add_firmware_data(struct machine *m, struct pc *pc,
+				const struct config *c, struct err *err)
+{
+	struct config_item *i;
+	int r = 0;
+
+	if (!pc_add(m, &fw_cfg_class, err))
+		return -EINVAL;
+	list_for_each (i, &c->items, node) {
+		if (i->kind == CONFIG_FW_CFG)
+			r = fw_cfg_add_option(m->fw_cfg, i->text, err);
+		else if (i->kind == CONFIG_SMBIOS)
+			r = smbios_add_option(pc->smbios, i->text, err);
+		if (r < 0)
+			return err_wrap(err, "-%s %s", i->option, i->text);
+	}
+	r = acpi_add_files(m, err);
+	if (r == 0)
+		r = smbios_add_files(pc->smbios, m, err);
+	return r;
+}
+
+static void pc_finish(struct machine *m)
+{
+	struct pc *pc = m->machine_data;
+
+	smbios_destroy(pc->smbios);
+	free(pc);
+}
+
 /* What firmware would do before it loads a kernel. */
 static int pc_reload(struct machine *m, struct err *err)
 {
 	struct pc *pc = m->machine_data;
+	gpa_t rsdp = 0;
+	int r;
 
 	if (!pc->boot)
 		return 0;
 	pci_assign(m->pci);
-	return boot_load(pc->boot, m, 0, err);
+	r = acpi_place(m, &rsdp, err);
+	if (r == 0)
+		r = smbios_place(pc->smbios, m, err);
+	if (r == 0)
+		r = boot_load(pc->boot, m, rsdp, err);
+	return r;
 }
 
 int machine_pc_create(struct machine *m, const struct config *c,
@@ -146,7 +189,9 @@ int machine_pc_create(struct machine *m, const struct config *c,
 
 	m->machine_data = pc;
 	pc->boot = boot;
+	pc->smbios = smbios_create();
 	m->reload = pc_reload;
+	m->finish = pc_finish;
 	r = pc_add_interrupts(m, pc, err);
 	if (r < 0)
 		return r;
@@ -154,7 +199,10 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	    !pc_add(m, &i8042_class, err))
 		return -EINVAL;
 	pc_set_clock(m, c);
-	return pc_add_bridges(m, err);
+	r = pc_add_bridges(m, err);
+	if (r == 0)
+		r = pc_add_firmware_data(m, pc, c, err);
+	return r;
 }
 
 int machine_pc_add_serial(struct machine *m, int index, struct chardev *chr,
