@@ -97,15 +97,20 @@ class Vmon:
                 more = self.sock.recv(1 << 16)
             except socket.timeout:
                 raise Failure("no prompt after %r" % data[-300:])
+            except OSError as e:
+                raise Failure("%s; vmon: %s" % (e, self.end()))
             if not more:
                 break
             data += more
         return data
 
     def command(self, line):
-        """The lines that `line` prints; None: the connection ended."""
-        self.sock.sendall(line.encode() + b"\n")
-        data = self.read_prompt()
+        """The lines that `line` prints, and whether the connection ended."""
+        try:
+            self.sock.sendall(line.encode() + b"\n")
+            data = self.read_prompt()
+        except OSError as e:
+            raise Failure("%s; vmon: %s" % (e, self.end()))
         ended = not data.endswith(PROMPT)
         echo = line.encode() + b"\r\n"
         if not data.startswith(echo):
@@ -117,6 +122,13 @@ class Vmon:
         if lines.pop() != "":
             raise Failure("no newline before the prompt: %r" % text[-100:])
         return lines, ended
+
+    def end(self):
+        """How vmon ended that should not have."""
+        try:
+            return "status %d: %s" % (self.proc.wait(5), self.said())
+        except subprocess.TimeoutExpired:
+            return "still runs: " + self.said()
 
     def close(self):
         self.sock.close()

@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The monitor under real terminal programs.
+
+    run.py VMON [CASE...]
+
+Each program runs in a tmux pane, which is the terminal: keys go in by name
+as a keyboard sends them, and what counts is the screen that comes out.
+
+    socat    socat as the terminal of a vmon pty
+    screen   screen on a vmon pty, detached and attached again
+    minicom  minicom on a vmon pty
+    tty      socat's end of a pair of ptys as `-monitor /dev/pts/N`
+    stdio    vmon itself in the pane, monitor on its terminal
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+TIMEOUT = 20
+BANNER = re.compile(r"^QEMU \d.* monitor - type 'help' for more information$", re.M)
+
+
+class Failure(Exception):
+    pass
+
+
+def until(what, test):
+    """Waits for test() to give something true, and returns it."""
+    end = time.time() + TIMEOUT
+    while True:
+        got = test()
+        if got:
+            return got
+        if time.time() > end:
+            raise Failure("never: " + what)
+        time.sleep(0.02)
+
+
+class Pane:
+    """A terminal of 80 by 24 with a command in it."""
+
+    def __init__(self, tmp, name, command):
+        self.socket = os.path.join(tmp, "tmux-" + name)
+        env = dict(os.environ, HOME=tmp, SCREENDIR=os.path.join(tmp, "screens"),
+                   LC_ALL="C.UTF-8", SHELL="/bin/sh")
+        env.pop("TMUX", None)
+        self.tmux("new-session", "-d", "-x", "80", "-y", "24", command, env=env)
+        self.tmux("set-option", "-g", "remain-on-exit", "on")
+
+    def tmux(self, *args, env=None):
+        return subprocess.run(["tmux", "-u", "-S", self.socket, "-f", "/dev/null", *args],
+                              check=True, env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE).stdout.decode()
+
+    def text(self):
+        return self.tmux("capture-pane", "-p", "-S", "-200")
+
+    def line(self):
+        """The line that the cursor is in, and the cursor's column."""
+        x, y = map(int, self.tmux("display-message", "-p",
+                                  "#{cursor_x} #{cursor_y}").split())
+        return self.tmux("capture-pane", "-p", "-S", str(y), "-E", str(y)).rstrip("\n"), x
+
+    def keys(self, *names):
+        self.tmux("send-keys", *names)
+
+    def type(self, text):
+        self.tmux("send-keys", "-l", text)
+
+    def expect_line(self, line, column=None):
+        column = len("(qemu) " + line) if column is None else len("(qemu) ") + column
+        shown = ("(qemu) " + line).rstrip()
+        try:
+            until("", lambda: (lambda l, x: (l.rstrip(), x) == (shown, column))(*self.line()))
+        except Failure:
+            raise Failure("line %r, cursor in column %d; the screen has %r:\n%s" % (
+                shown, column, self.line(), self.text()))
+
+    def expect_text(self, regex, count=1):
+        try:
+            until("", lambda: len(re.findall(regex, self.text(), re.M)) >= count)
+        except Failure:
+            raise Failure("%r not on the screen:\n%s" % (regex, self.text()))
+
+    def close(self):
+        try:
+            self.tmux("kill-server")
+        except subprocess.CalledProcessError:
+            pass
+
+
+class Vmon:
+    def __init__(self, vmon, tmp, monitor):
+        accel = os.environ.get("VMON_ACCEL")
+        self.out = open(os.path.join(tmp, "vmon-out"), "w+")
+        self.proc = subprocess.Popen(
+            [vmon, "-S", "-m", "16", "-nodefaults", "-display", "none",
+             "-kernel", GUEST, "-monitor", monitor] +
+            (["-accel", accel] if accel else []),
+            stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
+
+    def pty(self):
+        def find():
+            self.out.seek(0)
+            return re.search(r"^char device redirected to (/dev/pts/\d+) "
+                             r"\(label compat_monitor0\)$", self.out.read(), re.M)
+        return until("vmon names its pty", find).group(1)
+
+    def close(self):
+        self.proc.terminate()
+        if self.proc.wait(TIMEOUT):
+            raise Failure("vmon: exit status %d" % self.proc.returncode)
+        self.out.close()
+
+
+def use(pane, plain=False):
+    """A session as a person would have it.  `plain`: the program knows no
+    Ctrl-Left and takes every character for one column wide."""
+    pane.expect_line("")
+    # completion: of a word, of a sub-command, then a list
+    pane.type("inf")
+    pane.keys("Tab")
+    pane.expect_line("info ")
+    pane.type("stat")
+    pane.keys("Tab")
+    pane.expect_line("info status ")
+    pane.keys("Enter")
+    pane.expect_text(r"^VM status: paused \(prelaunch\)$")
+    pane.expect_line("")
+    pane.type("info b")
+    pane.keys("Tab")
+    pane.expect_text(r"^block +blockstats *$")
+    pane.expect_line("info block")
+    pane.keys("C-u")
+    pane.expect_line("")
+    # editing: the line ends up as "p 1+2"
+    pane.type("pX 1+3")
+    pane.keys("Home")
+    pane.expect_line("pX 1+3", 0)
+    pane.keys("Right")
+    pane.keys("DC")
+    pane.expect_line("p 1+3", 1)
+    pane.keys("End", "BSpace")
+    pane.type("2")
+    pane.expect_line("p 1+2")
+    pane.keys("Left", "Left")
+    pane.type("7")
+    pane.expect_line("p 17+2", 4)
+    pane.keys("BSpace", "Enter")
+    pane.expect_text(r"^3$")
+    pane.type("one two three")
+    pane.keys("C-w")
+    pane.expect_line("one two ")
+    if not plain:
+        pane.keys("C-Left")
+        pane.expect_line("one two", 4)
+        pane.keys("C-k")
+        pane.expect_line("one ")
+    pane.keys("C-u")
+    # two bytes and one column, three bytes and two
+    pane.type("a\u00e9")
+    pane.expect_line("a\u00e9")
+    if not plain:
+        pane.type("\u4e2d")
+        pane.expect_line("a\u00e9\u4e2d", 4)
+        pane.keys("BSpace")
+        pane.expect_line("a\u00e9")
+    pane.keys("BSpace")
+    pane.expect_line("a")
+    pane.keys("BSpace")
+    # history
+    pane.keys("Up")
+    pane.expect_line("p 1+2")
+    pane.keys("Up")
+    pane.expect_line("info status ")
+    pane.keys("Down", "Down")
+    pane.expect_line("")
+
+
+def again(pane):
+    """After coming back: greeted anew, with the history of before."""
+    pane.expect_text(BANNER.pattern)
+    pane.expect_line("")
+    pane.keys("Up")
+    pane.expect_line("p 1+2")
+    pane.keys("Enter")
+    pane.expect_text(r"^3$")
+
+
+def twice(vmon, tmp, command, plain=False, leave=()):
+    """Attach, use, hang up (after keys, if it takes some), attach again."""
+    vm = Vmon(vmon, tmp, "pty")
+    try:
+        path = vm.pty()
+        for name, act in (("a", lambda p: use(p, plain)), ("b", again)):
+            pane = Pane(tmp, name, command.replace("PTY", path))
+            try:
+                act(pane)
+                for key in leave:
+                    pane.keys(key)
+                if leave:
+                    pane.expect_text(r"^Pane is dead")
+            finally:
+                pane.close()
+    finally:
+        vm.close()
+
+
+def case_socat(vmon, tmp):
+    twice(vmon, tmp, "socat -,raw,echo=0 PTY,raw,echo=0")
+
+
+def case_minicom(vmon, tmp):
+    twice(vmon, tmp, "minicom -8 -o -D PTY", plain=True)
+
+
+def case_screen(vmon, tmp):
+    os.mkdir(os.path.join(tmp, "screens"), 0o700)
+    twice(vmon, tmp, "screen -U -c /dev/null -S first PTY", leave=["C-a", "k", "y"])
+    # and detached by its own key
+    vm = Vmon(vmon, tmp, "pty")
+    pane = None
+    try:
+        pane = Pane(tmp, "c", "screen -U -c /dev/null -S second %s; "
+                    "screen -U -c /dev/null -r second" % vm.pty())
+        use(pane)
+        pane.keys("C-a", "d")
+        pane.expect_line("")
+        pane.keys("Up")
+        pane.expect_line("p 1+2")
+        pane.keys("C-a", "k")
+        pane.keys("y")
+    finally:
+        if pane:
+            pane.close()
+        vm.close()
+
+
+def case_tty(vmon, tmp):
+    ends = [os.path.join(tmp, e) for e in "ab"]
+    pair = subprocess.Popen(["socat"] + ["pty,raw,echo=0,link=" + e for e in ends])
+    vm = None
+    try:
+        until("socat makes ptys", lambda: all(map(os.path.exists, ends)))
+        vm = Vmon(vmon, tmp, os.path.realpath(ends[0]))
+        pane = Pane(tmp, "a", "socat -,raw,echo=0 %s,raw,echo=0" % ends[1])
+        try:
+            # a serial line has no way to tell that somebody came
+            pane.keys("Enter")
+            until("a prompt", lambda: pane.line()[0] == "(qemu)")
+            use(pane)
+        finally:
+            pane.close()
+    finally:
+        if vm:
+            vm.close()
+        pair.terminate()
+        pair.wait()
+
+
+def case_stdio(vmon, tmp):
+    accel = os.environ.get("VMON_ACCEL")
+    pane = Pane(tmp, "a", "stty -a > %s/before; %s -S -m 16 -nodefaults -display none "
+                "-kernel %s -monitor stdio%s; echo left $?; stty -a > %s/after; sleep 100" % (
+                    tmp, vmon, GUEST, " -accel " + accel if accel else "", tmp))
+    try:
+        pane.expect_text(BANNER.pattern)
+        use(pane)
+        pane.type("quit")
+        pane.keys("Enter")
+        pane.expect_text(r"^left 0$")
+        stty = [until("stty", lambda: open(os.path.join(tmp, f)).read())
+                for f in ("before", "after")]
+        if stty[0] != stty[1]:
+            raise Failure("terminal left as\n%s\nwas\n%s" % (stty[1], stty[0]))
+    finally:
+        pane.close()
+
+
+CASES = {n[5:]: f for n, f in list(globals().items()) if n.startswith("case_")}
+NEEDS = {"socat": ["socat"], "minicom": ["minicom"], "screen": ["screen"],
+         "tty": ["socat"], "stdio": []}
+
+
+def main():
+    global GUEST
+    vmon, GUEST, names = sys.argv[1], sys.argv[2], sys.argv[3:] or sorted(CASES)
+    if not os.access(vmon, os.X_OK):
+        print("skipped: there is no", vmon)
+        return 77
+    for name in names:
+        for program in ["tmux"] + NEEDS[name]:
+            if not shutil.which(program):
+                print("skipped: there is no", program)
+                return 77
+        tmp = tempfile.mkdtemp(prefix="vmon-term-")
+        try:
+            CASES[name](vmon, tmp)
+            print("ok", name)
+        except Failure as e:
+            print("%s: %s" % (name, e))
+            return 1
+        finally:
+            shutil.rmtree(tmp, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
