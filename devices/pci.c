@@ -407,9 +407,12 @@ void pci_bus_init(struct pci_bus *bus, struct machine *m)
 	m->pci = bus;
 }
 
+/* Slots 0 and 1 are the bridges'.  Slot 2 holds QEMU's VGA: left out, it
+ * gives the first NIC the place, and so the name, that guests are used to
+ * (ens3). */
 static int pci_free_slot(const struct pci_bus *bus)
 {
-	for (int slot = 0; slot < PCI_SLOTS; slot++)
+	for (int slot = 3; slot < PCI_SLOTS; slot++)
 		if (!bus->dev[PCI_DEVFN(slot, 0)])
 			return PCI_DEVFN(slot, 0);
 	return -1;
