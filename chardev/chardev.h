@@ -122,6 +122,7 @@ void chr_detach(struct chardev *chr, void *opaque);
  * back end that has no peer, keeps the newest bytes (pty) or discards. */
 size_t chr_write(struct chardev *chr, const void *data, size_t len);
 size_t chr_queued(struct chardev *chr);
+/* May call the front end's read() before it returns. */
 void chr_accept_input(struct chardev *chr);
 void chr_set_line(struct chardev *chr, const struct chr_line *line);
 void chr_send_break(struct chardev *chr); /* to the peer's line */
@@ -129,7 +130,8 @@ void chr_send_break(struct chardev *chr); /* to the peer's line */
 void chr_inject_break(struct chardev *chr);
 
 /* Mux: up to four front ends, the first attached has the focus at first;
- * the user switches in order of attaching. */
+ * the user switches in order of attaching.  A front end has no focus until
+ * CHR_FOCUS_IN says so. */
 void chr_mux_focus(struct chardev *chr, void *opaque);
 struct chr_mux_ops { /* what C-a x and C-a s do; set by main */
 	void (*quit)(void *arg);

@@ -138,8 +138,6 @@ static int mux_attach(struct chardev *chr, const struct chr_front *front,
 		mux_tell(s, n, CHR_OPENED);
 	if (s->focus < 0)
 		mux_set_focus(s, n);
-	else
-		mux_tell(s, n, CHR_FOCUS_OUT);
 	return 0;
 }
 

@@ -29,6 +29,8 @@ static void mux_setup(void)
 	mux = make_short("serial0", "mon:unix:%s/sock,server,nowait", dir);
 	front_attach(&front, mux);
 	front_attach(&mon, mux);
+	ck_assert_str_eq(buf_str(&front.events), "+");
+	ck_assert_str_eq(buf_str(&mon.events), "");
 	chr_mux_set_ops(&ops);
 	client = unix_connect("sock");
 	wait_for(chr_open(mux));
