@@ -26,7 +26,6 @@ struct chr_stdio {
 	struct chardev chr;
 	struct chr_fd io;
 	bool signal;
-	bool restore_flags; /* O_NONBLOCK had to be set on 0 and 1 */
 };
 
 static const struct option_row stdio_options[] = {
@@ -38,6 +37,7 @@ static const struct option_row stdio_options[] = {
 static struct chr_stdio *stdio_user;
 static struct termios stdio_saved; /* valid while stdio_raw */
 static bool stdio_raw;
+static bool stdio_blocking; /* was, until we set O_NONBLOCK on 0 and 1 */
 
 static bool stdio_foreground(void)
 {
@@ -64,6 +64,9 @@ static void stdio_restore(void)
 	if (stdio_raw && stdio_foreground())
 		stdio_set_mode(&stdio_saved);
 	stdio_raw = false;
+	for (int fd = 0; stdio_blocking && fd < 2; fd++)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	stdio_blocking = false;
 }
 
 static void stdio_set_raw(struct chr_stdio *s)
@@ -101,7 +104,7 @@ void chr_stdio_resume(void)
 }
 
 /* A description of our own for `fd`, or a duplicate of the shared one. */
-static int stdio_reopen(struct chr_stdio *s, int fd, int flags)
+static int stdio_reopen(int fd, int flags)
 {
 	char path[32];
 	struct stat st = { 0 };
@@ -117,7 +120,7 @@ static int stdio_reopen(struct chr_stdio *s, int fd, int flags)
 		return own;
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (own >= 0 && !S_ISREG(st.st_mode)) {
-		s->restore_flags = true;
+		stdio_blocking = true;
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	}
 	return own;
@@ -139,8 +142,8 @@ static int stdio_open(struct chardev *chr, struct err *err)
 		return err_set(err, -EBUSY,
 			       "cannot use stdio by multiple "
 			       "character devices");
-	in = stdio_reopen(s, STDIN_FILENO, O_RDONLY);
-	out = stdio_reopen(s, STDOUT_FILENO, O_WRONLY);
+	in = stdio_reopen(STDIN_FILENO, O_RDONLY);
+	out = stdio_reopen(STDOUT_FILENO, O_WRONLY);
 	if (in < 0 || out < 0) {
 		r = err_errno(err, "cannot use stdio");
 		goto fail;
@@ -174,8 +177,6 @@ static void stdio_close(struct chardev *chr)
 		return;
 	chr_fd_close(&s->io);
 	stdio_restore();
-	for (int fd = 0; s->restore_flags && fd < 2; fd++)
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	stdio_user = NULL;
 }
 
