@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "chardev/chardev.h"
 #include "lib/err.h"
 
 static void signals_ready(void *arg, u32 events)
@@ -15,7 +16,11 @@ static void signals_ready(void *arg, u32 events)
 	struct signals *s = arg;
 	struct signalfd_siginfo info;
 
-	if (read(s->fd, &info, sizeof info) == sizeof info)
+	if (read(s->fd, &info, sizeof info) != sizeof info)
+		return;
+	if (info.ssi_signo == SIGCONT)
+		chr_stdio_resume();
+	else
 		s->fn(s->arg, (int)info.ssi_signo, (int)info.ssi_pid);
 }
 
@@ -28,6 +33,7 @@ int signals_start(struct signals *s, struct loop *loop, bool hangup,
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCONT);
 	if (hangup)
 		sigaddset(&set, SIGHUP);
 	else
