@@ -10,6 +10,7 @@
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <utmp.h>
@@ -143,15 +144,36 @@ static void echo_read(void *opaque, const u8 *data, size_t len)
 
 static const struct chr_front echo_front = { NULL, echo_read, NULL };
 
+static void on_sigcont(void *arg, u32 events)
+{
+	struct signalfd_siginfo info;
+	struct watch *w = arg;
+
+	ck_assert_int_eq(read(w->fd, &info, sizeof(info)), sizeof(info));
+	chr_stdio_resume();
+}
+
+static void watch_sigcont(struct watch *w)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCONT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	watch_add(w, loop, signalfd(-1, &set, 0), LOOP_IN, on_sigcont, w);
+}
+
 /* In the child: echoes until 'q', then leaves in one of three ways. */
 static void echo_main(const char *text, char leave)
 {
 	struct err err = { 0 };
+	struct watch sigcont;
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_DFL); /* check has its own */
 	loop_destroy(loop);      /* the parent's */
 	loop = loop_create();
+	watch_sigcont(&sigcont);
 	echo_chr = chr_create_short(loop, text, "stdio", &err);
 	if (!echo_chr || chr_attach(echo_chr, &echo_front, NULL, &err) < 0) {
 		dprintf(STDERR_FILENO, "%s\n", err.msg);
@@ -241,7 +263,7 @@ START_TEST(stdio_ctrl_c_is_input_with_signal_off_and_a_signal_without)
 
 END_TEST
 
-START_TEST(stdio_background_job_neither_stops_nor_touches_the_terminal)
+START_TEST(stdio_background_job_leaves_the_terminal_alone_until_fg)
 {
 	int status = 0;
 	pid_t shell;
@@ -261,11 +283,21 @@ START_TEST(stdio_background_job_neither_stops_nor_touches_the_terminal)
 		}
 		setpgid(job, job);
 		usleep(200000);
-		_exit(waitpid(job, &status, WNOHANG | WUNTRACED) != 0 ||
-		      is_raw(STDIN_FILENO) || kill(job, SIGKILL) != 0);
+		if (waitpid(job, &status, WNOHANG | WUNTRACED) != 0 ||
+		    is_raw(STDIN_FILENO))
+			_exit(1);
+		/* fg */
+		if (tcsetpgrp(STDIN_FILENO, job) < 0 || kill(job, SIGCONT) < 0)
+			_exit(2);
+		_exit(waitpid(job, &status, 0) != job || status != 0);
 	}
 	expect_fd(master, "ready\r\n");
-	send_text(master, "typed at the shell\n");
+	send_text(master, "at the shell\n"); /* echoed by the terminal */
+	expect_fd(master, "at the shell\r\n");
+	/* In the foreground it gets what waited, and all that follows. */
+	expect_fd(master, "at the shell\r\n");
+	ck_assert(is_raw(slave_fd));
+	send_text(master, "q");
 	expect_exit(shell, 0);
 }
 
@@ -338,8 +370,8 @@ int main(void)
 	tcase_add_loop_test(
 		t, stdio_ctrl_c_is_input_with_signal_off_and_a_signal_without,
 		0, 2);
-	tcase_add_test(
-		t, stdio_background_job_neither_stops_nor_touches_the_terminal);
+	tcase_add_test(t,
+		       stdio_background_job_leaves_the_terminal_alone_until_fg);
 	tcase_add_test(t, stdio_end_of_input_leaves_output_alive);
 	tcase_add_test(t, stdio_has_one_user);
 	suite_add_tcase(s, t);
