@@ -297,6 +297,25 @@ int mem_iov(struct memory *mem, gpa_t gpa, u64 len, bool write,
 	return count;
 }
 
+int mem_discard(struct memory *mem, gpa_t gpa, u64 len)
+{
+	u64 n;
+
+	for (; len; gpa += n, len -= n) {
+		struct ram_block *b = mem_step(mem, gpa, len, &n);
+		u8 *host;
+
+		if (!b || b->readonly || (gpa | n) & ~PAGE_MASK)
+			return -EFAULT;
+		host = b->host + (gpa - b->base);
+		/* Also frees the pages of the memfd behind the mapping. */
+		if (madvise(host, n, MADV_REMOVE) < 0)
+			memset(host, 0, n);
+		mem_block_written(b, gpa, n);
+	}
+	return 0;
+}
+
 void mem_log_start(struct memory *mem)
 {
 	int n = atomic_load(&mem->nram);

@@ -92,6 +92,10 @@ int mem_load(struct memory *mem, gpa_t gpa, const void *src, u64 len);
 int mem_iov(struct memory *mem, gpa_t gpa, u64 len, bool write,
 	    struct iovec *iov, int max);
 
+/* Gives whole pages back to the host; they read as zeroes from then on.
+ * -EFAULT if one is not writable RAM (those before it are gone then). */
+int mem_discard(struct memory *mem, gpa_t gpa, u64 len);
+
 void mem_log_start(struct memory *mem);
 void mem_log_stop(struct memory *mem);
 void mem_mark_dirty(struct memory *mem, gpa_t gpa, u64 len);
