@@ -533,12 +533,21 @@ static void leaf_amd(const struct cpu_model *m, const struct cpuid_topo *t,
 	}
 }
 
+/* Others do not look at ECX. */
+static bool leaf_has_subleaves(u32 leaf)
+{
+	return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd ||
+	       leaf == 0x8000001d;
+}
+
 void cpu_model_cpuid(const struct cpu_model *m, const struct topology *topo,
 		     u32 apic_id, u32 leaf, u32 subleaf, u32 out[4])
 {
 	struct cpuid_topo t = topo_of(topo);
 	bool amd = model_is_amd(m);
 
+	if (!leaf_has_subleaves(leaf))
+		subleaf = 0;
 	memset(out, 0, 4 * sizeof *out);
 	leaf_features(m, leaf, subleaf, out);
 	switch (leaf) {
