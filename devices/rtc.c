@@ -4,8 +4,9 @@
  *
  * The date is the host's real time plus an offset, worked out when it is
  * read, so an idle clock costs nothing: a timer runs only while one of the
- * three interrupts is enabled.  While B.SET stops the update, `frozen` holds
- * the date that the guest edits.
+ * three interrupts is enabled.  While the update is stopped (B.SET, or the
+ * divider in reset) the date is the bytes in CMOS RAM, which the guest edits
+ * one by one.
  *
  * Spec: Motorola MC146818A data sheet; CMOS layout as PC firmware expects.
  * Locking: machine_lock.
@@ -73,7 +74,6 @@ struct rtc {
 	u8 index;
 	u8 cmos[128];    /* the date bytes in it are valid only for alarms */
 	u64 offset_ns;   /* two's complement: guest's clock less the host's */
-	u64 frozen;      /* seconds since 1970 while B.SET */
 	u64 seen_second; /* last one accounted for in C.UF */
 	u64 seen_tick;   /* last periodic tick accounted for in C.PF */
 	struct vtimer periodic, second;
@@ -88,11 +88,6 @@ static bool rtc_stopped(const struct rtc *s)
 {
 	/* Divider held in reset: codes 11x. */
 	return (s->cmos[RTC_B] & RTC_B_SET) || (s->cmos[RTC_A] & 0x60) == 0x60;
-}
-
-static u64 rtc_now_s(const struct rtc *s)
-{
-	return rtc_stopped(s) ? s->frozen : rtc_now_ns(s) / NS_PER_S;
 }
 
 /* Length of the periodic tick in crystal cycles, 0 when off. */
@@ -154,11 +149,54 @@ static u32 rtc_decode_hour(const struct rtc *s, u8 byte)
 	return rtc_decode(s, byte & 0x7f) % 12 + (byte & 0x80 ? 12 : 0);
 }
 
+/* The registers that make up the date. */
+static const u8 rtc_date[] = { RTC_SEC,  RTC_MIN,   RTC_HOUR, RTC_WDAY,
+			       RTC_MDAY, RTC_MONTH, RTC_YEAR, RTC_CENTURY };
+
+static bool rtc_is_date(u8 index)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(rtc_date); i++)
+		if (rtc_date[i] == index)
+			return true;
+	return false;
+}
+
+/* Seconds since 1970 of the date bytes; nonsense in them is bounded. */
+static u64 rtc_from_bytes(const struct rtc *s)
+{
+	const u8 *c = s->cmos;
+	u32 month = rtc_decode(s, c[RTC_MONTH]);
+	u32 century = rtc_decode(s, c[RTC_CENTURY]);
+	struct tm tm = {
+		.tm_sec = MIN(rtc_decode(s, c[RTC_SEC]), 59),
+		.tm_min = MIN(rtc_decode(s, c[RTC_MIN]), 59),
+		.tm_hour = MIN(rtc_decode_hour(s, c[RTC_HOUR]), 23),
+		.tm_mday = MIN(MAX(rtc_decode(s, c[RTC_MDAY]), 1), 31),
+		.tm_mon = MIN(MAX(month, 1), 12) - 1,
+		.tm_year = MIN(rtc_decode(s, c[RTC_YEAR]), 99),
+	};
+	time_t t;
+
+	/* Those who set only the year get the century they mean. */
+	if (century < 19 || century > 29)
+		century = tm.tm_year < 70 ? 20 : 19;
+	tm.tm_year += (century - 19) * 100;
+	t = timegm(&tm);
+	return t < 0 ? 0 : t;
+}
+
+static u64 rtc_now_s(const struct rtc *s)
+{
+	return rtc_stopped(s) ? rtc_from_bytes(s) : rtc_now_ns(s) / NS_PER_S;
+}
+
 static u8 rtc_read_date(struct rtc *s, u8 index)
 {
-	time_t t = rtc_now_s(s);
+	time_t t = rtc_now_ns(s) / NS_PER_S;
 	struct tm tm;
 
+	if (rtc_stopped(s))
+		return s->cmos[index];
 	if (!gmtime_r(&t, &tm))
 		return 0;
 	switch (index) {
@@ -173,39 +211,29 @@ static u8 rtc_read_date(struct rtc *s, u8 index)
 	}
 }
 
-static bool rtc_is_date(u8 index)
+/* The running date into the bytes, before the update stops. */
+static void rtc_freeze(struct rtc *s)
 {
-	return index == RTC_SEC || index == RTC_MIN || index == RTC_HOUR ||
-	       (index >= RTC_WDAY && index <= RTC_YEAR) || index == RTC_CENTURY;
+	for (u32 i = 0; i < ARRAY_SIZE(rtc_date); i++)
+		s->cmos[rtc_date[i]] = rtc_read_date(s, rtc_date[i]);
+}
+
+/* The date goes on from the bytes; the update is no longer stopped. */
+static void rtc_thaw(struct rtc *s)
+{
+	s->offset_ns +=
+		(rtc_from_bytes(s) - rtc_now_ns(s) / NS_PER_S) * NS_PER_S;
 }
 
 static void rtc_write_date(struct rtc *s, u8 index, u8 value)
 {
-	u64 now = rtc_now_s(s);
-	time_t t = now;
-	struct tm tm;
-	u32 n = rtc_decode(s, value);
-	u32 year;
-
-	if (!gmtime_r(&t, &tm))
-		return;
-	year = tm.tm_year + 1900;
-	switch (index) {
-	case RTC_SEC: tm.tm_sec = MIN(n, 59); break;
-	case RTC_MIN: tm.tm_min = MIN(n, 59); break;
-	case RTC_HOUR: tm.tm_hour = MIN(rtc_decode_hour(s, value), 23); break;
-	case RTC_WDAY: return; /* follows from the date */
-	case RTC_MDAY: tm.tm_mday = MIN(MAX(n, 1), 31); break;
-	case RTC_MONTH: tm.tm_mon = MIN(MAX(n, 1), 12) - 1; break;
-	case RTC_YEAR: year = year / 100 * 100 + MIN(n, 99); break;
-	case RTC_CENTURY: year = MIN(MAX(n, 19), 29) * 100 + year % 100; break;
+	if (!rtc_stopped(s)) {
+		rtc_freeze(s);
+		s->cmos[index] = value;
+		rtc_thaw(s);
+	} else {
+		s->cmos[index] = value;
 	}
-	tm.tm_year = year - 1900;
-	t = timegm(&tm);
-	if (rtc_stopped(s))
-		s->frozen = t;
-	else
-		s->offset_ns += ((u64)t - now) * NS_PER_S;
 }
 
 static bool rtc_alarm_matches(struct rtc *s, u8 index, u8 date_index)
@@ -307,9 +335,10 @@ static u64 rtc_read(void *opaque, u64 offset, u32 size)
 /* A and B: stopping and starting the update keeps the date continuous. */
 static void rtc_write_control(struct rtc *s, u8 index, u8 value)
 {
-	u64 now = rtc_now_s(s);
 	bool was_stopped = rtc_stopped(s);
 
+	if (!was_stopped)
+		rtc_freeze(s);
 	if (index == RTC_A) {
 		s->cmos[RTC_A] = value & 0x7f;
 		s->seen_tick = rtc_tick(s);
@@ -318,11 +347,8 @@ static void rtc_write_control(struct rtc *s, u8 index, u8 value)
 			value &= ~RTC_B_UIE;
 		s->cmos[RTC_B] = value;
 	}
-	if (!was_stopped && rtc_stopped(s))
-		s->frozen = now;
-	else if (was_stopped && !rtc_stopped(s))
-		s->offset_ns +=
-			(s->frozen - rtc_now_ns(s) / NS_PER_S) * NS_PER_S;
+	if (was_stopped && !rtc_stopped(s))
+		rtc_thaw(s);
 	rtc_update_irq(s);
 	rtc_arm(s);
 }
@@ -385,7 +411,6 @@ static const struct state_field rtc_state[] = {
 	STATE_(STATE_U8, struct rtc, index),
 	STATE_(STATE_BYTES, struct rtc, cmos),
 	STATE_(STATE_U64, struct rtc, offset_ns),
-	STATE_(STATE_U64, struct rtc, frozen),
 	STATE_(STATE_U64, struct rtc, seen_second),
 	STATE_(STATE_U64, struct rtc, seen_tick),
 	STATE_(STATE_VTIMER, struct rtc, periodic),
