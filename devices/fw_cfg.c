@@ -259,14 +259,18 @@ void fw_cfg_info(struct device *dev, struct buf *out)
 
 /* ---- Ports ---- */
 
+/* The directory tells sizes, so all files are brought up to date for it. */
 static void fw_cfg_select(struct fw_cfg *s, u16 key)
 {
-	struct fw_cfg_item *item = fw_cfg_find(s, key);
-
 	s->key = key;
 	s->offset = 0;
-	if (item && item->select)
-		item->select(item->arg);
+	for (int i = 0; i < s->nitems; i++) {
+		struct fw_cfg_item *item = &s->item[i];
+
+		if (item->select &&
+		    (key == FW_CFG_FILE_DIR || key == item->key))
+			item->select(item->arg);
+	}
 }
 
 static u8 fw_cfg_next_byte(struct fw_cfg *s)
