@@ -179,6 +179,7 @@ static const struct {
 	[BUS_SYSTEM] = { "main-system-bus", "System" },
 	[BUS_ISA] = { "isa.0", "ISA" },
 	[BUS_PCI] = { "pci.0", "PCI" },
+	[BUS_VIRTIO_SERIAL] = { "virtio-serial-bus.0", "virtio-serial-bus" },
 };
 
 static json_t *qtree_device(const struct device *dev)

@@ -94,7 +94,9 @@ static int device_configure(struct device *dev, struct opts *o, struct err *err)
 				class->user ? "peripheral-anon" : "unattached",
 				serial++);
 	}
-	r = device_check_bus(class, opts_take(o, "bus"), err);
+	r = 0;
+	if (class->bus != BUS_VIRTIO_SERIAL)
+		r = device_check_bus(class, opts_take(o, "bus"), err);
 	if (r == 0)
 		r = opts_apply(o, class->options ? class->options : none, dev,
 			       err);

@@ -25,6 +25,7 @@ enum bus_kind {
 	BUS_SYSTEM, /* wired by the machine file */
 	BUS_ISA,
 	BUS_PCI,
+	BUS_VIRTIO_SERIAL, /* ports; they look for their bus= */
 };
 
 struct device_class {
