@@ -278,6 +278,8 @@ static bool decode_row_matches(const struct opdesc *d, const struct prefixes *p,
 		return false;
 	if (d->attrs & OP_W1 && !(p->rex & 8))
 		return false;
+	if (d->attrs & OP_B0 && p->rex & 1)
+		return false;
 	return p->map < V0F || decode_vex_ok(d, p);
 }
 
