@@ -41,11 +41,6 @@ const struct cpuid_place cpuid_places[CPUID_WORDS] = {
 	[CPUID_KVM_EAX] = { 0x40000001, 0, 0 },
 };
 
-/* What the engine's vector and bit-field instructions need. */
-#define TCG_AVX   TCG_NO
-#define TCG_XSAVE TCG_NO
-#define TCG_BMI   TCG_YES
-
 const struct cpuid_feature cpuid_features[] = {
 #define FEATURE(name, word, bit, engine) { name, CPUID_##word, bit, engine },
 #include "vmm/cpuid.def"
