@@ -80,6 +80,7 @@ struct kvm_vcpu {
 	struct kvm_run *run;      /* shared with the kernel */
 	bool incomplete;          /* PIO or MMIO to be finished by KVM_RUN */
 	bool extint;              /* the PIC may have an interrupt */
+	int extint_vector;        /* acknowledged, not yet taken; or -1 */
 	u64 tsc_paused;           /* part of kvm_vm.tsc_paused applied so far */
 	struct kvm_cpuid2 *cpuid; /* owned; as the guest sees it */
 	u8 *xsave;                /* owned; image of the last get */

@@ -773,8 +773,11 @@ int kvm_put(struct vcpu *v)
 	int r;
 
 	/* After a reset nothing of the old state may survive by chance. */
-	if (!v->cpu.lapic.regs[LAPIC_VERSION])
+	if (!v->cpu.lapic.regs[LAPIC_VERSION]) {
 		kv->known = false;
+		kv->extint = false;
+		kv->extint_vector = -1;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(kvm_puts); i++) {
 		r = kvm_puts[i].put(k, v);
 		if (r >= 0)

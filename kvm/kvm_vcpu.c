@@ -70,6 +70,7 @@ int kvm_vcpu_create(struct vcpu *v, struct err *err)
 
 	v->accel = kv;
 	kv->run = MAP_FAILED;
+	kv->extint_vector = -1;
 	/* KVM takes the number as the APIC id. */
 	kv->fd = ioctl(k->vm_fd, KVM_CREATE_VCPU, (long)v->apic_id);
 	if (kv->fd < 0)
@@ -133,29 +134,37 @@ static void kvm_apply_pause(struct vcpu *v, struct kvm_vcpu *kv)
 	kv->tsc_paused = total;
 }
 
+/* Takes a vector from the PIC, unless one waits already. */
+static void kvm_accept_extint(struct vcpu *v, struct kvm_vcpu *kv)
+{
+	if (kv->extint_vector < 0 && v->m->pic_accept)
+		kv->extint_vector = v->m->pic_accept(v->m);
+	if (kv->extint_vector < 0)
+		kv->extint = false;
+}
+
 /* ExtINT: the PIC's vector goes in when KVM says that the LAPIC passes it
  * on and the guest takes it, else an exit is asked for at that moment. */
 static void kvm_inject_extint(struct vcpu *v, struct kvm_vcpu *kv)
 {
 	struct kvm_run *run = kv->run;
 	struct kvm_interrupt arg;
-	int vector;
 
 	run->request_interrupt_window = 0;
-	if (!kv->extint)
+	if (likely(!kv->extint))
 		return;
 	if (run->ready_for_interrupt_injection && run->if_flag) {
-		vector = v->m->pic_accept ? v->m->pic_accept(v->m) : -1;
-		if (vector < 0) {
-			kv->extint = false;
+		kvm_accept_extint(v, kv);
+		if (!kv->extint)
 			return;
+		arg.irq = kv->extint_vector;
+		/* -EEXIST: the last one has not even reached the guest,
+		 * which `ready` does not tell when a kick came between. */
+		if (kvm_ioctl(kv->fd, KVM_INTERRUPT, &arg) >= 0) {
+			kv->extint_vector = -1;
+			atomic_fetch_add_explicit(&v->stats.irqs, 1,
+						  memory_order_relaxed);
 		}
-		arg.irq = vector;
-		kvm_ioctl(kv->fd, KVM_INTERRUPT, &arg);
-		kv->known = false;
-		run->ready_for_interrupt_injection = 0;
-		atomic_fetch_add_explicit(&v->stats.irqs, 1,
-					  memory_order_relaxed);
 	}
 	/* The PIC may have another one behind it. */
 	run->request_interrupt_window = 1;
