@@ -108,6 +108,8 @@ int kvm_check(const struct kvm_vm *k, int capability);
  * -ENOTSUP with the reason when not.  May answer from a cache. */
 int kvm_probe_speed(int dev_fd, struct kvm_speed *ret, struct err *err);
 
+bool kvm_speed_enough(const struct kvm_speed *s);
+
 /* kvm_cpuid.c */
 int kvm_cpuid_init(struct kvm_vm *k, struct err *err);
 int kvm_cpuid_set(struct kvm_vm *k, struct vcpu *v, struct err *err);

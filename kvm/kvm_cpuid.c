@@ -41,8 +41,6 @@
 #define PV_MAP_GPA     BIT(16)
 #define PV_MIGRATION   BIT(17)
 
-#define SPEED_HAS_HYPERCALLS 100000000ull
-
 static struct kvm_cpuid2 *kvm_cpuid_alloc(void)
 {
 	struct kvm_cpuid2 *c =
@@ -108,7 +106,7 @@ static void kvm_cpuid_pv(struct kvm_vm *k)
 		return;
 	e->eax &= ~(PV_MSI_DEST | PV_MAP_GPA | PV_MIGRATION);
 	/* KVMs that interpret ring 0 hang in VMCALL. */
-	if (k->speed.insns_per_s < SPEED_HAS_HYPERCALLS)
+	if (!kvm_speed_enough(&k->speed))
 		e->eax &= ~(PV_UNHALT | PV_SEND_IPI | PV_SCHED_YIELD);
 }
 
