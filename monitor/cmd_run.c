@@ -13,6 +13,10 @@
 #include "vmm/runstate.h"
 #include "vmm/vcpu.h"
 
+/* SDM 3A "Local Vector Table": register offset / 16, and the mask bit. */
+#define LAPIC_LVT_LINT1  0x36
+#define LAPIC_LVT_MASKED BIT(16)
+
 int cmd_stop(struct monitor *mon, const struct args *a, struct err *err)
 {
 	machine_stop(mon->m, RUN_PAUSED);
@@ -44,6 +48,16 @@ int cmd_system_powerdown(struct monitor *mon, const struct args *a,
 	return 0;
 }
 
+/* The button is wired to LINT1; who masks that sees no NMI. */
+static void nmi_kernel_lapic(struct vcpu *v, void *arg)
+{
+	const struct cpu_state *c = vcpu_cpu(v);
+
+	if (!(c->apic_base & APICBASE_ENABLE) ||
+	    !(c->lapic.regs[LAPIC_LVT_LINT1] & LAPIC_LVT_MASKED))
+		vcpu_request(v, VCPU_REQ_NMI);
+}
+
 int cmd_nmi(struct monitor *mon, const struct args *a, struct err *err)
 {
 	struct machine *m = mon->m;
@@ -52,7 +66,7 @@ int cmd_nmi(struct monitor *mon, const struct args *a, struct err *err)
 		if (m->lapic)
 			lapic_lint1(m->vcpus[i]);
 		else
-			vcpu_request(m->vcpus[i], VCPU_REQ_NMI);
+			vcpu_run_on(m->vcpus[i], nmi_kernel_lapic, NULL);
 	}
 	return 0;
 }

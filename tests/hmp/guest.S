@@ -16,6 +16,8 @@
 	.code32
 	.globl start
 start:
+	movl $0x1ff, 0xfee000f0		/* LAPIC on */
+	movl $0x400, 0xfee00360		/* LINT1 is the NMI button */
 	movl $pml4, %eax
 	movl %eax, %cr3
 	movl $0x620, %eax		/* PAE, OSFXSR, OSXMMEXCPT */
