@@ -41,6 +41,18 @@ def until(what, test):
         time.sleep(0.02)
 
 
+def nobody_has(path):
+    """Whether all programs have closed it: who is hung up takes a moment."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            for fd in os.listdir("/proc/%s/fd" % pid):
+                if os.readlink("/proc/%s/fd/%s" % (pid, fd)) == path:
+                    return False
+        except OSError:
+            pass
+    return True
+
+
 class Pane:
     """A terminal of 80 by 24 with a command in it."""
 
@@ -65,6 +77,9 @@ class Pane:
         x, y = map(int, self.tmux("display-message", "-p",
                                   "#{cursor_x} #{cursor_y}").split())
         return self.tmux("capture-pane", "-p", "-S", str(y), "-E", str(y)).rstrip("\n"), x
+
+    def dead(self):
+        return self.tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
 
     def keys(self, *names):
         self.tmux("send-keys", *names)
@@ -204,9 +219,10 @@ def twice(vmon, tmp, command, plain=False, leave=()):
                 for key in leave:
                     pane.keys(key)
                 if leave:
-                    pane.expect_text(r"^Pane is dead")
+                    until("the program ends", pane.dead)
             finally:
                 pane.close()
+            until("hang-up", lambda: nobody_has(path))
     finally:
         vm.close()
 
