@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,14 +315,45 @@ static void socket_on_client(void *arg, u32 events)
 	}
 }
 
+static void socket_interrupted(int number)
+{
+}
+
+/* Until a client is there, or the user has enough of waiting: the signals
+ * that the loop would take (vmm/signals.c) interrupt with -EINTR. */
+static int socket_await_client(int fd)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = socket_interrupted };
+	struct sigaction old[ARRAY_SIZE(signals)];
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	sigset_t mask;
+	int r;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		sigaction(signals[i], &action, &old[i]);
+		if (old[i].sa_handler == SIG_IGN)
+			sigaction(signals[i], &old[i], NULL);
+		sigdelset(&mask, signals[i]);
+	}
+	r = ppoll(&p, 1, NULL, &mask) < 0 ? -errno : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &old[i], NULL);
+	return r;
+}
+
 static int socket_wait_client(struct chr_socket *s, struct err *err)
 {
 	struct buf name = { 0 };
-	int fd;
+	int fd, r;
 
 	chr_filename(&s->chr, &name);
 	log_info("waiting for connection on: %s", buf_str(&name));
 	buf_fini(&name);
+	r = socket_await_client(s->listen_fd);
+	if (r < 0)
+		return err_code(err, r, "no client for '%s'", s->chr.label);
 	fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, "no client for '%s'", s->chr.label);

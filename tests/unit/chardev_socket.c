@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 static struct chardev *serve(void)
 {
@@ -57,6 +58,47 @@ START_TEST(socket_old_flags_server_and_nowait_are_understood)
 	fd = unix_connect("sock");
 	wait_for(chr_open(chr));
 	close(fd);
+}
+
+END_TEST
+
+/* A child that waits for its first client; the signal is blocked there, as
+ * the program does it for its signalfd. */
+static pid_t start_waiting(void)
+{
+	pid_t pid = fork();
+	struct err err = { 0 };
+	sigset_t set;
+
+	if (pid)
+		return pid;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (try_short("s", &err, "unix:%s/sock,server=on", dir))
+		_exit(0);
+	_exit(strcmp(err.msg, "no client for 's': Interrupted system call")
+		      ? 2
+		      : 1);
+}
+
+START_TEST(socket_server_waits_for_its_first_client_or_a_signal)
+{
+	int status = -1, fd;
+	pid_t pid = start_waiting();
+
+	usleep(100000);
+	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+	fd = unix_connect("sock");
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(fd);
+
+	pid = start_waiting();
+	usleep(100000);
+	kill(pid, SIGTERM);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
 END_TEST
@@ -550,6 +592,7 @@ int main(void)
 	tcase_set_timeout(t, 20);
 	tcase_add_test(t, socket_server_talks_both_ways_and_reports_the_peer);
 	tcase_add_test(t, socket_old_flags_server_and_nowait_are_understood);
+	tcase_add_test(t, socket_server_waits_for_its_first_client_or_a_signal);
 	tcase_add_test(t, socket_client_may_come_again_any_number_of_times);
 	tcase_add_test(t, socket_second_client_is_told_and_closed);
 	tcase_add_test(t, socket_client_right_behind_a_leaving_one_gets_in);
