@@ -102,6 +102,8 @@ int chr_remove(struct chardev *chr, struct err *err);
  * to half a second to take what is queued, restores terminals. */
 void chr_remove_all(void);
 void chr_stdio_resume(void); /* on SIGCONT: raw mode again */
+/* From now on: "cannot use stdio with WHAT". */
+void chr_stdio_forbid(const char *what);
 struct chardev *chr_find(const char *label);
 /* In creation order; NULL starts, returns NULL at the end. */
 struct chardev *chr_next(struct chardev *chr);

@@ -35,7 +35,8 @@ static const struct option_row stdio_options[] = {
 };
 
 static struct chr_stdio *stdio_user;
-static struct termios stdio_saved; /* valid while stdio_raw */
+static const char *stdio_forbidden; /* by what; borrowed */
+static struct termios stdio_saved;  /* valid while stdio_raw */
 static bool stdio_raw;
 static bool stdio_blocking; /* was, until we set O_NONBLOCK on 0 and 1 */
 
@@ -103,6 +104,11 @@ void chr_stdio_resume(void)
 	chr_fd_update(&stdio_user->io);
 }
 
+void chr_stdio_forbid(const char *what)
+{
+	stdio_forbidden = what;
+}
+
 /* A description of our own for `fd`, or a duplicate of the shared one. */
 static int stdio_reopen(int fd, int flags)
 {
@@ -138,6 +144,9 @@ static int stdio_open(struct chardev *chr, struct err *err)
 	int in, out, r;
 
 	chr_fd_init(&s->io, chr, stdio_ended);
+	if (stdio_forbidden)
+		return err_set(err, -EINVAL, "cannot use stdio with %s",
+			       stdio_forbidden);
 	if (stdio_user)
 		return err_set(err, -EBUSY,
 			       "cannot use stdio by multiple "

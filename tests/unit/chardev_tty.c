@@ -347,6 +347,10 @@ START_TEST(stdio_has_one_user)
 			 "cannot use stdio by multiple character devices");
 	ck_assert_int_eq(chr_remove(chr_find("a"), NULL), 0);
 	make_short("b", "stdio");
+	ck_assert_int_eq(chr_remove(chr_find("b"), NULL), 0);
+	chr_stdio_forbid("-daemonize");
+	ck_assert_ptr_null(try_short("c", &err, "mon:stdio"));
+	ck_assert_str_eq(err.msg, "cannot use stdio with -daemonize");
 }
 
 END_TEST
