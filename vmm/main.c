@@ -486,6 +486,8 @@ static void vmon_configure(struct vmon *v)
 	m->boot = v->boot;
 	v->mux_ops = (struct chr_mux_ops){ vmon_mux_quit, vmon_mux_commit, m };
 	chr_mux_set_ops(&v->mux_ops);
+	if (c->daemonize)
+		chr_stdio_forbid("-daemonize");
 	if (c->echr >= 0)
 		chr_mux_set_escape((u8)c->echr);
 }
