@@ -146,9 +146,6 @@ OPS_TABLE_R(bswap);
 	HANDLER(xchg_EG_##bits##r)                                       \
 	{                                                                \
 		u##bits a = rd_rm_##bits(c, i), b = rd_reg_##bits(c, i); \
-		/* 90 is NOP: RAX keeps its upper half. */               \
-		if (i->opcode == 0x90 && i->rm == REG_RAX)               \
-			NEXT(c, i);                                      \
 		wr_rm_##bits(c, i, b);                                   \
 		wr_reg_##bits(c, i, a);                                  \
 		NEXT(c, i);                                              \
