@@ -277,6 +277,79 @@ static void acpi_aml_prt(struct buf *b)
 	aml_close(b, all);
 }
 
+/* Hot-plug: slots with an eject method, and what the GPE's handler does.
+ * Slots 0 to 2 are the chipset's and never change. */
+static void acpi_aml_hotplug_slots(struct buf *b)
+{
+	size_t field, method, device, cond;
+	char name[5];
+
+	aml_region(b, "HPST", AML_SYSTEM_IO, ACPI_HOTPLUG_BASE, 12);
+	field = aml_field(b, "HPST", 0x43); /* double words, write zeroes */
+	aml_field_unit(b, "PCIU", 32);
+	aml_field_unit(b, "PCID", 32);
+	aml_field_unit(b, "B0EJ", 32);
+	aml_close(b, field);
+
+	for (u32 slot = 3; slot < PCI_SLOTS; slot++) {
+		snprintf(name, sizeof name, "S%02X", slot);
+		device = aml_device(b, name);
+		aml_name_int(b, "_ADR", slot << 16);
+		aml_name_int(b, "_SUN", slot);
+		method = aml_method(b, "_EJ0", 1, false);
+		aml_byte(b, AML_STORE);
+		aml_int(b, 1u << slot);
+		aml_path(b, "B0EJ");
+		aml_close(b, method);
+		aml_close(b, device);
+	}
+
+	/* Method (DVNT, 2): Notify each slot in the bitmap Arg0. */
+	method = aml_method(b, "DVNT", 2, false);
+	for (u32 slot = 3; slot < PCI_SLOTS; slot++) {
+		snprintf(name, sizeof name, "S%02X", slot);
+		cond = aml_if(b);
+		aml_byte(b, AML_AND);
+		aml_byte(b, AML_ARG0);
+		aml_int(b, 1u << slot);
+		aml_byte(b, AML_ZERO);
+		aml_byte(b, AML_NOTIFY);
+		aml_path(b, name);
+		aml_byte(b, AML_ARG1);
+		aml_close(b, cond);
+	}
+	aml_close(b, method);
+
+	method = aml_method(b, "PCNT", 0, false);
+	aml_path(b, "DVNT"); /* DVNT (PCIU, 1): device check */
+	aml_path(b, "PCIU");
+	aml_int(b, 1);
+	aml_path(b, "DVNT"); /* DVNT (PCID, 3): eject request */
+	aml_path(b, "PCID");
+	aml_int(b, 3);
+	aml_close(b, method);
+}
+
+static void acpi_aml_gpe(struct buf *b)
+{
+	size_t scope = aml_scope(b, "\\_GPE"), method;
+
+	method = aml_method(b, "_E01", 0, false); /* ACPI_HOTPLUG_GPE */
+	aml_path(b, "\\_SB.PCI0.PCNT");
+	aml_close(b, method);
+	aml_close(b, scope);
+}
+
+static bool acpi_has_hotplug(struct machine *m)
+{
+	struct device *dev;
+
+	list_for_each (dev, &m->devices, node)
+		if (dev->class == &acpi_hotplug_class)
+			return true;
+	return false;
+}
+
 static void acpi_aml_host_bridge(struct machine *m, struct buf *b)
 {
 	u64 size, high = pci_high_window(m, &size);
@@ -298,6 +371,8 @@ static void acpi_aml_host_bridge(struct machine *m, struct buf *b)
 	aml_template(b, &t);
 	acpi_aml_prt(b);
 	acpi_aml_isa_bridge(m, b);
+	if (acpi_has_hotplug(m))
+		acpi_aml_hotplug_slots(b);
 	aml_close(b, device);
 	buf_fini(&t);
 }
@@ -350,6 +425,8 @@ void acpi_build_dsdt(struct machine *m, struct buf *b)
 	acpi_aml_processors(m, b);
 	aml_close(b, scope);
 
+	if (m->pci && acpi_has_hotplug(m))
+		acpi_aml_gpe(b);
 	aml_name(b, "\\_S5");
 	package = aml_package(b, 4);
 	for (int i = 0; i < 4; i++)

@@ -20,6 +20,7 @@
 struct buf;
 struct err;
 struct machine;
+struct pci_device;
 struct vcpu;
 
 /* clang-format off */
@@ -83,5 +84,14 @@ u16 acpi_pm_base(struct device *pm); /* of the PM block, now */
 bool acpi_pm_press_power(struct device *pm);
 /* Sets a GPE0 status bit and raises the SCI if enabled. */
 void acpi_pm_gpe(struct device *pm, int bit);
+
+/* ---- acpi_hotplug.c: class "acpi-pci-hotplug" ---- */
+#define ACPI_HOTPLUG_BASE 0xae00
+#define ACPI_HOTPLUG_GPE  1
+/* After a PCI device was created in a running machine: tells the guest. */
+void acpi_hotplug_added(struct pci_device *dev);
+/* Asks the guest to let go of the device's slot.  0: it was asked, and when
+ * it agrees the device is destroyed by the main loop; -ENOTSUP. */
+int acpi_hotplug_remove(struct pci_device *dev, struct err *err);
 
 #endif

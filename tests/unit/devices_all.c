@@ -29,13 +29,13 @@ static const struct {
 	const struct device_class *class;
 	const char *options;
 } chips[] = {
-	{ &serial_class, "index=1" }, { &i8042_class, NULL },
-	{ &rtc_class, NULL },         { &pit_class, NULL },
-	{ &pic_class, NULL },         { &ioapic_class, NULL },
-	{ &lapic_class, NULL },       { &pci_host_class, NULL },
-	{ &isa_bridge_class, NULL },  { &acpi_pm_class, NULL },
-	{ &debugcon_class, NULL },    { &debug_exit_class, NULL },
-	{ &fw_cfg_class, NULL },
+	{ &serial_class, "index=1" },  { &i8042_class, NULL },
+	{ &rtc_class, NULL },          { &pit_class, NULL },
+	{ &pic_class, NULL },          { &ioapic_class, NULL },
+	{ &lapic_class, NULL },        { &pci_host_class, NULL },
+	{ &isa_bridge_class, NULL },   { &acpi_pm_class, NULL },
+	{ &acpi_hotplug_class, NULL }, { &debugcon_class, NULL },
+	{ &debug_exit_class, NULL },   { &fw_cfg_class, NULL },
 };
 
 /* A machine with the chip and what it needs. */

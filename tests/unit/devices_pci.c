@@ -66,6 +66,7 @@ static const struct device_class probe_class = {
 	.bus = BUS_PCI,
 	.size = sizeof(struct probe),
 	.user = true,
+	.hotplug = true,
 	.options = probe_options,
 	.bus_class =
 		&(const struct pci_class){
@@ -347,6 +348,37 @@ START_TEST(acpi_power_button_timer_and_soft_off)
 
 END_TEST
 
+START_TEST(acpi_hotplug_ejects_only_what_was_asked)
+{
+	struct err err = { 0 };
+	struct pci_device *bridge =
+		((struct pci_bus *)b.m->pci)->dev[PCI_DEVFN(1, 0)];
+
+	bare_add(&b, &acpi_hotplug_class, NULL);
+	space_write(&b.m->io, ACPI_GPE0_BASE + 2, 1, 1 << ACPI_HOTPLUG_GPE);
+	acpi_hotplug_added(&p->pci);
+	ck_assert_int_eq(b.level[9], 1);
+	ck_assert_uint_eq(space_read(&b.m->io, ACPI_HOTPLUG_BASE, 4), 1 << 3);
+	ck_assert_uint_eq(space_read(&b.m->io, ACPI_HOTPLUG_BASE, 4), 0);
+	space_write(&b.m->io, ACPI_GPE0_BASE, 1, 0xff);
+
+	space_write(&b.m->io, ACPI_HOTPLUG_BASE + 8, 4, UINT32_MAX);
+	loop_once(b.m->loop, 0);
+	ck_assert_ptr_eq(device_find(b.m, "blk0"), &p->pci.dev);
+	ck_assert_int_lt(acpi_hotplug_remove(bridge, &err), 0);
+	ck_assert_int_eq(acpi_hotplug_remove(&p->pci, &err), 0);
+	ck_assert_int_eq(b.level[9], 1);
+	ck_assert_uint_eq(space_read(&b.m->io, ACPI_HOTPLUG_BASE + 4, 4),
+			  1 << 3);
+	space_write(&b.m->io, ACPI_HOTPLUG_BASE + 8, 4, 1 << 3);
+	ck_assert_ptr_nonnull(device_find(b.m, "blk0"));
+	loop_once(b.m->loop, 0);
+	ck_assert_ptr_null(device_find(b.m, "blk0"));
+	ck_assert_uint_eq(get(PCI_DEVFN(3, 0), 0, 4), 0xffffffff);
+}
+
+END_TEST
+
 START_TEST(reset_port_resets_on_the_rising_edge)
 {
 	bare_out(&b, 0xcf9, 0x02);
@@ -371,6 +403,7 @@ int main(void)
 	tcase_add_test(tc, pci_slots_are_chosen_and_guarded);
 	tcase_add_test(tc, pci_text_has_the_known_layout);
 	tcase_add_test(tc, acpi_power_button_timer_and_soft_off);
+	tcase_add_test(tc, acpi_hotplug_ejects_only_what_was_asked);
 	tcase_add_test(tc, reset_port_resets_on_the_rising_edge);
 	return bare_run("devices_pci", tc);
 }
