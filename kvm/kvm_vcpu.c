@@ -95,6 +95,8 @@ void kvm_vcpu_destroy(struct vcpu *v)
 
 	if (!kv)
 		return;
+	if (v->m->emulate_fini)
+		v->m->emulate_fini(v);
 	if (kvm_kick_run() == kv->run)
 		kvm_kick_listen(NULL);
 	if (kv->run != MAP_FAILED)

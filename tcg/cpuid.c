@@ -35,7 +35,7 @@ static bool tcg_is_amd(const struct cpu_model *m)
 	       !strcmp(m->vendor, "HygonGenuine");
 }
 
-int tcg_cpuid_init(struct tcg *t, struct machine *m, struct err *err)
+int tcg_cpuid_init(struct tcg *t, const char *cpu_model, struct err *err)
 {
 	static const u32 all[CPUID_WORDS] = {
 		[0 ... CPUID_WORDS - 1] = UINT32_MAX,
@@ -44,11 +44,11 @@ int tcg_cpuid_init(struct tcg *t, struct machine *m, struct err *err)
 	int r;
 
 	/* The vendor decides what is available: parse for it first. */
-	r = cpu_model_parse(m->cpu_model, "max", all, &t->model, err);
+	r = cpu_model_parse(cpu_model, "max", all, &t->model, err);
 	if (r < 0)
 		return r;
 	tcg_available(avail, tcg_is_amd(&t->model));
-	return cpu_model_parse(m->cpu_model, "max", avail, &t->model, err);
+	return cpu_model_parse(cpu_model, "max", avail, &t->model, err);
 }
 
 /* The decoder's names for features. */
@@ -112,7 +112,7 @@ static const struct {
 
 static const struct cpu_model *tcg_model(struct tcg_cpu *c)
 {
-	return &((struct tcg *)c->m->accel_data)->model;
+	return &c->t->model;
 }
 
 void tcg_cpuid_vcpu(struct tcg_cpu *c)

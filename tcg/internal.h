@@ -147,6 +147,7 @@ struct tcg_cpu {
 	struct cpu_state *s; /* &v->cpu: everything that is not hot */
 	struct vcpu *v;
 	struct machine *m;
+	struct tcg *t;
 
 	/* Derived from CR0, CR4, EFER, CS, SS, EFLAGS by tcg_mode_changed(). */
 	u8 cpl;

@@ -113,15 +113,9 @@ void tcg_sync_in(struct tcg_cpu *c)
 
 /* ---- Exclusive sections and fences ---- */
 
-static struct tcg *tcg_of(struct tcg_cpu *c)
+void tcg_enter(struct tcg_cpu *c)
 {
-	return c->m->accel_data;
-}
-
-/* Parks while another vCPU has the machine for itself. */
-static void tcg_enter(struct tcg_cpu *c)
-{
-	struct tcg *t = tcg_of(c);
+	struct tcg *t = c->t;
 
 	lock_acquire(&t->lock);
 	while (t->exclusive)
@@ -130,9 +124,9 @@ static void tcg_enter(struct tcg_cpu *c)
 	lock_release(&t->lock);
 }
 
-static void tcg_leave(struct tcg_cpu *c)
+void tcg_leave(struct tcg_cpu *c)
 {
-	struct tcg *t = tcg_of(c);
+	struct tcg *t = c->t;
 
 	lock_acquire(&t->lock);
 	t->running--;
@@ -142,7 +136,7 @@ static void tcg_leave(struct tcg_cpu *c)
 
 void tcg_exclusive_begin(struct tcg_cpu *c)
 {
-	struct tcg *t = tcg_of(c);
+	struct tcg *t = c->t;
 
 	lock_acquire(&t->lock);
 	/* Two at once: the later one parks here, not counted as running. */
@@ -164,7 +158,7 @@ void tcg_exclusive_begin(struct tcg_cpu *c)
 
 void tcg_exclusive_end(struct tcg_cpu *c)
 {
-	struct tcg *t = tcg_of(c);
+	struct tcg *t = c->t;
 
 	c->exclusive = false;
 	lock_acquire(&t->lock);
@@ -182,22 +176,22 @@ static long tcg_membarrier(int cmd)
  * others out, and on their way through the lock their stores get visible. */
 void tcg_code_lock(struct tcg_cpu *c) NO_TSA
 {
-	if (tcg_of(c)->membarrier)
-		lock_acquire(&tcg_of(c)->code_lock);
+	if (c->t->membarrier)
+		lock_acquire(&c->t->code_lock);
 	else
 		tcg_exclusive_begin(c);
 }
 
 void tcg_code_fence(struct tcg_cpu *c)
 {
-	if (tcg_of(c)->membarrier)
+	if (c->t->membarrier)
 		tcg_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
 void tcg_code_unlock(struct tcg_cpu *c) NO_TSA
 {
-	if (tcg_of(c)->membarrier)
-		lock_release(&tcg_of(c)->code_lock);
+	if (c->t->membarrier)
+		lock_release(&c->t->code_lock);
 	else
 		tcg_exclusive_end(c);
 }
@@ -391,68 +385,90 @@ static int tcg_put(struct vcpu *v)
 	return 0;
 }
 
-static int tcg_create(struct machine *m, void *instance, struct err *err)
+int tcg_init(struct tcg *t, const char *cpu_model, struct err *err)
 {
-	struct tcg *t = instance;
-	int r;
-
 	lock_init(&t->lock);
 	lock_init(&t->code_lock);
 	cond_init(&t->changed);
 	t->membarrier =
 		!tcg_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-	r = tcg_cpuid_init(t, m, err);
-	if (r < 0)
-		return r;
-	return 0;
+	return tcg_cpuid_init(t, cpu_model, err);
 }
 
-static void tcg_destroy(struct machine *m)
+void tcg_fini(struct tcg *t)
 {
-	struct tcg *t = m->accel_data;
-
 	cond_fini(&t->changed);
 	lock_fini(&t->lock);
 	lock_fini(&t->code_lock);
 }
 
-int tcg_cpu_create(struct vcpu *v, struct err *err)
+static int tcg_create(struct machine *m, void *instance, struct err *err)
+{
+	return tcg_init(instance, m->cpu_model, err);
+}
+
+static void tcg_destroy(struct machine *m)
+{
+	tcg_fini(m->accel_data);
+}
+
+static int tcg_cpu_init(struct tcg_cpu *c, struct err *err)
+{
+	int r;
+
+	tcg_cpuid_vcpu(c);
+	r = tcg_cache_init(c);
+	if (r < 0)
+		return err_code(err, r, "no memory for vCPU %d", c->v->index);
+	r = vec_create(c, err);
+	if (r < 0)
+		tcg_cache_fini(c);
+	return r;
+}
+
+struct tcg_cpu *tcg_cpu_open(struct vcpu *v, struct tcg *t, struct err *err)
 {
 	struct tcg_cpu *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int r;
 
-	if (c == MAP_FAILED)
-		return err_errno(err, "no memory for vCPU %d", v->index);
+	if (c == MAP_FAILED) {
+		err_errno(err, "no memory for vCPU %d", v->index);
+		return NULL;
+	}
 	c->v = v;
 	c->s = &v->cpu;
 	c->m = v->m;
-	tcg_cpuid_vcpu(c);
-	r = tcg_cache_init(c);
-	if (r < 0) {
+	c->t = t;
+	if (tcg_cpu_init(c, err) < 0) {
 		munmap(c, sizeof *c);
-		return err_code(err, r, "no memory for vCPU %d", v->index);
+		return NULL;
 	}
-	r = vec_create(c, err);
-	if (r < 0) {
-		tcg_cache_fini(c);
-		munmap(c, sizeof *c);
-		return r;
-	}
-	v->accel = c;
 	tcg_tlb_flush(c, true);
-	return 0;
+	return c;
 }
 
-void tcg_cpu_destroy(struct vcpu *v)
+void tcg_cpu_close(struct tcg_cpu *c)
 {
-	struct tcg_cpu *c = v->accel;
-
 	if (!c)
 		return;
 	vec_destroy(c);
 	tcg_cache_fini(c);
 	munmap(c, sizeof *c);
+}
+
+int tcg_cpu_create(struct vcpu *v, struct err *err)
+{
+	struct err why = { 0 };
+
+	v->accel = tcg_cpu_open(v, v->m->accel_data, &why);
+	if (err)
+		*err = why;
+	return v->accel ? 0 : why.code;
+}
+
+void tcg_cpu_destroy(struct vcpu *v)
+{
+	tcg_cpu_close(v->accel);
 	v->accel = NULL;
 }
 

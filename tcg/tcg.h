@@ -29,9 +29,19 @@ struct tcg {
 /* In the vCPU's thread; also used by tests. */
 int tcg_cpu_create(struct vcpu *v, struct err *err);
 void tcg_cpu_destroy(struct vcpu *v);
+/* The two without v->accel, on the engine `t`; NULL with the reason. */
+struct tcg_cpu *tcg_cpu_open(struct vcpu *v, struct tcg *t, struct err *err);
+void tcg_cpu_close(struct tcg_cpu *c);
+/* Locks and CPU model (as after -cpu) of an engine. */
+int tcg_init(struct tcg *t, const char *cpu_model, struct err *err);
+void tcg_fini(struct tcg *t);
+/* Around the execution of guest code: waits while another vCPU has the
+ * machine for itself. */
+void tcg_enter(struct tcg_cpu *c);
+void tcg_leave(struct tcg_cpu *c);
 
-/* cpuid.c: parses m->cpu_model; -EINVAL. */
-int tcg_cpuid_init(struct tcg *t, struct machine *m, struct err *err);
+/* cpuid.c: parses the text after -cpu; -EINVAL. */
+int tcg_cpuid_init(struct tcg *t, const char *cpu_model, struct err *err);
 /* Features and vendor of a new vCPU. */
 void tcg_cpuid_vcpu(struct tcg_cpu *c);
 u32 tcg_signature(struct tcg_cpu *c); /* leaf 1 EAX, EDX after reset */

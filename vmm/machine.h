@@ -54,6 +54,7 @@ struct machine {
 	 * the exception it raises; false: cannot.  In v's thread.  NULL when
 	 * no interpreter was wired. */
 	bool (*emulate_one)(struct vcpu *v);
+	void (*emulate_fini)(struct vcpu *v); /* frees v->emulator; or NULL */
 	const struct lapic_ops *lapic; /* NULL with the kernel's */
 	/* MSI delivery when the accelerator has none (devices/lapic.c). */
 	void (*msi_deliver)(struct machine *m, const struct msi *msi);

@@ -19,6 +19,7 @@
 #include "lib/work.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
+#include "tcg/emulate.h"
 #include "vmm/accel.h"
 #include "vmm/boot.h"
 #include "vmm/config.h"
@@ -481,6 +482,8 @@ static void vmon_configure(struct vmon *v)
 	m->ram_size = c->ram_size;
 	m->topo = c->topo;
 	m->cpu_model = c->cpu_model;
+	m->emulate_one = tcg_emulate_one;
+	m->emulate_fini = tcg_emulate_fini;
 	m->no_reboot = c->no_reboot;
 	m->no_shutdown = c->no_shutdown;
 	m->boot = v->boot;

@@ -80,6 +80,7 @@ struct vcpu {
 	int index;
 	u32 apic_id;
 	struct cpu_state cpu; /* owned by the vCPU's thread */
+	void *emulator;       /* of machine.emulate_one; NULL until used */
 	void *accel;          /* accelerator's part */
 	void *lapic;          /* devices/lapic.c; NULL with KVM's LAPIC */
 	/* Owned by the vCPU's thread: is v->cpu current, was it changed. */
