@@ -4,6 +4,7 @@
  * the reason, where it cannot be opened.
  */
 #include <check.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "lib/bytes.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "tcg/emulate.h"
 #include "vmm/accel.h"
 #include "vmm/machine.h"
 
@@ -59,6 +61,7 @@ struct test {
 	void (*on_event)(struct test *t);
 	u32 emulated;
 	int pic_vector;
+	struct run_notifier notifier;
 };
 
 /* ---- Devices ---- */
@@ -603,6 +606,106 @@ START_TEST(emulation_failure_is_finished_in_software)
 
 END_TEST
 
+static void notified(void *arg, enum run_state old, enum run_state now)
+{
+	struct test *t = arg;
+
+	if (now == RUN_INTERNAL_ERROR)
+		loop_quit(t->m->loop);
+}
+
+static void stop_on_error(struct test *t)
+{
+	t->notifier = (struct run_notifier){ .fn = notified, .arg = t };
+	run_notifier_add(t->m, &t->notifier);
+}
+
+/* Each result goes to memory at rdi; the breakpoint handler adds one. */
+GUEST(mixed_code, 64,
+      "mov $0x100000, %edi\n"
+      "mov $0xf0f01, %ebx\n popcnt %rbx, %rax\n mov %rax, (%rdi)\n"
+      "mov $0x12345678, %eax\n mov $0xabcdef, %ecx\n"
+      "crc32l %ecx, %eax\n mov %rax, 8(%rdi)\n"
+      "fninit\n fld1\n fldpi\n faddp\n fistpl 16(%rdi)\n fwait\n"
+      "mov $0x3f800000, %eax\n movd %eax, %xmm1\n addps %xmm1, %xmm1\n"
+      "movd %xmm1, 24(%rdi)\n"
+      "movq $41, 32(%rdi)\n int3\n"
+      "mov $0x10, %ecx\n lar %ecx, %eax\n mov %rax, 40(%rdi)\n"
+      "mov $0x10000000, %ebx\n pxor %xmm2, %xmm2\n paddb %xmm1, %xmm2\n"
+      "mov $0x500, %dx\n mov $5, %al\n out %al, %dx\n hlt");
+GUEST(count_handler, 64, "incq 32(%rdi)\n iretq");
+GUEST(cx16_code, 64,
+      "mov $0x100000, %edi\n movq $1, (%rdi)\n movq $2, 8(%rdi)\n"
+      "mov $1, %eax\n mov $2, %edx\n mov $3, %ebx\n mov $4, %ecx\n"
+      "lock cmpxchg16b (%rdi)\n sete %al\n"
+      "mov $0x500, %dx\n out %al, %dx\n hlt");
+
+START_TEST(interpreter_finishes_what_kvm_cannot)
+{
+	struct test t;
+
+	test_setup(&t);
+	t.m->emulate_one = tcg_emulate_one;
+	t.m->emulate_fini = tcg_emulate_fini;
+	test_start(&t);
+	guest_long_mode(&t);
+	LOAD(&t, mixed_code);
+	guest_load(&t, AT_HANDLER, count_handler,
+		   count_handler_end - count_handler);
+	guest_gate(&t, EXC_BP, AT_HANDLER);
+	test_run_done(&t, 5);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA), 9);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA + 8), 0x592482aa);
+	ck_assert_uint_eq((u32)guest_get64(&t, AT_DATA + 16), 4);
+	ck_assert_uint_eq((u32)guest_get64(&t, AT_DATA + 24), 0x40000000);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA + 32), 42);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA + 40) & 0xff00, 0x9300);
+	printf("finished by the interpreter: %d\n", (int)t.v->stats.emulated);
+	test_teardown(&t);
+}
+
+END_TEST
+
+START_TEST(interpreter_finishes_a_wide_exchange)
+{
+	u32 eax, ebx, ecx = 0, edx;
+	struct test t;
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_CMPXCHG16B))
+		return; /* an emulated processor without */
+	test_setup(&t);
+	t.m->emulate_one = tcg_emulate_one;
+	t.m->emulate_fini = tcg_emulate_fini;
+	test_start(&t);
+	guest_long_mode(&t);
+	LOAD(&t, cx16_code);
+	test_run_done(&t, 1);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA), 3);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA + 8), 4);
+	test_teardown(&t);
+}
+
+END_TEST
+
+/* Nothing can finish it: the line says where, and the machine stops. */
+START_TEST(failure_without_interpreter_stops_the_machine)
+{
+	struct test t;
+
+	test_setup(&t);
+	test_start(&t);
+	guest_long_mode(&t);
+	LOAD(&t, popcnt_code);
+	stop_on_error(&t);
+	test_run(&t);
+	ck_assert(!t.timed_out);
+	if (!t.finished) /* hardware executes it */
+		ck_assert_int_eq(t.m->run.state, RUN_INTERNAL_ERROR);
+	test_teardown(&t);
+}
+
+END_TEST
+
 /* An empty IDT: not even the double fault can be delivered. */
 GUEST(triple_code, 64, "lidt 0x100000\n ud2");
 
@@ -880,6 +983,9 @@ int main(void)
 	tcase_add_test(tc, end_of_level_interrupt_is_reported);
 	tcase_add_test(tc, doorbells_signal_without_an_access);
 	tcase_add_test(tc, emulation_failure_is_finished_in_software);
+	tcase_add_test(tc, interpreter_finishes_what_kvm_cannot);
+	tcase_add_test(tc, interpreter_finishes_a_wide_exchange);
+	tcase_add_test(tc, failure_without_interpreter_stops_the_machine);
 	tcase_add_test(tc, triple_fault_resets_the_machine);
 	tcase_add_test(tc, kick_gets_a_spinning_guest_out);
 	tcase_add_test(tc, changed_state_reaches_the_kernel_and_comes_back);
