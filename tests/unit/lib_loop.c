@@ -248,18 +248,22 @@ END_TEST
 START_TEST(timer_precision_is_far_below_a_millisecond)
 {
 	struct timer t;
-	u64 start = clock_mono_ns();
+	u64 best = UINT64_MAX;
 	char name[] = "x";
 
 	timer_init(&t, loop, note, name);
 	for (int i = 0; i < 50; i++) {
-		timer_set(&t, clock_mono_ns() + 100 * NS_PER_US);
+		u64 start = clock_mono_ns();
+
+		timer_set(&t, start + 100 * NS_PER_US);
 		order[0] = '\0';
 		while (!order[0])
 			loop_once(loop, UINT64_MAX);
+		best = MIN(best, clock_mono_ns() - start);
 	}
-	/* With millisecond timeouts this would take at least 50 ms. */
-	ck_assert_uint_lt(clock_mono_ns() - start, 45 * NS_PER_MS);
+	/* The best of many, for a busy machine. */
+	ck_assert_uint_ge(best, 100 * NS_PER_US);
+	ck_assert_uint_lt(best, 900 * NS_PER_US);
 }
 
 END_TEST
