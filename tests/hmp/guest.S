@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the monitor tests look at: a guest that enters 64-bit mode, puts
- * known values everywhere and halts for ever.
+ * known values everywhere and halts for ever; or runs for ever, when its
+ * command line begins with 's'.
  *
  * Starts by the PVH protocol: 32-bit, paging off.  Page tables: 0-2 MiB
  * identity in one large page, 2 MiB on in 4 KiB pages with various rights.
@@ -16,6 +17,9 @@
 	.code32
 	.globl start
 start:
+	movl 24(%ebx), %esi		/* cmdline_paddr of hvm_start_info */
+	movb (%esi), %al
+	movb %al, mode
 	movl $0x1ff, 0xfee000f0		/* LAPIC on */
 	movl $0x400, 0xfee00360		/* LINT1 is the NMI button */
 	movl $pml4, %eax
@@ -60,6 +64,8 @@ start64:
 	movl $12, %r12d
 	movl $13, %r13d
 	movl $14, %r14d
+	cmpb $'s', mode
+	je spin
 	testl %esi, %esi		/* ZF and PF */
 	jmp halt
 	.balign 256, 0x90
@@ -67,6 +73,9 @@ halt:					/* at 0x100100 */
 	cli
 	hlt
 	jmp halt
+spin:
+	incq %rsi
+	jmp spin
 
 	.data
 	.balign 8
@@ -80,6 +89,8 @@ gdt_pointer:
 idt_pointer:
 	.word 0
 	.quad 0
+mode:
+	.byte 0
 
 	/* At 0x108000: see the linker's arguments. */
 	.section .dump, "aw"

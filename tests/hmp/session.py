@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How monitor sessions treat their peers, on a real vmon.
+
+    session.py VMON GUEST
+
+Clients that leave at once, half-close, do not read, or come in numbers; and
+that a query neither waits for a busy guest nor stops it.
+"""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+TIMEOUT = 20
+PROMPT = b"(qemu) "
+MONITORS = 3
+
+
+class Failure(Exception):
+    pass
+
+
+def check(ok, what):
+    if not ok:
+        raise Failure(what)
+
+
+class Client:
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect(path)  # waits while the backlog is full
+        self.s.settimeout(TIMEOUT)
+
+    def prompt(self, count=1):
+        """All up to that many prompts, or to the end."""
+        data = b""
+        while not (data.endswith(PROMPT) and data.count(PROMPT) == count):
+            more = self.s.recv(1 << 16)
+            if not more:
+                break
+            data += more
+        return data
+
+    def run(self, line):
+        self.s.sendall(line.encode() + b"\n")
+        data = self.prompt()
+        return data[data.index(b"\r\n") + 2:-len(PROMPT)].decode()
+
+    def close(self):
+        self.s.close()
+
+
+def monitor(tmp, n):
+    return os.path.join(tmp, "mon%d" % n)
+
+
+def start(vmon, guest, tmp, *args):
+    accel = os.environ.get("VMON_ACCEL")
+    command = [vmon, "-nodefaults", "-display", "none", "-m", "16", "-smp", "2",
+               "-kernel", guest, *args] + (["-accel", accel] if accel else [])
+    for n in range(MONITORS):
+        command += ["-monitor", "unix:%s,server=on,wait=off" % monitor(tmp, n)]
+    proc = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    end = time.time() + TIMEOUT
+    while True:
+        try:
+            c = Client(monitor(tmp, MONITORS - 1))
+            break
+        except OSError:
+            check(proc.poll() is None and time.time() < end, "vmon does not start")
+            time.sleep(0.01)
+    check(c.prompt().startswith(b"QEMU "), "banner")
+    return proc, c
+
+
+def until(what, test):
+    end = time.time() + TIMEOUT
+    while not test():
+        check(time.time() < end, "never: " + what)
+        time.sleep(0.01)
+
+
+def leaves_at_once(tmp, c):
+    """A command is run although its client never read a byte."""
+    for state, line in (("paused", b"stop\n"), ("running", b"cont\n")):
+        for _ in range(20):
+            b = Client(monitor(tmp, 0))
+            b.s.sendall(line)
+            b.close()
+        until(state, lambda: c.run("info status") == "VM status: %s\r\n" % state)
+    # several commands and half a line, of which the next client sees nothing
+    b = Client(monitor(tmp, 0))
+    b.s.sendall(b"help\nhelp\nstop\ninfo sta")
+    b.close()
+    until("stop", lambda: "paused" in c.run("info status"))
+    b = Client(monitor(tmp, 0))
+    check(b.prompt().endswith(b"\r\n" + PROMPT), "greeting of the next client")
+    check(b.run("p 1") == "1\r\n", "half a line was kept")
+    b.run("cont")
+    b.close()
+
+
+def half_closes(tmp, c):
+    """Who says that it will send no more still gets the answer, then EOF."""
+    b = Client(monitor(tmp, 0))
+    b.s.sendall(b"p 6*7\n")
+    b.s.shutdown(socket.SHUT_WR)
+    data = b""
+    while True:
+        more = b.s.recv(4096)
+        if not more:
+            break
+        data += more
+    check(b"\r\n42\r\n" in data, "no answer after a half-close: %r" % data)
+    b.close()
+
+
+def does_not_read(tmp, c, proc):
+    """A client that only sends is stopped, and nobody else notices."""
+    def resident():
+        with open("/proc/%d/statm" % proc.pid) as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    before = resident()
+    b = Client(monitor(tmp, 0))
+    b.s.setblocking(False)
+    sent = 0
+    end = time.time() + 1
+    while time.time() < end and sent < 4 << 20:
+        try:
+            sent += b.s.send(b"help\n" * 1000)
+        except BlockingIOError:
+            time.sleep(0.01)
+    check(sent < 4 << 20, "input is taken without bound")
+    check(resident() - before < 32 << 20, "output is kept without bound")
+    t = time.time()
+    check(c.run("p 1") == "1\r\n", "another session")
+    check(time.time() - t < 0.5, "another session is delayed")
+    # and goes on when it does read
+    b.s.settimeout(TIMEOUT)
+    got = 0
+    while got < 200 << 10:
+        got += len(b.s.recv(1 << 16))
+    b.close()
+
+
+def ends_lines(tmp, c):
+    c.s.sendall(b"p 3\r\n")  # Enter twice, as QEMU has it
+    data = c.prompt(2)
+    check(data == b"p 3\r\n3\r\n(qemu) \r\n(qemu) ", "CR LF: %r" % data)
+    c.s.sendall(b"p 1\np 2\n")
+    data = c.prompt(2)
+    check(data == b"p 1\r\n1\r\n(qemu) p 2\r\n2\r\n(qemu) ", "two lines: %r" % data)
+
+
+def keeps_sessions_apart(tmp, c):
+    a, b = Client(monitor(tmp, 0)), Client(monitor(tmp, 1))
+    a.prompt()
+    b.prompt()
+    a.run("cpu 1")
+    a.run("p/x 16")
+    check("* CPU #1" in a.run("info cpus"), "cpu 1 here")
+    check("* CPU #0" in b.run("info cpus"), "cpu 1 there too")
+    check(a.run("p 16") == "0x10\r\n" and b.run("p 16") == "16\r\n", "formats")
+    check("cpu 1" not in b.run("info history"), "history")
+    a.close()
+    b.close()
+
+
+def finishes_files(tmp, c):
+    """The prompt comes back when the file is complete."""
+    path = os.path.join(tmp, "ram")
+    c.run("pmemsave 0 0x1000000 " + path)
+    check(os.path.getsize(path) == 16 << 20, "pmemsave is too short")
+    b = Client(monitor(tmp, 0))
+    b.s.sendall(("pmemsave 0 0x1000000 %s2\nstop\n" % path).encode())
+    b.close()
+    until("stop after pmemsave", lambda: "paused" in c.run("info status"))
+    check(os.path.getsize(path + "2") == 16 << 20, "ran ahead of pmemsave")
+    c.run("cont")
+
+
+def asks_a_busy_guest(tmp, c, proc):
+    """Registers of a guest that never rests, quickly and while it runs."""
+    until("the guest spins", lambda: int(c.run("p/x $rip"), 16) >> 8 == 0x1001)
+    times, values = [], []
+    for _ in range(100):
+        t = time.time()
+        line = c.run("p/x $rsi")
+        times.append(time.time() - t)
+        values.append(int(line, 16))
+        time.sleep(0.003)
+    check(values == sorted(values) and values[-1] > values[0],
+          "the guest does not run on: %r" % values[:5])
+    times.sort()
+    check(times[50] < 0.01, "a query takes %.1f ms" % (times[50] * 1e3))
+    for line in ("info cpus", "info registers", "info registers -a", "info status",
+                 "info mem", "info tlb", "x/100i $rip", "xp/256xb 0"):
+        best = min(one(c, line) for _ in range(5))
+        check(best < 0.01, "%s takes %.1f ms" % (line, best * 1e3))
+
+
+def one(c, line):
+    t = time.time()
+    c.run(line)
+    return time.time() - t
+
+
+def main():
+    vmon, guest = sys.argv[1:3]
+    if not os.access(vmon, os.X_OK):
+        print("skipped: there is no", vmon)
+        return 77
+    tmp = tempfile.mkdtemp(prefix="vmon-session-")
+    proc = None
+    try:
+        proc, c = start(vmon, guest, tmp)
+        for test in (leaves_at_once, half_closes, ends_lines,
+                     keeps_sessions_apart, finishes_files):
+            test(tmp, c)
+        does_not_read(tmp, c, proc)
+        c.s.sendall(b"quit\n")
+        check(c.prompt() == b"quit\r\n", "quit talks")
+        check(proc.wait(TIMEOUT) == 0, "exit status")
+        proc, c = start(vmon, guest, tmp, "-append", "spin")
+        asks_a_busy_guest(tmp, c, proc)
+        proc.terminate()
+        check(proc.wait(TIMEOUT) == 0, "exit status")
+    except Failure as e:
+        print(e)
+        return 1
+    finally:
+        if proc and proc.poll() is None:
+            proc.kill()
+            proc.wait()
+        shutil.rmtree(tmp)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
