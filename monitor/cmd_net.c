@@ -5,8 +5,10 @@
 #include <errno.h>
 
 #include "lib/err.h"
+#include "lib/opt.h"
 #include "monitor/internal.h"
 #include "net/net.h"
+#include "vmm/machine.h"
 
 int cmd_announce_self(struct monitor *mon, const struct args *a,
 		      struct err *err)
@@ -19,6 +21,25 @@ int cmd_announce_self(struct monitor *mon, const struct args *a,
 int cmd_set_link(struct monitor *mon, const struct args *a, struct err *err)
 {
 	return net_set_link(args_str(a, "name"), args_u64(a, "up"), err);
+}
+
+int cmd_netdev_add(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *text = args_str(a, "config");
+	struct opts o;
+	int r = opts_parse(&o, text ? text : "", "type", err);
+
+	if (r < 0)
+		return r;
+	if (!netdev_create(mon->m->loop, &o, err))
+		r = err->code;
+	opts_fini(&o);
+	return r;
+}
+
+int cmd_netdev_del(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return netdev_delete(args_str(a, "id"), err);
 }
 
 /* "[netdev_id] rule": the words shift when the first is left out. */

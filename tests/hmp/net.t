@@ -21,3 +21,26 @@ unrecognized netdev id 'nosuch'
 {any}
 (qemu) info usernet
 ...
+(qemu) netdev_add user,id=net1
+(qemu) netdev_add user,id=net1
+Error: Duplicate ID 'net1' for netdev
+(qemu) netdev_add bogus,id=net2
+Error: Parameter 'type' does not accept value 'bogus'
+(qemu) netdev_add user
+Error: Parameter 'id' is missing
+(qemu) netdev_add
+Error: Parameter 'id' is missing
+(qemu) info network
+nic0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56
+ \ net0: index=0,type=user,net=10.0.2.0,restrict=off
+net1: index=0,type=user,net=10.0.2.0,restrict=off
+(qemu) netdev_del net1
+(qemu) netdev_del net1
+Error: Device 'net1' not found
+(qemu) netdev_del net0
+(qemu) netdev_del net0
+Error: Device 'net0' not found
+(qemu) info network
+nic0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56
+ \ net0: index=0,type=user,net=10.0.2.0,restrict=off
+(qemu) info usernet
