@@ -30,7 +30,7 @@
 
 struct block_done {
 	struct lock lock;
-	struct list list GUARDED_BY(lock); /* of struct block_req */
+	struct list list GUARDED_BY_MEMBER(lock); /* of struct block_req */
 	int fd;
 	struct watch watch;
 };

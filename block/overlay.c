@@ -29,8 +29,8 @@ struct overlay {
 	struct block_node *base; /* owned */
 	int fd;
 	struct lock lock;
-	u64 *bitmap GUARDED_BY(lock); /* owned; one bit a cluster */
-	u8 *copy GUARDED_BY(lock);    /* owned; one cluster */
+	u64 *bitmap GUARDED_BY_MEMBER(lock); /* owned; one bit a cluster */
+	u8 *copy GUARDED_BY_MEMBER(lock);    /* owned; one cluster */
 };
 
 static struct overlay *overlay_of(struct block_node *n)

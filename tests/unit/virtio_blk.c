@@ -70,14 +70,14 @@ static void plug(const char *drive_options, const char *options)
 	pg_plug(&p, m, &virtio_blk_pci_class, text);
 }
 
-static void setup(void)
+static void setup(void) NO_TSA
 {
 	make_image();
 	lock_acquire(&machine_lock);
 	m = pg_machine();
 }
 
-static void teardown(void)
+static void teardown(void) NO_TSA
 {
 	while (!list_empty(&m->devices))
 		device_destroy(list_first(&m->devices, struct device, node));

@@ -101,14 +101,14 @@ static struct echo *echo(void)
 	return echo_of(p.v);
 }
 
-static void setup(void)
+static void setup(void) NO_TSA
 {
 	lock_acquire(&machine_lock);
 	m = pg_machine();
 	pg_plug(&p, m, &echo_pci_class, "packed=on");
 }
 
-static void teardown(void)
+static void teardown(void) NO_TSA
 {
 	while (!list_empty(&m->devices))
 		device_destroy(list_first(&m->devices, struct device, node));
