@@ -533,16 +533,17 @@ static u32 lapic_id_register(const struct lapic *l)
 	return lapic_x2(l) ? l->v->apic_id : l->v->apic_id << 24;
 }
 
+/* Bits of the LVT registers that can be set. */
+static const u32 lapic_lvt_valid[LVT_COUNT] = {
+	[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
+	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
+};
+
 static void lapic_write_lvt(struct lapic *l, u32 n, u32 value)
 {
-	static const u32 valid[LVT_COUNT] = {
-		[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff,
-		[LVT_PERF] = 0x107ff,  [LVT_LINT0] = 0x1a7ff,
-		[LVT_LINT1] = 0x1a7ff, [LVT_ERROR] = 0x100ff,
-	};
 	u32 old = l->lvt[n];
 
-	value &= valid[n];
+	value &= lapic_lvt_valid[n];
 	if (!(l->svr & SVR_ENABLE))
 		value |= LVT_MASKED;
 	l->lvt[n] = value;
@@ -841,6 +842,22 @@ static void lapic_clear(struct lapic *l)
 	l->deadline_tsc = 0;
 }
 
+static void lapic_save(struct vcpu *v)
+{
+	struct lapic *l = lapic_of(v);
+	struct cpu_lapic *to = &v->cpu.lapic;
+
+	memset(to, 0, sizeof *to);
+	lock_acquire(&l->lock);
+	for (u32 reg = 0; reg < ARRAY_SIZE(to->regs); reg++)
+		lapic_read_reg(l, reg, &to->regs[reg]);
+	to->timer_deadline_tsc = l->deadline_tsc;
+	v->cpu.tsc_deadline = l->deadline_tsc;
+	v->cpu.apic_base = l->base;
+	v->cpu.cr8 = l->tpr >> 4;
+	lock_release(&l->lock);
+}
+
 static u32 lapic_x2_ldr(const struct lapic *l)
 {
 	return l->v->apic_id >> 4 << 16 | 1u << (l->v->apic_id & 15);
@@ -863,6 +880,7 @@ static void lapic_reset_one(struct vcpu *v, bool init)
 		l->lvt[LVT_LINT0] = DELIVER_EXTINT << 8;
 	lapic_update(l);
 	lock_release(&l->lock);
+	lapic_save(v); /* an engine may put v->cpu back before it gets it */
 	lapic_wake(l, atomic_load(&l->ready));
 }
 
@@ -989,22 +1007,6 @@ static bool lapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 	return lapic_x2_write(l, msr - MSR_X2APIC_FIRST, value);
 }
 
-static void lapic_save(struct vcpu *v)
-{
-	struct lapic *l = lapic_of(v);
-	struct cpu_lapic *to = &v->cpu.lapic;
-
-	memset(to, 0, sizeof *to);
-	lock_acquire(&l->lock);
-	for (u32 reg = 0; reg < ARRAY_SIZE(to->regs); reg++)
-		lapic_read_reg(l, reg, &to->regs[reg]);
-	to->timer_deadline_tsc = l->deadline_tsc;
-	v->cpu.tsc_deadline = l->deadline_tsc;
-	v->cpu.apic_base = l->base;
-	v->cpu.cr8 = l->tpr >> 4;
-	lock_release(&l->lock);
-}
-
 /* The timer goes on from the current count that was saved. */
 static void lapic_load_timer(struct lapic *l, const struct cpu_lapic *from)
 {
@@ -1024,25 +1026,34 @@ static void lapic_load(struct vcpu *v)
 {
 	struct lapic *l = lapic_of(v);
 	const struct cpu_lapic *from = &v->cpu.lapic;
+	u32 irr[8], tmr[8];
 
 	lock_acquire(&l->lock);
+	memcpy(irr, l->irr, sizeof irr);
+	memcpy(tmr, l->tmr, sizeof tmr);
 	lapic_clear(l);
 	l->base = v->cpu.apic_base;
 	l->tpr = from->regs[APIC_TPR] & 0xff;
 	l->dfr = from->regs[APIC_DFR] | 0x0fffffff;
 	l->ldr = lapic_x2(l) ? lapic_x2_ldr(l) : from->regs[APIC_LDR];
-	lapic_write_svr(l, from->regs[APIC_SVR]);
+	l->svr = from->regs[APIC_SVR] & 0x3ff;
 	memcpy(l->isr, &from->regs[APIC_ISR], sizeof l->isr);
 	memcpy(l->tmr, &from->regs[APIC_TMR], sizeof l->tmr);
 	memcpy(l->irr, &from->regs[APIC_IRR], sizeof l->irr);
+	/* What came in between save and load is not lost. */
+	for (int i = 0; i < 8; i++) {
+		l->tmr[i] = (l->tmr[i] & ~irr[i]) | (tmr[i] & irr[i]);
+		l->irr[i] |= irr[i];
+	}
 	/* Vectors 0-15 do not exist. */
 	l->isr[0] &= ~0xffffu;
 	l->irr[0] &= ~0xffffu;
 	l->esr = from->regs[APIC_ESR];
 	l->icr = from->regs[APIC_ICR];
 	l->icr2 = from->regs[APIC_ICR2];
+	/* Not masked by a clear SVR, as LINT0 is not after reset. */
 	for (u32 i = 0; i < LVT_COUNT; i++)
-		lapic_write_lvt(l, i, from->regs[APIC_LVT + i]);
+		l->lvt[i] = from->regs[APIC_LVT + i] & lapic_lvt_valid[i];
 	lapic_load_timer(l, from);
 	lapic_update(l);
 	lock_release(&l->lock);

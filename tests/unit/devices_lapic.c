@@ -449,6 +449,8 @@ END_TEST
 
 START_TEST(lapic_state_moves_through_the_cpu_state)
 {
+	static struct cpu_state saved;
+
 	enable_x2(0);
 	set(0, X2(TMDCR), 0xb);
 	set(0, X2(LVTT), 0x200ec);
@@ -459,10 +461,12 @@ START_TEST(lapic_state_moves_through_the_cpu_state)
 	ck_assert_int_eq(ops->accept(cpu(0)), 0x91);
 	bare_sleep(&b, 300000);
 	ops->save(cpu(0));
+	saved = cpu(0)->cpu;
 	ops->reset(cpu(0), false);
 	ck_assert(!ops->pending(cpu(0)));
 	bare_sleep(&b, 50 * NS_PER_MS);
 	ck_assert(!ops->pending(cpu(0)));
+	cpu(0)->cpu = saved;
 	ops->load(cpu(0));
 	ck_assert_uint_eq(get(0, X2(TPR)), 0x20);
 	ck_assert_uint_eq(get(0, X2(TMCCT)), 700000);
@@ -474,6 +478,32 @@ START_TEST(lapic_state_moves_through_the_cpu_state)
 	set(0, X2(EOI), 0);
 	bare_sleep(&b, NS_PER_MS);
 	ck_assert_int_eq(ops->accept(cpu(0)), 0xec);
+}
+
+END_TEST
+
+START_TEST(lapic_load_after_reset_keeps_the_reset_values)
+{
+	struct irq lint0 = lapic_lint0(dev);
+
+	ops->reset(cpu(0), false);
+	ops->load(cpu(0)); /* as an engine does that starts a new vCPU */
+	extint = 0x31;
+	irq_set(&lint0, 1);
+	ck_assert_int_eq(ops->accept(cpu(0)), 0x31);
+}
+
+END_TEST
+
+START_TEST(lapic_load_keeps_what_came_in_between)
+{
+	enable_x2(0);
+	ops->save(cpu(0));
+	send(0, 0x71 | 1 << 15 | 1 << 14);
+	ops->load(cpu(0));
+	ck_assert_int_eq(ops->accept(cpu(0)), 0x71);
+	set(0, X2(EOI), 0);
+	ck_assert_int_eq(eoi_vector, 0x71);
 }
 
 END_TEST
@@ -500,5 +530,7 @@ int main(void)
 	tcase_add_test(tc, lapic_bad_vectors_are_errors);
 	tcase_add_test(tc, lapic_lint0_passes_the_pic_through);
 	tcase_add_test(tc, lapic_state_moves_through_the_cpu_state);
+	tcase_add_test(tc, lapic_load_after_reset_keeps_the_reset_values);
+	tcase_add_test(tc, lapic_load_keeps_what_came_in_between);
 	return bare_run("devices_lapic", tc);
 }
