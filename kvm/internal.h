@@ -15,6 +15,7 @@
 
 #include "lib/lock.h"
 #include "lib/types.h"
+#include "vmm/cpu_models.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
@@ -56,8 +57,8 @@ struct kvm_vm {
 	u64 mce_cap;
 	struct kvm_speed speed;
 
-	/* What the guest may see of the processor, before per-vCPU edits. */
-	struct kvm_cpuid2 *supported; /* owned */
+	struct kvm_cpuid2 *supported; /* owned; what KVM can offer */
+	struct cpu_model model;       /* what -cpu chose of it */
 
 	struct kvm_msr_row msrs[KVM_MSRS_MAX];
 	int nmsrs;

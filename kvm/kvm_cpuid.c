@@ -12,15 +12,18 @@
 #include "kvm/internal.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "vmm/cpu_models.h"
 
+#define LEAF_VENDOR     0x0u
 #define LEAF_FEATURES   0x1u
 #define LEAF_CACHES     0x4u
 #define LEAF_TOPOLOGY   0xbu
 #define LEAF_XSAVE      0xdu
 #define LEAF_TOPOLOGY2  0x1fu
 #define LEAF_KVM        0x40000001u
+#define LEAF_KVM_FIRST  0x40000000u
 #define LEAF_EXTENDED   0x80000001u
-#define LEAF_POWER      0x80000007u
+#define LEAF_BRAND      0x80000002u
 #define LEAF_SIZES      0x80000008u
 #define LEAF_AMD_CACHES 0x8000001du
 #define LEAF_AMD_NODE   0x8000001eu
@@ -30,7 +33,12 @@
 #define F1_ECX_HYPERVISOR BIT(31)
 #define F1_EDX_HTT        BIT(28)
 #define EXT_ECX_CMP       BIT(1)
+#define F1_ECX_XSAVE      BIT(26)
+#define F1_ECX_X2APIC     BIT(21)
 #define POWER_EDX_INVTSC  BIT(8)
+
+#define PV_CLOCK     BIT(0)
+#define PV_CLOCK_NEW BIT(3)
 
 /* Paravirtual features that end in a hypercall, and those that need help of
  * ours which does not exist. */
@@ -110,6 +118,82 @@ static void kvm_cpuid_pv(struct kvm_vm *k)
 		e->eax &= ~(PV_UNHALT | PV_SEND_IPI | PV_SCHED_YIELD);
 }
 
+/* ---- The model ---- */
+
+static u32 *kvm_cpuid_reg(struct kvm_cpuid_entry2 *e, int reg)
+{
+	u32 *const regs[] = { &e->eax, &e->ebx, &e->ecx, &e->edx };
+
+	return regs[reg];
+}
+
+/* State components by the features that need them; x87 and SSE always. */
+static u64 kvm_cpuid_components(const struct cpu_model *m)
+{
+	static const struct {
+		u8 word, bit;
+		u32 components;
+	} rows[] = {
+		{ CPUID_1_ECX, 28, 1u << 2 },  /* AVX */
+		{ CPUID_7_EBX, 14, 3u << 3 },  /* MPX */
+		{ CPUID_7_EBX, 16, 7u << 5 },  /* AVX-512 */
+		{ CPUID_7_ECX, 3, 1u << 9 },   /* PKU */
+		{ CPUID_7_EDX, 24, 3u << 17 }, /* AMX */
+	};
+
+	u64 mask = 3;
+
+	if (!(m->word[CPUID_1_ECX] & F1_ECX_XSAVE))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (cpu_model_has(m, rows[i].word, rows[i].bit))
+			mask |= rows[i].components;
+	return mask;
+}
+
+/* What QEMU adds to every named model under KVM. */
+static void kvm_cpuid_defaults(struct cpu_model *m,
+			       const u32 avail[CPUID_WORDS])
+{
+	m->word[CPUID_KVM_EAX] =
+		avail[CPUID_KVM_EAX] & ~m->minus[CPUID_KVM_EAX];
+	m->word[CPUID_1_ECX] |=
+		avail[CPUID_1_ECX] & ~m->minus[CPUID_1_ECX] & F1_ECX_X2APIC;
+}
+
+static int kvm_cpuid_model(struct kvm_vm *k, struct err *err)
+{
+	const struct kvm_cpuid_entry2 *xsave =
+		kvm_cpuid_find(k->supported, LEAF_XSAVE, 0);
+	struct cpu_model *m = &k->model;
+	u32 avail[CPUID_WORDS] = { 0 };
+	int r;
+
+	for (int w = 0; w < CPUID_WORDS; w++) {
+		const struct cpuid_place *p = &cpuid_places[w];
+		struct kvm_cpuid_entry2 *e =
+			kvm_cpuid_at(k->supported, p->leaf, p->subleaf);
+
+		if (e)
+			avail[w] = *kvm_cpuid_reg(e, p->reg);
+	}
+	r = cpu_model_parse(k->m->cpu_model, "host", avail, m, err);
+	if (r < 0)
+		return r;
+	if (!m->host)
+		kvm_cpuid_defaults(m, avail);
+	/* One word stands for the old and the new clock MSRs. */
+	if (!(m->word[CPUID_KVM_EAX] & PV_CLOCK))
+		m->word[CPUID_KVM_EAX] &= ~PV_CLOCK_NEW;
+	/* Promises a rate that survives migration: only if asked for. */
+	if (!(m->plus[CPUID_8_7_EDX] & POWER_EDX_INVTSC))
+		m->word[CPUID_8_7_EDX] &= ~POWER_EDX_INVTSC;
+	if (xsave)
+		k->xcr0 = kvm_cpuid_components(m) &
+			  (xsave->eax | (u64)xsave->edx << 32);
+	return 0;
+}
+
 int kvm_cpuid_init(struct kvm_vm *k, struct err *err)
 {
 	struct kvm_cpuid_entry2 *e;
@@ -126,11 +210,8 @@ int kvm_cpuid_init(struct kvm_vm *k, struct err *err)
 	e->ecx &= ~F1_ECX_OSXSAVE; /* KVM mirrors CR4 */
 	if (k->has_tsc_deadline)
 		e->ecx |= F1_ECX_DEADLINE;
-	e = kvm_cpuid_at(k->supported, LEAF_XSAVE, 0);
-	if (e)
-		k->xcr0 = e->eax | (u64)e->edx << 32;
 	kvm_cpuid_pv(k);
-	return 0;
+	return kvm_cpuid_model(k, err);
 }
 
 /* ---- Topology ---- */
@@ -216,21 +297,146 @@ static void kvm_cpuid_topology(struct kvm_cpuid2 *c, const struct vcpu *v)
 
 /* ---- One vCPU ---- */
 
+static void kvm_cpuid_copy(struct kvm_cpuid2 *to, const struct kvm_cpuid2 *from,
+			   u32 first, u32 last)
+{
+	for (u32 i = 0; i < from->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &from->entries[i];
+
+		if (e->function >= first && e->function <= last &&
+		    to->nent < KVM_CPUID_MAX)
+			to->entries[to->nent++] = *e;
+	}
+}
+
+/* The host's leaves, less what -cpu took away. */
+static void kvm_cpuid_host(const struct kvm_vm *k, struct kvm_cpuid2 *c,
+			   const struct vcpu *v)
+{
+	const struct cpu_model *m = &k->model;
+	struct kvm_cpuid_entry2 *e;
+
+	kvm_cpuid_copy(c, k->supported, 0, UINT32_MAX);
+	kvm_cpuid_topology(c, v);
+	e = kvm_cpuid_at(c, LEAF_VENDOR, 0);
+	if (e) {
+		memcpy(&e->ebx, m->vendor, 4);
+		memcpy(&e->edx, m->vendor + 4, 4);
+		memcpy(&e->ecx, m->vendor + 8, 4);
+	}
+	e = kvm_cpuid_at(c, LEAF_FEATURES, 0);
+	e->eax = cpu_model_signature(m);
+	for (u32 i = 0; m->brand[0] && i < 3; i++) {
+		e = kvm_cpuid_at(c, LEAF_BRAND + i, 0);
+		if (e)
+			memcpy(&e->eax, m->brand + 16 * i, 16);
+	}
+}
+
+static void kvm_cpuid_named_leaf(const struct kvm_vm *k, struct kvm_cpuid2 *c,
+				 const struct vcpu *v, u32 leaf)
+{
+	bool list = leaf == LEAF_CACHES || leaf == LEAF_AMD_CACHES;
+	u32 count = list ? 8 : leaf == 7 ? 2 : leaf == LEAF_TOPOLOGY ? 3 : 1;
+	u32 regs[4];
+
+	for (u32 sub = 0; sub < count; sub++) {
+		cpu_model_cpuid(&k->model, &v->m->topo, v->apic_id, leaf, sub,
+				regs);
+		if (list && !(regs[0] & 0x1f))
+			break;
+		kvm_cpuid_add(c, leaf, sub, regs);
+		if (count == 1)
+			c->entries[c->nent - 1].flags = 0;
+	}
+}
+
+static void kvm_cpuid_named(const struct kvm_vm *k, struct kvm_cpuid2 *c,
+			    const struct vcpu *v)
+{
+	static const u32 bases[] = { 0, 0x80000000 };
+	const struct kvm_cpuid_entry2 *sizes =
+		kvm_cpuid_find(k->supported, LEAF_SIZES, 0);
+	struct kvm_cpuid_entry2 *e;
+	u32 regs[4];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
+		cpu_model_cpuid(&k->model, &v->m->topo, v->apic_id, bases[i], 0,
+				regs);
+		for (u32 leaf = bases[i]; leaf <= regs[0]; leaf++)
+			if (leaf != LEAF_XSAVE)
+				kvm_cpuid_named_leaf(k, c, v, leaf);
+	}
+	kvm_cpuid_copy(c, k->supported, LEAF_XSAVE, LEAF_XSAVE);
+	kvm_cpuid_copy(c, k->supported, LEAF_KVM_FIRST, LEAF_KVM);
+	/* The guest cannot have more address bits than the processor. */
+	e = kvm_cpuid_at(c, LEAF_SIZES, 0);
+	if (e && sizes && (sizes->eax & 0xff) < (e->eax & 0xff))
+		e->eax = (e->eax & ~0xffu) | (sizes->eax & 0xff);
+}
+
+static void kvm_cpuid_words(const struct kvm_vm *k, struct kvm_cpuid2 *c)
+{
+	for (int w = 0; w < CPUID_WORDS; w++) {
+		const struct cpuid_place *p = &cpuid_places[w];
+		struct kvm_cpuid_entry2 *e =
+			kvm_cpuid_at(c, p->leaf, p->subleaf);
+		u32 keep = 0;
+
+		if (!e)
+			continue;
+		/* These follow from the topology. */
+		if (w == CPUID_1_EDX)
+			keep = F1_EDX_HTT;
+		else if (w == CPUID_8_1_ECX)
+			keep = EXT_ECX_CMP;
+		else if (w == CPUID_8_1_EDX && !k->model.host)
+			continue; /* with AMD's copies of leaf 1 */
+		*kvm_cpuid_reg(e, p->reg) &= keep;
+		*kvm_cpuid_reg(e, p->reg) |= k->model.word[w] & ~keep;
+	}
+}
+
+/* Leaf 0xd for the components that the model has. */
+static void kvm_cpuid_xsave(const struct kvm_vm *k, struct kvm_cpuid2 *c)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 size = 576; /* legacy area and header */
+
+	if (!k->xcr0) {
+		kvm_cpuid_drop(c, LEAF_XSAVE);
+		return;
+	}
+	for (u32 i = 0; i < c->nent; i++) {
+		e = &c->entries[i];
+		if (e->function != LEAF_XSAVE || e->index < 2)
+			continue;
+		if (e->index < 64 && (k->xcr0 & BIT(e->index)))
+			size = MAX(size, e->eax + e->ebx);
+		else if (!(e->ecx & 1)) /* not one of IA32_XSS */
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+	}
+	e = kvm_cpuid_at(c, LEAF_XSAVE, 0);
+	if (!e)
+		return;
+	e->eax = k->xcr0;
+	e->edx = k->xcr0 >> 32;
+	e->ecx = size;
+}
+
 int kvm_cpuid_set(struct kvm_vm *k, struct vcpu *v, struct err *err)
 {
 	struct kvm_vcpu *kv = v->accel;
-	struct kvm_cpuid_entry2 *e;
 	int r;
 
 	kv->cpuid = kvm_cpuid_alloc();
-	memcpy(kv->cpuid, k->supported,
-	       sizeof *k->supported +
-		       k->supported->nent * sizeof k->supported->entries[0]);
-	kvm_cpuid_topology(kv->cpuid, v);
-	/* Promises a rate that survives migration, which nothing does. */
-	e = kvm_cpuid_at(kv->cpuid, LEAF_POWER, 0);
-	if (e)
-		e->edx &= ~POWER_EDX_INVTSC;
+	kv->cpuid->nent = 0;
+	if (k->model.host)
+		kvm_cpuid_host(k, kv->cpuid, v);
+	else
+		kvm_cpuid_named(k, kv->cpuid, v);
+	kvm_cpuid_words(k, kv->cpuid);
+	kvm_cpuid_xsave(k, kv->cpuid);
 	r = kvm_ioctl(kv->fd, KVM_SET_CPUID2, kv->cpuid);
 	if (r < 0)
 		return err_code(err, r, "KVM refuses the CPU model");
