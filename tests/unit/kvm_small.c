@@ -961,6 +961,52 @@ START_TEST(reports_exits_and_cpuid)
 
 END_TEST
 
+static void cpuid_of(const char *model, u32 leaf, u32 subleaf, u32 out[4])
+{
+	struct test t;
+
+	test_setup(&t);
+	t.m->cpu_model = model;
+	test_start(&t);
+	kvm_accel.cpuid(t.v, leaf, subleaf, out);
+	test_teardown(&t);
+}
+
+START_TEST(cpu_model_shapes_cpuid)
+{
+	struct err err = { 0 };
+	u32 host[4], r[4];
+	struct test t;
+
+	cpuid_of("host", 1, 0, host);
+	cpuid_of("host,-sse3,-cx16", 1, 0, r);
+	ck_assert_uint_eq(r[0], host[0]);
+	ck_assert_uint_eq(r[2], host[2] & ~(1u | 1u << 13));
+	cpuid_of("host,-kvmclock", 0x40000001, 0, r);
+	ck_assert_uint_eq(r[0] & 9, 0);
+	cpuid_of("kvm64,vendor=AuthenticAMD,model-id=abc", 0, 0, r);
+	ck_assert_int_eq(memcmp(&r[1], "AuthcAMDenti", 12), 0);
+	cpuid_of("kvm64", 0, 0, r);
+	ck_assert_int_eq(memcmp(&r[1], "Genu", 4), 0);
+	cpuid_of("kvm64", 1, 0, r);
+	ck_assert_uint_eq(r[0] >> 8 & 15, 15);
+	cpuid_of("kvm64", 0xd, 0, r); /* without XSAVE */
+	ck_assert_uint_eq(r[0] | r[2], 0);
+	cpuid_of("kvm64", 0x40000001, 0, r);
+	ck_assert_uint_eq(r[0] & 1, 1); /* clock */
+
+	test_setup(&t);
+	t.m->cpu_model = "host,+nonsense";
+	ck_assert_int_eq(kvm_accel.create(t.m, t.m->accel_data, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.msg, "nonsense"));
+	free(t.m->accel_data);
+	t.m->accel_data = NULL;
+	t.m->accel = NULL;
+	test_teardown(&t);
+}
+
+END_TEST
+
 int main(void)
 {
 	struct err err = { 0 };
@@ -993,6 +1039,7 @@ int main(void)
 	tcase_add_test(tc, probe_measures_once_per_boot);
 	tcase_add_test(tc, probe_distrusts_a_writable_cache);
 	tcase_add_test(tc, reports_exits_and_cpuid);
+	tcase_add_test(tc, cpu_model_shapes_cpuid);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
