@@ -182,18 +182,36 @@ static const struct {
 	[BUS_VIRTIO_SERIAL] = { "virtio-serial-bus.0", "virtio-serial-bus" },
 };
 
+/* Numbers and truth values as such, all else as the text a user types. */
+static json_t *qtree_property(const struct device *dev,
+			      const struct option_row *row)
+{
+	const void *field = (const char *)dev + row->offset;
+	struct buf text = { 0 };
+
+	if (row->type == &opt_bool)
+		return json_boolean(*(const bool *)field);
+	if (row->type == &opt_u8)
+		return json_integer(*(const u8 *)field);
+	if (row->type == &opt_u16)
+		return json_integer(*(const u16 *)field);
+	if (row->type == &opt_u32)
+		return json_integer(*(const u32 *)field);
+	if (row->type == &opt_u64 || row->type == &opt_size)
+		return json_integer((s64) * (const u64 *)field);
+	if (row->type->format)
+		row->type->format(field, row, &text);
+	return val_text(&text);
+}
+
 static json_t *qtree_device(const struct device *dev)
 {
 	const struct option_row *row = dev->class->options;
 	json_t *props = json_object();
 	struct buf text = { 0 };
 
-	for (; row && row->name; row++) {
-		if (!row->type->format)
-			continue;
-		row->type->format((const char *)dev + row->offset, row, &text);
-		json_object_set_new(props, row->name, val_text(&text));
-	}
+	for (; row && row->name; row++)
+		json_object_set_new(props, row->name, qtree_property(dev, row));
 	if (dev->class->info)
 		dev->class->info((struct device *)dev, &text);
 	return json_pack("{ss ss so so}", "driver", dev->class->name, "id",
@@ -233,6 +251,18 @@ static void qtree_print_lines(const char *text, int indent, struct buf *out)
 	}
 }
 
+static void qtree_print_property(const json_t *v, struct buf *out)
+{
+	unsigned long long n = json_integer_value(v);
+
+	if (json_is_integer(v))
+		buf_printf(out, "%llu (0x%llx)\n", n, n);
+	else if (json_is_boolean(v))
+		buf_puts(out, json_is_true(v) ? "true\n" : "false\n");
+	else
+		buf_printf(out, "\"%s\"\n", json_string_value(v));
+}
+
 static void qtree_print_device(const json_t *dev, int indent, struct buf *out)
 {
 	const char *key;
@@ -241,8 +271,10 @@ static void qtree_print_device(const json_t *dev, int indent, struct buf *out)
 	buf_printf(out, "%*sdev: %s, id \"%s\"\n", indent, "",
 		   val_str(dev, "driver"), val_str(dev, "id"));
 	json_object_foreach(json_object_get(dev, "properties"), key, value)
-		buf_printf(out, "%*s%s = %s\n", indent + 2, "", key,
-			   json_string_value(value));
+	{
+		buf_printf(out, "%*s%s = ", indent + 2, "", key);
+		qtree_print_property(value, out);
+	}
 	qtree_print_lines(val_str(dev, "info"), indent + 2, out);
 }
 
