@@ -21,6 +21,16 @@ unrecognized netdev id 'nosuch'
 {any}
 (qemu) info usernet
 ...
+(qemu) info qtree
+...
+      dev: virtio-net-pci, id "nic0"
+...
+        netdev = "net0"
+        mac = "52:54:00:12:34:56"
+        host_mtu = 0 (0x0)
+...
+        guest_csum = {any}
+...
 (qemu) netdev_add user,id=net1
 (qemu) netdev_add user,id=net1
 Error: Duplicate ID 'net1' for netdev

@@ -9,6 +9,7 @@ A transcript has lines of these kinds:
 
     # comment
     args: -smp 2                what vmon is started with (once, on top)
+    disk: NAME BYTES            an empty file $TMP/NAME for it (once)
     start: paused               do not let the guest run (default: the guest
                                 is waited for until it halts)
     (qemu) COMMAND              sent; the lines below are what must come back
@@ -147,9 +148,9 @@ class Vmon:
 
 def parse(path):
     """Header dictionary and steps (kind, line number, text, expected)."""
-    head, steps = {"args": "", "start": "run"}, []
+    head, steps = {"args": "", "start": "run", "disk": ""}, []
     for n, line in enumerate(path.read_text().splitlines(), 1):
-        m = re.match(r"(args|start): ?(.*)", line)
+        m = re.match(r"(args|start|disk): ?(.*)", line)
         if m and not steps:
             head[m.group(1)] = m.group(2)
         elif line.startswith("(qemu) "):
@@ -203,6 +204,10 @@ def play(vmon, guest, path):
         head, steps = parse(path)
         args = head["args"].replace("$TMP", tmp).replace("$GUEST", guest).split()
         paused = head["start"] == "paused"
+        if head["disk"]:
+            name, size = head["disk"].split()
+            with open(os.path.join(tmp, name), "wb") as f:
+                f.truncate(int(size))
         vm = Vmon(vmon, ["-m", "16", "-kernel", guest] + (["-S"] if paused else []) +
                   args, tmp)
         try:
