@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs a self-checking guest on one engine: run.py IMAGE tcg|kvm|qemu [CPUS].
+
+The same image must pass on every engine; QEMU is the referee.  77 (skipped)
+when the engine is missing or too slow to be usable.
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+# Where QEMU 7.2's own emulation departs from the manuals; KVM and hardware
+# do not.
+QEMU_DIFFERS = {
+    # P is clear in the error code when a reserved bit is set.
+    "kernel reads with a reserved bit",
+    "kernel writes with a reserved bit",
+    "user reads with a reserved bit",
+    "a 2 MiB page has reserved address bits",
+    "a 1 GiB page has reserved address bits",
+    "PS is reserved in the top level",
+    # Non-canonical stack addresses are #GP.
+    "... #SS through RBP",
+    # Error codes of IDT entries count in 16 bytes, EXT is missing.
+    "INT n from ring 3 needs the gate's DPL",
+    "an absent gate",
+    "a task gate in long mode",
+    "#GP while #UD is delivered stays #GP",
+    # Checks that are missing.
+    "a code segment with L and D",
+    "GD guards the debug registers",
+    "... with BD in DR6",
+    "... and clears itself",
+    "AC: an unaligned load in ring 3",
+    "RDMSR of an unknown one",
+    "EFER: a reserved bit",
+    "LSTAR: not canonical",
+    "GS base: not canonical",
+    "PAT: a reserved type",
+    "MTRR default type: reserved",
+    "WRFSBASE: not canonical",
+    # SYSCALL loses the arithmetic flags, #DB and RF are not exact.
+    "... FMASK clears flags",
+    "INT1 is a #DB",
+    "... past the instruction",
+    "... set",
+}
+
+image, engine = sys.argv[1:3]
+cpus = sys.argv[3] if len(sys.argv) > 3 else "1"
+vmon = os.environ.get("VMON", "vmon")
+command = ["-m", "128", "-smp", cpus, "-kernel", image, "-display", "none",
+           "-serial", "stdio", "-monitor", "none", "-no-reboot",
+           "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+if engine == "qemu":
+    if not shutil.which("qemu-system-x86_64"):
+        print("no qemu-system-x86_64")
+        sys.exit(77)
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max",
+               "-net", "none", "-append", "lenient", *command]
+else:
+    if engine == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("no /dev/kvm")
+        sys.exit(77)
+    # "kvm:tcg" turns down a KVM that is too slow to be of use.
+    command = [vmon, "-accel", "kvm:tcg" if engine == "kvm" else engine,
+               *command]
+try:
+    r = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+except subprocess.TimeoutExpired as e:
+    print((e.stdout or b"").decode(errors="replace"))
+    print("timed out")
+    sys.exit(1)
+text = r.stdout.decode(errors="replace")
+print(text)
+if engine == "kvm" and "trying tcg" in text:
+    sys.exit(77)
+# isa-debug-exit: status = value * 2 + 1; the guest writes 0 for success.
+failed = {line[5:] for line in text.splitlines() if line.startswith("FAIL ")}
+if engine == "qemu":
+    ok = r.returncode in (1, 3) and "RESULT" in text and not (
+        failed - QEMU_DIFFERS)
+else:
+    ok = r.returncode == 1 and "RESULT PASS" in text and not failed
+sys.exit(0 if ok else 1)

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Two processors: INIT and SIPI, IPIs, NMI, HLT, atomics, cross-modifying
+ * code.
+ *
+ * Spec: SDM 3A "Local APIC", "Handling Self- and Cross-Modifying Code".
+ */
+#include "tests/guest/guest.h"
+
+#define APIC         0xfee00000ULL
+#define APIC_ID      0x20
+#define APIC_EOI     0xb0
+#define APIC_SVR     0xf0
+#define APIC_IRR     0x200
+#define APIC_ICR     0x300
+#define APIC_ICR_HI  0x310
+#define APIC_LVTT    0x320
+#define APIC_INITIAL 0x380
+#define APIC_DIVIDE  0x3e0
+
+#define ROUNDS 4000
+
+static volatile u32 ap_state, ap_ipis, ap_nmis, ap_id, go;
+static u64 counter;
+static u8 crossing[128] __attribute__((aligned(64)));
+static u8 pages[8192] __attribute__((aligned(4096)));
+static u8 code[4096] __attribute__((aligned(4096)));
+
+static u32 apic_read(u32 reg)
+{
+	return *(volatile u32 *)(APIC + reg);
+}
+
+static void apic_write(u32 reg, u32 v)
+{
+	*(volatile u32 *)(APIC + reg) = v;
+}
+
+static void apic_send(u32 dest, u32 icr)
+{
+	apic_write(APIC_ICR_HI, dest << 24);
+	apic_write(APIC_ICR, icr);
+	while (apic_read(APIC_ICR) & BIT(12))
+		;
+}
+
+static void pause(void)
+{
+	__asm__ volatile("pause");
+}
+
+static bool wait_for(volatile u32 *what, u32 value)
+{
+	for (u32 n = 0; n < 400000000; n++) {
+		if (*what == value)
+			return true;
+		pause();
+	}
+	return false;
+}
+
+/* ---- The other processor ---- */
+
+static void on_ipi(struct regs *r)
+{
+	ap_ipis++;
+	apic_write(APIC_EOI, 0);
+}
+
+static void on_nmi(struct regs *r)
+{
+	ap_nmis++;
+}
+
+static void ap_loop(void)
+{
+	apic_write(APIC_SVR, 0x1ff);
+	ap_id = apic_read(APIC_ID) >> 24;
+	ap_state = 1;
+	while (ap_state == 1) /* woken by interrupts */
+		__asm__ volatile("sti; hlt; cli");
+	/* Together with the other one. */
+	while (!go)
+		pause();
+	for (u32 n = 0; n < ROUNDS; n++)
+		__asm__ volatile("lock incq %0" : "+m"(counter));
+	for (u32 n = 0; n < ROUNDS / 20; n++)
+		__asm__ volatile("lock incq %0" : "+m"(*(u64 *)(pages + 4092)));
+	for (u32 n = 0; n < ROUNDS; n++)
+		__asm__ volatile("lock incq %0"
+				 : "+m"(*(u64 *)(crossing + 60)));
+	ap_state = 3;
+	/* Runs code that the other one changes. */
+	while (ap_state != 5) {
+		if (ap_state == 4) {
+			int v = ((int (*)(void))code)();
+
+			ap_id = v;
+			ap_state = 3;
+		}
+		pause();
+	}
+	ap_state = 6;
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+/* ---- Tests ---- */
+
+static void test_start(void)
+{
+	u8 *low = (u8 *)0x8000;
+
+	for (u32 n = 0; n < (u32)(ap_code_end - ap_code); n++)
+		low[n] = ap_code[n];
+	ap_main = ap_loop;
+	apic_write(APIC_SVR, 0x1ff);
+	apic_send(1, 0x4500);
+	for (u32 n = 0; n < 1000000; n++)
+		pause();
+	apic_send(1, 0x4608);
+	check("INIT and SIPI start the other processor",
+	      wait_for(&ap_state, 1));
+	check_eq("... whose APIC has its own number", ap_id, 1);
+}
+
+static void test_ipi(void)
+{
+	handlers[0x60] = on_ipi;
+	handlers[2] = on_nmi;
+	for (u32 n = 1; n <= 100; n++) {
+		apic_send(1, 0x4060);
+		if (!wait_for(&ap_ipis, n))
+			break;
+	}
+	check_eq("a hundred IPIs wake it from HLT", ap_ipis, 100);
+	apic_send(1, 0x4400);
+	check("an NMI arrives", wait_for(&ap_nmis, 1));
+	ap_state = 2;
+	apic_send(1, 0x4060);
+}
+
+static volatile u32 timer_hits;
+
+static void on_timer(struct regs *r)
+{
+	timer_hits++;
+	apic_write(APIC_EOI, 0);
+}
+
+/* Until the timer's vector is requested. */
+static void wait_pending(void)
+{
+	while (!(apic_read(APIC_IRR + 0x10 * (0x61 / 32)) & BIT(0x61 % 32)))
+		pause();
+}
+
+static void test_timer(void)
+{
+	handlers[0x61] = on_timer;
+	apic_write(APIC_DIVIDE, 0xb);
+	apic_write(APIC_LVTT, 0x61);
+	apic_write(APIC_INITIAL, 1000000);
+	for (u32 n = 0; n < 3 && !timer_hits; n++)
+		__asm__ volatile("sti; hlt; cli");
+	check_eq("the timer wakes HLT", timer_hits, 1);
+	apic_write(APIC_INITIAL, 1000000);
+	wait_pending();
+	check_eq("IF holds interrupts off", timer_hits, 1);
+	/* The shadow of STI covers one instruction. */
+	__asm__ volatile("sti; cli");
+	check_eq("STI; CLI lets nothing in", timer_hits, 1);
+	__asm__ volatile("sti; nop; nop; cli");
+	check_eq("STI; NOP lets it in", timer_hits, 2);
+}
+
+static void test_tpr(void)
+{
+	__asm__ volatile("mov %0, %%cr8" : : "r"(15ul));
+	apic_write(APIC_INITIAL, 1000);
+	wait_pending();
+	__asm__ volatile("sti");
+	for (u32 n = 0; n < 10000; n++)
+		pause();
+	check_eq("CR8 holds interrupts off", timer_hits, 2);
+	__asm__ volatile("mov %0, %%cr8; nop; nop" : : "r"(0ul));
+	for (u32 n = 0; n < 10000 && timer_hits == 2; n++)
+		pause();
+	check_eq("... and a lower CR8 lets them in", timer_hits, 3);
+	__asm__ volatile("cli");
+}
+
+static void test_atomics(void)
+{
+	go = 1;
+	for (u32 n = 0; n < ROUNDS; n++)
+		__asm__ volatile("lock incq %0" : "+m"(counter));
+	for (u32 n = 0; n < ROUNDS / 20; n++)
+		__asm__ volatile("lock incq %0" : "+m"(*(u64 *)(pages + 4092)));
+	for (u32 n = 0; n < ROUNDS; n++)
+		__asm__ volatile("lock incq %0"
+				 : "+m"(*(u64 *)(crossing + 60)));
+	check("both finish", wait_for(&ap_state, 3));
+	check_eq("locked additions are not lost", counter, 2 * ROUNDS);
+	check_eq("... across cache lines", *(u64 *)(crossing + 60), 2 * ROUNDS);
+	check_eq("... across pages", *(u64 *)(pages + 4092), 2 * (ROUNDS / 20));
+}
+
+static void test_cross_modifying(void)
+{
+	u32 good = 0;
+
+	code[0] = 0xb8;
+	code[5] = 0xc3;
+	for (u32 n = 0; n < 1000; n++) {
+		*(volatile u32 *)(code + 1) = n + 5;
+		ap_state = 4;
+		if (!wait_for(&ap_state, 3))
+			break;
+		good += ap_id == n + 5;
+	}
+	check_eq("code changed by another processor runs changed", good, 1000);
+	ap_state = 5;
+	check("the other processor ends", wait_for(&ap_state, 6));
+}
+
+void test(void)
+{
+	test_start();
+	test_ipi();
+	test_timer();
+	test_tpr();
+	test_atomics();
+	test_cross_modifying();
+}
