@@ -23,17 +23,10 @@
 
 static struct machine *guest_machine_create(void)
 {
-	struct machine *m = calloc(1, sizeof(*m));
+	struct machine *m = machine_create(NULL);
 
-	m->loop = loop_create();
-	loop_set_lock(m->loop, &machine_lock);
-	list_init(&m->devices);
-	list_init(&m->run.notifiers);
-	list_init(&m->vtimers);
+	ck_assert_ptr_nonnull(m);
 	m->run.state = RUN_RUNNING;
-	m->topo.cpus = 1;
-	space_init(&m->memory, "memory", m);
-	space_init(&m->io, "I/O", m);
 	ck_assert_int_eq(
 		mem_add_ram(&m->mem, "low", 0, GUEST_RAM / 2, false, NULL), 0);
 	ck_assert_int_eq(mem_add_ram(&m->mem, "high", GUEST_RAM / 2,
@@ -44,12 +37,8 @@ static struct machine *guest_machine_create(void)
 
 static void guest_machine_destroy(struct machine *m)
 {
-	space_fini(&m->memory);
-	space_fini(&m->io);
-	mem_fini(&m->mem);
-	loop_destroy(m->loop);
 	free(m->pci);
-	free(m);
+	machine_destroy(m);
 }
 
 static inline void guest_put(struct machine *m, gpa_t gpa, const void *src,
