@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "block/block.h"
 #include "lib/alloc.h"
 #include "monitor/internal.h"
+#include "net/net.h"
 
 #define WORDS_MAX 16
 
@@ -98,15 +100,38 @@ static void complete_files(struct readline *rl, const char *typed)
 	free(dir);
 }
 
+static void complete_drives(struct readline *rl, const char *typed)
+{
+	for (struct block *b = block_next(NULL); b; b = block_next(b))
+		complete_offer(rl, typed, b->id);
+}
+
+static void complete_links(struct readline *rl, const char *typed)
+{
+	for (struct net_port *p = net_port_next(NULL); p; p = net_port_next(p))
+		complete_offer(rl, typed, p->name);
+}
+
 static void complete_argument(struct readline *rl, const struct command *c,
 			      const struct words *w, int first)
 {
+	const char *last = w->v[w->n - 1];
 	int word = 0;
 
 	for (int i = first; i < w->n - 1; i++)
 		word += w->v[i][0] != '-' && w->v[i][0] != '/';
-	if (args_type_at(c->types, word) == 'F')
-		complete_files(rl, w->v[w->n - 1]);
+	switch (args_type_at(c->types, word)) {
+	case 'F': complete_files(rl, last); break;
+	case 'B': complete_drives(rl, last); break;
+	case 'b':
+		complete_offer(rl, last, "on");
+		complete_offer(rl, last, "off");
+		break;
+	case 's':
+		if (command_has_name(c, "set_link", 8) && word == 0)
+			complete_links(rl, last);
+		break;
+	}
 }
 
 void command_complete(void *opaque, struct readline *rl, const char *text)
