@@ -170,6 +170,34 @@ def keeps_sessions_apart(tmp, c):
     b.close()
 
 
+def completes(tmp, c):
+    """Tab, as the bytes that a terminal gets."""
+    open(os.path.join(tmp, "file-one"), "w").close()
+    os.mkdir(os.path.join(tmp, "file-two"))
+    for typed, shown in (
+            (b"qu\t", b"qu" b"it "),
+            (b"info sta\t", b"info sta" b"tus "),
+            (b"help sto\t", b"help sto" b"p "),
+            (b"info b\t", b"info b\r\nblock       blockstats  \r\n"
+             b"(qemu) info b" b"lock"),
+            (b"memsave 0 16 %s/file-o\t" % tmp.encode(),
+             b"memsave 0 16 %s/file-o" % tmp.encode() + b"ne "),
+            (b"logfile %s/file-t\t" % tmp.encode(),
+             b"logfile %s/file-t" % tmp.encode() + b"wo/"),
+            (b"info block h\t", b"info block h" b"d0 "),
+            (b"set_link nic0 \t", b"set_link nic0 \r\noff       on        \r\n"
+             b"(qemu) set_link nic0 " b"o"),
+            (b"set_link ni\t", b"set_link ni" b"c0 "),
+            (b"nosuch \t", b"nosuch "), (b"\"x\t", b"\"x")):
+        c.s.sendall(typed + b"|\x15")  # then a mark, and the line goes
+        end = shown + b"|\033[%dD\033[K" % len(
+            (shown.rsplit(b"(qemu) ", 1)[-1] + b"|"))
+        data = b""
+        while len(data) < len(end):
+            data += c.s.recv(4096)
+        check(data == end, "Tab: %r gives %r, not %r" % (typed, data, end))
+
+
 def finishes_files(tmp, c):
     """The prompt comes back when the file is complete."""
     path = os.path.join(tmp, "ram")
@@ -217,9 +245,11 @@ def main():
     tmp = tempfile.mkdtemp(prefix="vmon-session-")
     proc = None
     try:
-        proc, c = start(vmon, guest, tmp)
+        proc, c = start(vmon, guest, tmp, "-drive",
+                        "file=%s,format=raw,if=none,id=hd0,readonly=on" % guest,
+                        "-device", "virtio-net-pci,id=nic0")
         for test in (leaves_at_once, half_closes, ends_lines,
-                     keeps_sessions_apart, finishes_files):
+                     keeps_sessions_apart, completes, finishes_files):
             test(tmp, c)
         does_not_read(tmp, c, proc)
         c.s.sendall(b"quit\n")
