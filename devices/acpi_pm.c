@@ -154,7 +154,7 @@ static void acpi_pm_write(void *opaque, u64 offset, u32 size, u64 value)
 			break;
 		mask = 0xffff;
 		bits = value >> 16;
-		/* fall through */
+		__attribute__((fallthrough));
 	case PM1_ENABLE:
 		s->enable = ((s->enable & ~mask) | (bits & mask)) & PM1_EVENTS;
 		acpi_pm_arm(s);

@@ -12,6 +12,7 @@
 
 #include "devices/pc.h"
 #include "lib/err.h"
+#include "lib/lock.h"
 #include "lib/opt.h"
 #include "vmm/accel.h"
 #include "vmm/device.h"
@@ -44,6 +45,10 @@ static inline void bare_msi(struct machine *m, const struct msi *msi)
 	bare_last->msi = *msi;
 	bare_last->nmsi++;
 }
+
+/* Init takes machine_lock, fini gives it back. */
+static inline void bare_init(struct bare *b) NO_TSA;
+static inline void bare_fini(struct bare *b) NO_TSA;
 
 static inline void bare_init(struct bare *b)
 {

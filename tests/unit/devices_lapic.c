@@ -206,6 +206,8 @@ START_TEST(lapic_start_up_sequence_wakes_one_processor)
 
 END_TEST
 
+static void page_in_thread(struct vcpu *v, void *arg) NO_TSA;
+
 static void page_in_thread(struct vcpu *v, void *arg)
 {
 	lock_acquire(&machine_lock);
