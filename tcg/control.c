@@ -274,7 +274,7 @@ void op_enter(struct tcg_cpu *c, const struct insn *i)
 
 	for (u32 k = 1; k < level; k++)
 		v[k] = tcg_ld(c, control_stack(c, bp - n * k, n, false), n);
-	frame = sp - n;
+	frame = (sp & ~ops_mask(ss)) | ((sp - n) & ops_mask(ss));
 	v[0] = bp;
 	if (level)
 		v[level] = frame;
@@ -287,7 +287,7 @@ void op_enter(struct tcg_cpu *c, const struct insn *i)
 		n, c->mmu);
 	for (u32 k = 0; k <= level; k++)
 		tcg_st(c, control_stack(c, frame - n * k, n, true), v[k], n);
-	ops_set_gpr(c, REG_RBP, frame, MIN((int)n, ss));
+	ops_set_gpr(c, REG_RBP, frame, n);
 	ops_set_gpr(c, REG_RSP, frame - n * level - (u16)i->imm, ss);
 }
 

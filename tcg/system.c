@@ -477,20 +477,21 @@ void sys_lsl(struct tcg_cpu *c, const struct insn *i)
 
 void sys_arpl(struct tcg_cpu *c, const struct insn *i)
 {
-	gva_t va = i->is_mem ? insn_linear(c, i, 2, true) : 0;
 	u16 dst, src = c->gpr[i->reg] & 3;
 
 	if (i->is_mem)
-		tcg_probe_write(c, va, 2, c->mmu);
-	dst = i->is_mem ? tcg_ld16(c, va) : (u16)c->gpr[i->rm];
-	sys_set_zf(c, SEL_RPL(dst) < src);
-	if (SEL_RPL(dst) >= src)
-		return;
-	dst = (dst & ~3) | src;
-	if (i->is_mem)
-		tcg_st16(c, va, dst);
+		dst = tcg_ld16(c, insn_linear(c, i, 2, false));
 	else
-		sys_set_reg(c, i->rm, dst, 2);
+		dst = (u16)c->gpr[i->rm];
+	if (SEL_RPL(dst) < src) {
+		u16 v = (dst & ~3) | src;
+
+		if (i->is_mem)
+			tcg_st16(c, insn_linear(c, i, 2, true), v);
+		else
+			sys_set_reg(c, i->rm, v, 2);
+	}
+	sys_set_zf(c, SEL_RPL(dst) < src);
 }
 
 /* ---- Segment registers ---- */
