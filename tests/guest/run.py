@@ -40,6 +40,13 @@ QEMU_DIFFERS = {
     "PAT: a reserved type",
     "MTRR default type: reserved",
     "WRFSBASE: not canonical",
+    # Segment limits and types are not checked.
+    "a load across the limit",
+    "expand-down below the limit",
+    "read-only data is not written",
+    "code is not written",
+    "a null segment is not read",
+    "bit 21 of a 4 MiB page is reserved",
     # SYSCALL loses the arithmetic flags, #DB and RF are not exact.
     "... FMASK clears flags",
     "INT1 is a #DB",

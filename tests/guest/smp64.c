@@ -18,7 +18,8 @@
 #define APIC_INITIAL 0x380
 #define APIC_DIVIDE  0x3e0
 
-#define ROUNDS 4000
+#define ROUNDS  4000
+#define CHANGES 200 /* a switch of host threads each */
 
 static volatile u32 ap_state, ap_ipis, ap_nmis, ap_id, go;
 static u64 counter;
@@ -84,7 +85,7 @@ static void ap_loop(void)
 		pause();
 	for (u32 n = 0; n < ROUNDS; n++)
 		__asm__ volatile("lock incq %0" : "+m"(counter));
-	for (u32 n = 0; n < ROUNDS / 20; n++)
+	for (u32 n = 0; n < ROUNDS / 50; n++)
 		__asm__ volatile("lock incq %0" : "+m"(*(u64 *)(pages + 4092)));
 	for (u32 n = 0; n < ROUNDS; n++)
 		__asm__ volatile("lock incq %0"
@@ -195,7 +196,7 @@ static void test_atomics(void)
 	go = 1;
 	for (u32 n = 0; n < ROUNDS; n++)
 		__asm__ volatile("lock incq %0" : "+m"(counter));
-	for (u32 n = 0; n < ROUNDS / 20; n++)
+	for (u32 n = 0; n < ROUNDS / 50; n++)
 		__asm__ volatile("lock incq %0" : "+m"(*(u64 *)(pages + 4092)));
 	for (u32 n = 0; n < ROUNDS; n++)
 		__asm__ volatile("lock incq %0"
@@ -203,7 +204,7 @@ static void test_atomics(void)
 	check("both finish", wait_for(&ap_state, 3));
 	check_eq("locked additions are not lost", counter, 2 * ROUNDS);
 	check_eq("... across cache lines", *(u64 *)(crossing + 60), 2 * ROUNDS);
-	check_eq("... across pages", *(u64 *)(pages + 4092), 2 * (ROUNDS / 20));
+	check_eq("... across pages", *(u64 *)(pages + 4092), 2 * (ROUNDS / 50));
 }
 
 static void test_cross_modifying(void)
@@ -212,14 +213,15 @@ static void test_cross_modifying(void)
 
 	code[0] = 0xb8;
 	code[5] = 0xc3;
-	for (u32 n = 0; n < 1000; n++) {
+	for (u32 n = 0; n < CHANGES; n++) {
 		*(volatile u32 *)(code + 1) = n + 5;
 		ap_state = 4;
 		if (!wait_for(&ap_state, 3))
 			break;
 		good += ap_id == n + 5;
 	}
-	check_eq("code changed by another processor runs changed", good, 1000);
+	check_eq("code changed by another processor runs changed", good,
+		 CHANGES);
 	ap_state = 5;
 	check("the other processor ends", wait_for(&ap_state, 6));
 }
