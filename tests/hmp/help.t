@@ -10,12 +10,14 @@ x /fmt addr -- {any}
 (qemu) help info status
 info status  -- {any}
 (qemu) help info
+info balloon  -- {any}
 info block [-n] [-v] [device] -- {any}
 ...
 info cpus  -- {any}
 ...
 info version  -- {any}
 (qemu) info
+info balloon  -- {any}
 info block [-n] [-v] [device] -- {any}
 ...
 info version  -- {any}
