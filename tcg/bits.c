@@ -50,7 +50,7 @@ static u64 bits_tzcnt(struct tcg_cpu *c, u64 v, int width)
 {
 	u64 n = v ? (u64)__builtin_ctzll(v) : (u64)width;
 
-	c->cc = (c->cc & ~(CC_CF | CC_ZF)) | (v ? 0 : CC_CF) | (n ? 0 : CC_ZF);
+	c->cc = CC_FIXED | (v ? 0 : CC_CF) | (n ? 0 : CC_ZF);
 	return n;
 }
 
@@ -58,7 +58,7 @@ static u64 bits_lzcnt(struct tcg_cpu *c, u64 v, int width)
 {
 	u64 n = v ? (u64)(__builtin_clzll(v) - (64 - width)) : (u64)width;
 
-	c->cc = (c->cc & ~(CC_CF | CC_ZF)) | (v ? 0 : CC_CF) | (n ? 0 : CC_ZF);
+	c->cc = CC_FIXED | (v ? 0 : CC_CF) | (n ? 0 : CC_ZF);
 	return n;
 }
 

@@ -270,23 +270,23 @@ void op_enter(struct tcg_cpu *c, const struct insn *i)
 {
 	u32 n = i->opsize, level = i->imm2 & 31;
 	int ss = control_stack_size(c);
-	u64 sp = c->gpr[REG_RSP], bp = c->gpr[REG_RBP], frame, v[32];
+	u64 sp = c->gpr[REG_RSP], bp = c->gpr[REG_RBP];
+	u64 frame = (sp & ~ops_mask(ss)) | ((sp - n) & ops_mask(ss));
 
-	for (u32 k = 1; k < level; k++)
-		v[k] = tcg_ld(c, control_stack(c, bp - n * k, n, false), n);
-	frame = (sp & ~ops_mask(ss)) | ((sp - n) & ops_mask(ss));
-	v[0] = bp;
+	tcg_st(c, control_stack(c, frame, n, true), bp, n);
+	for (u32 k = 1; k < level; k++) {
+		u64 v = tcg_ld(c, control_stack(c, bp - n * k, n, false), n);
+
+		tcg_st(c, control_stack(c, frame - n * k, n, true), v, n);
+	}
 	if (level)
-		v[level] = frame;
-	for (u32 k = 0; k <= level; k++)
-		tcg_probe_write(c, control_stack(c, frame - n * k, n, true), n,
-				c->mmu);
-	/* The new stack top must be writable, SDM 2 "ENTER". */
+		tcg_st(c, control_stack(c, frame - n * level, n, true), frame,
+		       n);
+	/* The new stack top must be writable, SDM 2 "ENTER"; what was pushed
+	 * by then stays, as on the host. */
 	tcg_probe_write(
 		c, control_stack(c, frame - n * level - (u16)i->imm, n, true),
 		n, c->mmu);
-	for (u32 k = 0; k <= level; k++)
-		tcg_st(c, control_stack(c, frame - n * k, n, true), v[k], n);
 	ops_set_gpr(c, REG_RBP, frame, n);
 	ops_set_gpr(c, REG_RSP, frame - n * level - (u16)i->imm, ss);
 }

@@ -35,16 +35,21 @@ u8 *x87_phys(struct cpu_fpu *f, unsigned n)
 	return f->st[(n - x87_top(f)) & 7];
 }
 
-void x87_to_mmx(struct cpu_fpu *f)
+void x87_zero_top(struct cpu_fpu *f)
 {
 	u8 phys[8][16];
 
-	if (x87_top(f)) {
-		for (unsigned n = 0; n < 8; n++)
-			memcpy(phys[n], x87_phys(f, n), 16);
-		memcpy(f->st, phys, sizeof f->st);
-		f->fsw &= (u16)~FSW_TOP;
-	}
+	if (!x87_top(f))
+		return;
+	for (unsigned n = 0; n < 8; n++)
+		memcpy(phys[n], x87_phys(f, n), 16);
+	memcpy(f->st, phys, sizeof f->st);
+	f->fsw &= (u16)~FSW_TOP;
+}
+
+void x87_to_mmx(struct cpu_fpu *f)
+{
+	x87_zero_top(f);
 	f->ftw = 0xff;
 }
 

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "tcg/decode.h"
 #include "vmm/machine.h"
 
 #define PTE_A BIT(5)
@@ -194,7 +195,8 @@ static void mmu_walk(struct tcg_cpu *c, gva_t va, u8 mmu,
 {
 	if (c->long_mode && unlikely(!mmu_canonical(va))) {
 		const struct insn *i = c->ip;
-		bool stack = i && i->is_mem && i->seg == SEG_SS;
+		bool stack = i && (i->is_mem ? i->seg == SEG_SS
+					     : insn_desc(i)->attrs & OP_STK);
 
 		tcg_raise_code(c, stack ? EXC_SS : EXC_GP, 0);
 	}

@@ -113,14 +113,19 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 }
 
 /* Runs `body`, which does some elements and returns how that went, until the
- * instruction is over. */
+ * instruction is over.  Flags change only then: a fault in the middle shows
+ * the old ones. */
 #define STRING_LOOP(c, i, body)                                  \
 	do {                                                     \
 		enum string_state state_ = STRING_MORE;          \
+		u32 cc_ = (c)->cc;                               \
 		if (string_rep(i) && !string_get(c, i, REG_RCX)) \
 			state_ = STRING_DONE;                    \
-		while (state_ == STRING_MORE)                    \
+		while (state_ == STRING_MORE) {                  \
 			state_ = body(c, i);                     \
+			if (state_ != STRING_DONE)               \
+				(c)->cc = cc_;                   \
+		}                                                \
 		if (state_ == STRING_LEAVE)                      \
 			return;                                  \
 		NEXT_STORED(c, i);                               \

@@ -541,19 +541,27 @@ static void vec_commit(struct tcg_cpu *c, const struct insn *i,
 		tcg_set_rflags(c, f->flags, insn_desc(i)->flags_written);
 }
 
+/* Address of the memory operand, its bytes in the frame if it is read. */
+static gva_t vec_begin(struct tcg_cpu *c, const struct insn *i,
+		       const struct vec_stub *st, struct vec_frame *f)
+{
+	gva_t va;
+
+	if (!st->mem_size)
+		return 0;
+	va = insn_linear(c, i, st->mem_size, st->store);
+	if (st->align && (va & (st->mem_size - 1u)))
+		tcg_raise_code(c, EXC_GP, 0);
+	if (st->load)
+		vec_load_mem(c, f, va, st->mem_size);
+	return va;
+}
+
 static void vec_run(struct tcg_cpu *c, const struct insn *i,
-		    const struct vec_stub *st, struct vec_frame *f)
+		    const struct vec_stub *st, struct vec_frame *f, gva_t va)
 {
 	union cpu_vec *vec = c->s->vec;
-	gva_t va = 0;
 
-	if (st->mem_size) {
-		va = insn_linear(c, i, st->mem_size, st->store);
-		if (st->align && (va & (st->mem_size - 1u)))
-			tcg_raise_code(c, EXC_GP, 0);
-		if (st->load)
-			vec_load_mem(c, f, va, st->mem_size);
-	}
 	if (st->use_g)
 		f->g = c->gpr[i->reg];
 	if (st->use_e)
@@ -579,7 +587,7 @@ void op_vec(struct tcg_cpu *c, const struct insn *i)
 	struct vec_frame f;
 
 	vec_check(c, i);
-	vec_run(c, i, st, &f);
+	vec_run(c, i, st, &f, vec_begin(c, i, st, &f));
 	vec_commit(c, i, st, &f);
 }
 
@@ -593,7 +601,7 @@ void op_pcmpstr(struct tcg_cpu *c, const struct insn *i)
 	f.rax = c->gpr[REG_RAX];
 	f.rdx = c->gpr[REG_RDX];
 	memcpy(f.xmm0, c->s->vec[0].b, 32);
-	vec_run(c, i, st, &f);
+	vec_run(c, i, st, &f, vec_begin(c, i, st, &f));
 	vec_commit(c, i, st, &f);
 	if (i->opcode & 1)
 		c->gpr[REG_RCX] = (u32)f.rcx;
@@ -607,15 +615,26 @@ void op_mmx(struct tcg_cpu *c, const struct insn *i)
 	struct vec_stub *st = stub_find(c, i, false);
 	struct cpu_fpu *fpu = &c->s->fpu;
 	struct vec_frame f;
+	gva_t va;
 
 	mmx_check(c);
 	if (st->use_p)
 		memcpy(&f.mm_reg, x87_phys(fpu, i->reg & 7), 8);
 	if (st->use_q)
 		memcpy(&f.mm_rm, x87_phys(fpu, i->rm & 7), 8);
-	vec_run(c, i, st, &f);
+	/* As on the host: a load that faults leaves x87 state alone, a store
+	 * has set TOP by then, a SIMD exception the tags too; CVTPI2Px from
+	 * memory does not switch to MMX at all. */
+	va = vec_begin(c, i, st, &f);
+	if (st->use_p || st->use_q) {
+		x87_zero_top(fpu);
+		if (!st->store)
+			fpu->ftw = 0xff;
+	}
+	vec_run(c, i, st, &f, va);
 	vec_commit(c, i, st, &f);
-	x87_to_mmx(fpu);
+	if (st->use_p || st->use_q)
+		x87_to_mmx(fpu);
 	if (st->dest == DEST_P || st->dest == DEST_Q) {
 		u8 *reg = x87_phys(fpu,
 				   (st->dest == DEST_P ? i->reg : i->rm) & 7);

@@ -54,7 +54,9 @@ void x87_check(struct tcg_cpu *c);
 
 /* x87 helpers shared with MMX: guest registers by physical number. */
 u8 *x87_phys(struct cpu_fpu *f, unsigned n);
-/* TOP becomes 0 and every tag valid, as after an MMX instruction. */
+/* What an MMX instruction does to x87 state: TOP becomes 0, then every tag
+ * valid. */
+void x87_zero_top(struct cpu_fpu *f);
 void x87_to_mmx(struct cpu_fpu *f);
 bool x87_pending(const struct cpu_fpu *f);
 /* Abridged tag word to the full one of FSTENV, and the full image. */
