@@ -172,6 +172,16 @@ static void x87_note_insn(struct tcg_cpu *c, const struct insn *i, gva_t ea)
 	}
 }
 
+/* Ten bytes go as eight and two, as on the host when they cross a page. */
+static void x87_store(struct tcg_cpu *c, gva_t va, const u8 *p, u32 size)
+{
+	u32 head = MIN(size, 8u);
+
+	tcg_st_bytes(c, va, p, head);
+	if (size > head)
+		tcg_st_bytes(c, va + head, p + head, size - head);
+}
+
 void op_x87(struct tcg_cpu *c, const struct insn *i)
 {
 	const struct opdesc *d = insn_desc(i);
@@ -195,7 +205,7 @@ void op_x87(struct tcg_cpu *c, const struct insn *i)
 		u32 fresh = get_le16(f.fx + 2) & ~fpu->fcw & 0x1f;
 
 		if (!fresh)
-			tcg_st_bytes(c, va, f.mem, size);
+			x87_store(c, va, f.mem, size);
 	}
 	x87_from_image(fpu, f.fx);
 	if (d->flags_written)
@@ -232,7 +242,7 @@ void op_fninit(struct tcg_cpu *c, const struct insn *i)
 
 void op_emms(struct tcg_cpu *c, const struct insn *i)
 {
-	mmx_check(c);
+	mmx_check(c, true);
 	x87_to_mmx(&c->s->fpu);
 	c->s->fpu.ftw = 0;
 }

@@ -23,6 +23,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "tcg/softmmu.h"
+#include "tcg/vec_trap.h"
 
 #define MXCSR_FLAGS 0x3fu
 #define MXCSR_MASKS 0x1f80u
@@ -83,6 +84,7 @@ int vec_create(struct tcg_cpu *c, struct err *err)
 	vec->x87 = xcalloc(X87_SLOTS, sizeof *vec->x87);
 	vec->avx = __builtin_cpu_supports("avx");
 	c->vec = vec;
+	vec_trap_init();
 	return 0;
 fail:
 	err_errno(err, "the host refuses executable memory, which vector "
@@ -464,13 +466,13 @@ void vec_check(struct tcg_cpu *c, const struct insn *i)
 		tcg_raise(c, EXC_NM);
 }
 
-void mmx_check(struct tcg_cpu *c)
+void mmx_check(struct tcg_cpu *c, bool x87)
 {
 	if (c->s->cr0 & CR0_EM)
 		tcg_raise(c, EXC_UD);
 	if (c->s->cr0 & CR0_TS)
 		tcg_raise(c, EXC_NM);
-	if (x87_pending(&c->s->fpu))
+	if (x87 && x87_pending(&c->s->fpu))
 		tcg_raise(c, EXC_MF);
 }
 
@@ -502,20 +504,21 @@ static void vec_store_mem(struct tcg_cpu *c, const struct vec_frame *f,
 	}
 }
 
-/* Folds new SIMD exception flags in; raises if one is unmasked. */
-static void vec_judge_mxcsr(struct tcg_cpu *c, u32 out)
+/* Runs the stub as the guest's MXCSR says; the host raises what the guest
+ * has unmasked. */
+static void vec_run_unmasked(struct tcg_cpu *c, const struct insn *i,
+			     const struct vec_stub *st, struct vec_frame *f)
 {
-	u32 flags = out & MXCSR_FLAGS;
+	union cpu_vec *vec = c->s->vec;
 	u32 *mxcsr = &c->s->fpu.mxcsr;
-	u32 unmasked = flags & ~(*mxcsr >> 7);
+	u32 trapped;
 
-	/* Invalid, denormal and zero-divide are found before the operation
-	 * and, unmasked, keep the others from happening. */
-	if (unmasked & 7)
-		flags &= 7;
-	*mxcsr |= flags;
-	if (unmasked)
+	if (!vec_trap_call(st->fn, f, &vec[i->reg & 15], &vec[i->vvvv & 15],
+			   &vec[i->rm & 15], &trapped)) {
+		*mxcsr |= trapped & MXCSR_FLAGS;
 		tcg_raise(c, c->s->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+	}
+	*mxcsr |= f->mxcsr_out & MXCSR_FLAGS;
 }
 
 static void vec_set_gpr(struct tcg_cpu *c, unsigned reg, u64 value, u32 size)
@@ -570,13 +573,16 @@ static void vec_run(struct tcg_cpu *c, const struct insn *i,
 		memcpy(f->l, vec[i->imm2 >> 4].b, 32);
 	if (st->use_xmm0)
 		memcpy(f->xmm0, vec[0].b, 32);
-	if (st->mxcsr) {
-		f->mxcsr_in = (c->s->fpu.mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
-		f->mxcsr_host = MXCSR_HOST;
+	f->mxcsr_host = MXCSR_HOST;
+	f->mxcsr_in = c->s->fpu.mxcsr & ~MXCSR_FLAGS;
+	if (st->mxcsr && ~c->s->fpu.mxcsr & MXCSR_MASKS) {
+		vec_run_unmasked(c, i, st, f);
+	} else {
+		st->fn(f, &vec[i->reg & 15], &vec[i->vvvv & 15],
+		       &vec[i->rm & 15]);
+		if (st->mxcsr)
+			c->s->fpu.mxcsr |= f->mxcsr_out & MXCSR_FLAGS;
 	}
-	st->fn(f, &vec[i->reg & 15], &vec[i->vvvv & 15], &vec[i->rm & 15]);
-	if (st->mxcsr)
-		vec_judge_mxcsr(c, f->mxcsr_out);
 	if (st->store)
 		vec_store_mem(c, f, va, st->mem_size);
 }
@@ -617,7 +623,7 @@ void op_mmx(struct tcg_cpu *c, const struct insn *i)
 	struct vec_frame f;
 	gva_t va;
 
-	mmx_check(c);
+	mmx_check(c, st->use_p || st->use_q);
 	if (st->use_p)
 		memcpy(&f.mm_reg, x87_phys(fpu, i->reg & 7), 8);
 	if (st->use_q)

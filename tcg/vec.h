@@ -5,8 +5,8 @@
  * For each form met, a short piece of host code is made once: it loads fixed
  * registers from the guest's, runs the guest's instruction with its operands
  * renamed to those, and stores the result.  Memory operands are copied to and
- * from a frame, so no host instruction can fault; SIMD exceptions run masked
- * and are judged by the flags they leave.
+ * from a frame, so no host instruction can fault; SIMD exceptions that the
+ * guest unmasked arrive as SIGFPE and become its #XM.
  *
  * The code bytes are the row's opcode and the immediate: nothing else that
  * the guest controls reaches the emitter.
@@ -44,12 +44,14 @@ struct vec_frame {
 	u8 fx[512] __attribute__((aligned(16))); /* x87 */
 } __attribute__((aligned(64)));
 
-typedef void vec_fn(struct vec_frame *f, void *v, void *h, void *w);
+/* `f` is a struct vec_frame. */
+typedef void vec_fn(void *f, void *v, void *h, void *w);
 
 /* Raises what a vector instruction raises when the OS has not enabled it. */
 void vec_check(struct tcg_cpu *c, const struct insn *i);
 /* #NM, #UD, pending #MF, for MMX and waiting x87 instructions. */
-void mmx_check(struct tcg_cpu *c);
+/* `x87`: MMX registers are touched, so a pending #MF is due. */
+void mmx_check(struct tcg_cpu *c, bool x87);
 void x87_check(struct tcg_cpu *c);
 
 /* x87 helpers shared with MMX: guest registers by physical number. */

@@ -26,15 +26,17 @@ void op_maskmov(struct tcg_cpu *c, const struct insn *i)
 	bool mmx = insn_desc(i)->operands[0] == 'P';
 	struct cpu_fpu *fpu = &c->s->fpu;
 	u32 n = mmx ? 8 : 16;
-	const u8 *src, *mask;
+	u8 src[16], mask[16];
 	gva_t va;
 
 	if (mmx)
-		mmx_check(c);
+		mmx_check(c, true);
 	else
 		vec_check(c, i);
-	src = mmx ? x87_phys(fpu, i->reg & 7) : c->s->vec[i->reg].b;
-	mask = mmx ? x87_phys(fpu, i->rm & 7) : c->s->vec[i->rm].b;
+	memcpy(src, mmx ? x87_phys(fpu, i->reg & 7) : c->s->vec[i->reg].b, n);
+	memcpy(mask, mmx ? x87_phys(fpu, i->rm & 7) : c->s->vec[i->rm].b, n);
+	if (mmx)
+		x87_to_mmx(fpu);
 	va = (c->gpr[REG_RDI] & vec_addr_mask(i)) + c->seg_base[i->seg];
 	if (!c->code64)
 		va = (u32)va;
@@ -44,8 +46,6 @@ void op_maskmov(struct tcg_cpu *c, const struct insn *i)
 	for (u32 k = 0; k < n; k++)
 		if (mask[k] & 0x80)
 			tcg_st8(c, va + k, src[k]);
-	if (mmx)
-		x87_to_mmx(fpu);
 }
 
 /* VMASKMOVPS/PD, VPMASKMOVD/Q. */

@@ -37,7 +37,7 @@
 #define PHYS_DATA   0x100000u
 #define PHYS_STACK  0x104000u
 #define PHYS_CODE   0x108000u
-#define KERNEL_VA   0x40000000u /* supervisor window onto 0..64 KiB */
+#define KERNEL_VA   0xffffffffc0000000ull /* supervisor window onto 0..64 KiB */
 
 struct guest {
 	struct machine *m;
