@@ -189,16 +189,27 @@ static bool mmu_canonical(gva_t va)
 	return (u64)((s64)(va << 16) >> 16) == va;
 }
 
+/* Does the current instruction reach `va` through SS?  One with a memory
+ * operand and a stack access is told by the address. */
+static bool mmu_on_stack(const struct tcg_cpu *c, gva_t va)
+{
+	const struct insn *i = c->ip;
+	bool stk;
+
+	if (!i)
+		return false;
+	stk = insn_desc(i)->attrs & OP_STK;
+	if (stk && i->is_mem)
+		return va - (c->gpr[REG_RSP] - 8) <= 8 || i->seg == SEG_SS;
+	return i->is_mem ? i->seg == SEG_SS : stk;
+}
+
 /* Translates or raises; bits are marked. */
 static void mmu_walk(struct tcg_cpu *c, gva_t va, u8 mmu,
 		     enum mmu_access access, struct cpu_walk *w)
 {
 	if (c->long_mode && unlikely(!mmu_canonical(va))) {
-		const struct insn *i = c->ip;
-		bool stack = i && (i->is_mem ? i->seg == SEG_SS
-					     : insn_desc(i)->attrs & OP_STK);
-
-		tcg_raise_code(c, stack ? EXC_SS : EXC_GP, 0);
+		tcg_raise_code(c, mmu_on_stack(c, va) ? EXC_SS : EXC_GP, 0);
 	}
 	do {
 		bool found = cpu_walk(c->s, &c->m->mem, va, w);

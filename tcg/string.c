@@ -240,17 +240,17 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 		bool equal = i->prefix & INSN_REP;                             \
 		u##bits a, b;                                                  \
 		if (n > 1) {                                                   \
-			p = tcg_host_r(c, from, bytes);                        \
-			q = p ? tcg_host_r(c, at, bytes) : NULL;               \
+			q = tcg_host_r(c, at, bytes);                          \
+			p = q ? tcg_host_r(c, from, bytes) : NULL;             \
 		}                                                              \
-		if (q) {                                                       \
+		if (p) {                                                       \
 			while (k < n && (p[k - 1].v == q[k - 1].v) == equal)   \
 				k++;                                           \
 			a = p[k - 1].v;                                        \
 			b = q[k - 1].v;                                        \
 		} else {                                                       \
-			a = tcg_ld##bits(c, from);                             \
 			b = tcg_ld##bits(c, at);                               \
+			a = tcg_ld##bits(c, from);                             \
 		}                                                              \
 		alu_cmp_##bits(c, a, b);                                       \
 		string_step(c, i, REG_RSI, k);                                 \

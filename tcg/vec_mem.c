@@ -40,9 +40,8 @@ void op_maskmov(struct tcg_cpu *c, const struct insn *i)
 	va = (c->gpr[REG_RDI] & vec_addr_mask(i)) + c->seg_base[i->seg];
 	if (!c->code64)
 		va = (u32)va;
-	for (u32 k = 0; k < n; k++)
-		if (mask[k] & 0x80)
-			tcg_probe_write(c, va + k, 1, c->mmu);
+	/* Bytes that are not stored fault too, as on hosts. */
+	tcg_probe_write(c, va, n, c->mmu);
 	for (u32 k = 0; k < n; k++)
 		if (mask[k] & 0x80)
 			tcg_st8(c, va + k, src[k]);

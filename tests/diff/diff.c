@@ -613,23 +613,30 @@ static bool fpu_equal(const struct diff_state *a, const struct diff_state *b)
 	       !memcmp(a->st, b->st, sizeof a->st);
 }
 
-/* The upper half is mapped natively, so absence looks like protection. */
+/* From the guard page of user space on, the host has mappings of its own, so
+ * absence looks like protection there. */
 static bool same_code(const struct diff_result *a, const struct diff_result *b)
 {
 	return a->code == b->code ||
-	       ((s64)a->cr2 < 0 && !((a->code ^ b->code) & ~1u));
+	       (a->cr2 >= 0x7ffffffff000 && !((a->code ^ b->code) & ~1u));
 }
 
-/* Masked stores that fault report any byte of the page. */
+/* Masked stores may report any byte of the two pages they reach. */
+static bool same_address(const struct diff_result *a,
+			 const struct diff_result *b)
+{
+	return a->cr2 - b->cr2 <= 32 || b->cr2 - a->cr2 <= 32;
+}
+
 static bool same(const struct diff_result *a, const struct diff_result *b)
 {
 	const struct diff_state *x = &a->state, *y = &b->state;
 
 	return a->vector == b->vector && same_code(a, b) &&
-	       !((a->cr2 ^ b->cr2) & PAGE_MASK) &&
-	       !memcmp(x->gpr, y->gpr, sizeof x->gpr) && x->rip == y->rip &&
-	       x->rflags == y->rflags && x->mxcsr == y->mxcsr &&
-	       fpu_equal(x, y) && !memcmp(x->vec, y->vec, sizeof x->vec) &&
+	       same_address(a, b) && !memcmp(x->gpr, y->gpr, sizeof x->gpr) &&
+	       x->rip == y->rip && x->rflags == y->rflags &&
+	       x->mxcsr == y->mxcsr && fpu_equal(x, y) &&
+	       !memcmp(x->vec, y->vec, sizeof x->vec) &&
 	       !memcmp(a->data, b->data, sizeof a->data) &&
 	       !memcmp(a->stack, b->stack, sizeof a->stack);
 }
