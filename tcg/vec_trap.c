@@ -3,7 +3,7 @@
  * SIGFPE as the result of a call.
  *
  * The handler is the process's, the armed call its thread's: a SIGFPE that
- * no call expects is an error of our own and ends the process as ever.
+ * no call expects goes where it went before.
  */
 #include "tcg/vec_trap.h"
 
@@ -19,26 +19,46 @@ struct vec_trap {
 
 static _Thread_local struct vec_trap *vec_trap_armed;
 
+static struct sigaction vec_trap_old;
+static pthread_once_t vec_trap_once = PTHREAD_ONCE_INIT;
+
+static void vec_trap_pass_on(int sig, siginfo_t *info, void *ctx)
+{
+	if (vec_trap_old.sa_flags & SA_SIGINFO)
+		vec_trap_old.sa_sigaction(sig, info, ctx);
+	else if (vec_trap_old.sa_handler != SIG_DFL &&
+		 vec_trap_old.sa_handler != SIG_IGN)
+		vec_trap_old.sa_handler(sig);
+	else
+		signal(sig, SIG_DFL); /* the instruction faults again */
+}
+
 static void vec_trap_sigfpe(int sig, siginfo_t *info, void *ctx)
 {
 	const ucontext_t *uc = ctx;
 	struct vec_trap *t = vec_trap_armed;
 
 	if (!t) {
-		signal(sig, SIG_DFL);
+		vec_trap_pass_on(sig, info, ctx);
 		return;
 	}
 	t->mxcsr = uc->uc_mcontext.fpregs->mxcsr;
 	siglongjmp(t->env, 1);
 }
 
-void vec_trap_init(void)
+static void vec_trap_install(void)
 {
 	struct sigaction sa = { .sa_sigaction = vec_trap_sigfpe,
 				.sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigaction(SIGFPE, &sa, &vec_trap_old);
+}
+
+void vec_trap_init(void)
+{
 	sigset_t set;
 
-	sigaction(SIGFPE, &sa, NULL);
+	pthread_once(&vec_trap_once, vec_trap_install);
 	sigemptyset(&set);
 	sigaddset(&set, SIGFPE);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
