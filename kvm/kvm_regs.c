@@ -85,10 +85,15 @@ static const struct kvm_msr_row kvm_deadline_row =
 static const struct kvm_msr_row kvm_mtrr_type_row =
 	MSR(MSR_MTRR_DEF_TYPE, mtrr.def_type);
 
+/* struct kvm_msrs with room for its entries. */
 struct kvm_msr_batch {
-	struct kvm_msrs head;
+	u32 nmsrs, pad;
 	struct kvm_msr_entry entries[KVM_MSRS_MAX];
 };
+
+_Static_assert(offsetof(struct kvm_msr_batch, entries) ==
+		       offsetof(struct kvm_msrs, entries),
+	       "the kernel's layout");
 
 static u64 *kvm_msr_field(struct cpu_state *c, const struct kvm_msr_row *row)
 {
@@ -123,7 +128,7 @@ void kvm_regs_init(struct kvm_vm *k)
 static int kvm_msr_read_one(struct kvm_vcpu *kv, u32 index, u64 *ret)
 {
 	struct kvm_msr_batch b = {
-		.head.nmsrs = 1,
+		.nmsrs = 1,
 		.entries[0].index = index,
 	};
 	int r = kvm_ioctl(kv->fd, KVM_GET_MSRS, &b);
@@ -136,7 +141,7 @@ static int kvm_msr_read_one(struct kvm_vcpu *kv, u32 index, u64 *ret)
 static int kvm_msr_write_one(struct kvm_vcpu *kv, u32 index, u64 value)
 {
 	struct kvm_msr_batch b = {
-		.head.nmsrs = 1,
+		.nmsrs = 1,
 		.entries[0] = { .index = index, .data = value },
 	};
 	int r = kvm_ioctl(kv->fd, KVM_SET_MSRS, &b);
@@ -160,7 +165,7 @@ void kvm_regs_trim(struct kvm_vm *k, struct kvm_vcpu *kv)
 static void kvm_get_msrs(struct kvm_vm *k, struct kvm_vcpu *kv,
 			 struct cpu_state *c)
 {
-	struct kvm_msr_batch b = { .head.nmsrs = k->nmsrs };
+	struct kvm_msr_batch b = { .nmsrs = k->nmsrs };
 	int n;
 
 	for (int i = 0; i < k->nmsrs; i++)
@@ -177,16 +182,16 @@ static void kvm_set_msr_batch(struct kvm_vcpu *kv, struct kvm_msr_batch *b)
 {
 	int r;
 
-	while (b->head.nmsrs) {
+	while (b->nmsrs) {
 		r = MAX(0, kvm_ioctl(kv->fd, KVM_SET_MSRS, b));
-		if (r >= (int)b->head.nmsrs)
+		if (r >= (int)b->nmsrs)
 			return;
 		log_guest("kvm", "MSR %#x does not take %#llx",
 			  b->entries[r].index,
 			  (unsigned long long)b->entries[r].data);
-		b->head.nmsrs -= r + 1;
+		b->nmsrs -= r + 1;
 		memmove(b->entries, b->entries + r + 1,
-			b->head.nmsrs * sizeof b->entries[0]);
+			b->nmsrs * sizeof b->entries[0]);
 	}
 }
 
@@ -201,7 +206,7 @@ static int kvm_put_msrs(struct kvm_vm *k, struct vcpu *v)
 
 		if (kv->known && *kvm_msr_field(&kv->kernel, row) == value)
 			continue;
-		b.entries[b.head.nmsrs++] = (struct kvm_msr_entry){
+		b.entries[b.nmsrs++] = (struct kvm_msr_entry){
 			.index = row->index,
 			.data = value,
 		};
