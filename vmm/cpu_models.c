@@ -68,7 +68,9 @@ static void host_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
 	memset(out, 0, 4 * sizeof *out);
 #if defined(__x86_64__)
-	if (__get_cpuid_max(leaf & 0x80000000, NULL) >= leaf)
+	u32 max = __get_cpuid_max(leaf & 0x80000000, NULL);
+
+	if (max >= leaf)
 		__cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
 #endif
 }
