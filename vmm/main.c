@@ -502,8 +502,8 @@ static int vmon_build(struct vmon *v, struct err *err)
 	int r;
 
 	vmon_configure(v);
-	r = signals_start(&v->signals, m->loop, !c->daemonize,
-			  vmon_signalled, v, err);
+	r = signals_start(&v->signals, m->loop, !c->daemonize, vmon_signalled,
+			  v, err);
 	if (r == 0)
 		r = vmon_create_backends(v, err);
 	if (r == 0)
@@ -541,7 +541,7 @@ static int vmon_start(struct vmon *v, struct err *err)
 	return r;
 }
 
-static void vmon_end(struct vmon *v)
+static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 {
 	struct machine *m = v->machine;
 
@@ -584,23 +584,20 @@ static int vmon_prepare(struct vmon *v, struct err *err)
 	return c->daemonize ? vmon_daemonize(v, err) : 0;
 }
 
-static int vmon_run(struct vmon *v, struct err *err)
+static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 {
 	int r;
 
 	v->machine = machine_create(err);
 	if (!v->machine)
 		return err->code;
-	lock_acquire(&machine_lock);
 	r = vmon_build(v, err);
 	if (r == 0)
 		r = vmon_start(v, err);
 	if (r == 0) {
 		net_warn_unconnected();
 		vmon_say_ready(v);
-		lock_release(&machine_lock);
 		loop_run(v->machine->loop);
-		lock_acquire(&machine_lock);
 	}
 	return r;
 }
@@ -628,10 +625,12 @@ int main(int argc, char **argv)
 		config_fini(&v.config);
 		return 1;
 	}
+	lock_acquire(&machine_lock);
 	r = vmon_run(&v, &err);
 	status = r < 0 ? 1 : v.machine->exit_code;
 	if (r < 0)
 		fprintf(stderr, "vmon: %s\n", err.msg);
 	vmon_end(&v);
+	lock_release(&machine_lock);
 	return status;
 }
