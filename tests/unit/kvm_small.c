@@ -113,7 +113,7 @@ static const struct region_ops bytes_ops = {
 
 /* ---- The machine ---- */
 
-static void test_setup(struct test *t)
+static void test_setup(struct test *t) ACQUIRES(machine_lock)
 {
 	struct err err = { 0 };
 	struct machine *m;
@@ -169,10 +169,7 @@ static void test_run(struct test *t)
 	timer_set(&timer, clock_mono_ns() + 20 * NS_PER_S);
 	t->finished = false;
 	ck_assert_int_eq(machine_cont(t->m, NULL), 0);
-	/* loop_run() takes machine_lock around its dispatch itself. */
-	lock_release(&machine_lock);
 	loop_run(t->m->loop);
-	lock_acquire(&machine_lock);
 	timer_cancel(&timer);
 	machine_stop(t->m, RUN_PAUSED);
 }
@@ -184,10 +181,10 @@ static void test_run_done(struct test *t, u32 expected)
 	ck_assert_uint_eq(t->done, expected);
 }
 
-static void test_teardown(struct test *t)
+static void test_teardown(struct test *t) RELEASES(machine_lock)
 {
-	lock_release(&machine_lock);
 	machine_destroy(t->m);
+	lock_release(&machine_lock);
 }
 
 static void guest_load(struct test *t, gpa_t at, const u8 *code, size_t len)
