@@ -31,30 +31,30 @@
 #define JCACHE_BITS     12
 #define JCACHE_SLOT(pc) (((pc) ^ (pc) >> JCACHE_BITS) & (BIT(JCACHE_BITS) - 1))
 
+/* A block that was found by linear address, good while `key` is the current
+ * one: mode, privilege and c->code_epoch. */
+struct block_ref {
+	u64 pc, key;
+	struct tcg_block *block;
+};
+
 struct tcg_block {
-	gpa_t phys;
-	u32 mode_key;
-	u16 n; /* instructions */
-	u16 bytes;
 	_Atomic u32 *gen_now;
-	u32 gen;
 	/* Second page of a crossing instruction; NULL otherwise. */
 	_Atomic u32 *gen_now2;
-	u32 gen2;
-	gpa_t phys2;
+	u32 gen, gen2;
+	u16 n; /* instructions */
+	u16 bytes;
+	u32 mode_key;
+	/* What ran after it last: fell through, branched. */
+	struct block_ref link[2];
+	gpa_t phys, phys2;
 	struct tcg_block *next; /* same hash */
 	struct insn insn[];
 };
 
-struct jcache_entry {
-	u64 pc; /* linear */
-	u32 key;
-	u32 epoch;
-	struct tcg_block *block;
-};
-
 struct tcg_cache {
-	struct jcache_entry jcache[1u << JCACHE_BITS];
+	struct block_ref jcache[1u << JCACHE_BITS];
 	struct tcg_block *hash[1u << HASH_BITS];
 	u8 *arena;
 	size_t used;
@@ -105,6 +105,11 @@ static u32 block_hash(gpa_t phys, u32 mode_key)
 	u64 h = (phys ^ (u64)mode_key << 40) * 0x9e3779b97f4a7c15ULL;
 
 	return (u32)(h >> (64 - HASH_BITS));
+}
+
+static u64 block_key(const struct tcg_cpu *c)
+{
+	return c->mode_key | (u64)c->cpl << 30 | (u64)c->code_epoch << 32;
 }
 
 static bool block_valid(const struct tcg_block *b)
@@ -223,6 +228,7 @@ static struct tcg_block *block_start(struct tcg_cpu *c, gpa_t phys)
 	b->gen = tcg_code_page(c, phys & PAGE_MASK);
 	b->gen_now2 = NULL;
 	b->phys2 = ~0ULL;
+	memset(b->link, 0, sizeof b->link);
 	return b;
 }
 
@@ -326,7 +332,6 @@ static void block_log(struct tcg_cpu *c, const struct tcg_block *b, u64 pc)
 static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
 {
 	struct tcg_cache *k = c->cache;
-	struct jcache_entry *e = &k->jcache[JCACHE_SLOT(pc)];
 	struct tcg_block *b;
 	const u8 *host;
 	gpa_t phys;
@@ -345,8 +350,7 @@ static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
 	}
 	if (!b)
 		return NULL;
-	*e = (struct jcache_entry){ pc, c->mode_key | (u32)c->cpl << 30,
-				    c->code_epoch, b };
+	k->jcache[JCACHE_SLOT(pc)] = (struct block_ref){ pc, block_key(c), b };
 	return b;
 }
 
@@ -396,29 +400,86 @@ static void run_single(struct tcg_cpu *c)
 		tcg_step_end(c);
 }
 
-static void run_block(struct tcg_cpu *c)
+static bool ref_hits(const struct block_ref *e, u64 pc, u64 key)
+{
+	return likely(e->pc == pc && e->key == key) && block_valid(e->block);
+}
+
+/* The block for c->rip after `prev` has run, NULL to run one instruction. */
+static struct tcg_block *block_next(struct tcg_cpu *c, struct tcg_block *prev)
 {
 	struct tcg_cache *k = c->cache;
-	u64 pc = code_linear(c);
-	struct jcache_entry *e = &k->jcache[JCACHE_SLOT(pc)];
-	struct tcg_block *b = e->block;
+	u64 pc = code_linear(c), key = block_key(c);
+	struct block_ref *e = NULL;
+	struct tcg_block *b;
 
-	if (unlikely(e->pc != pc ||
-		     e->key != (c->mode_key | (u32)c->cpl << 30) ||
-		     e->epoch != c->code_epoch || !block_valid(b)))
-		b = block_find(c, pc);
-	if (unlikely(!b) ||
-	    unlikely(!c->code64 &&
-		     c->rip + b->bytes - 1 > c->s->seg[SEG_CS].limit)) {
-		run_single(c);
-		return;
+	if (prev) {
+		e = &prev->link[c->rip != c->gpr[INSN_RIP] + prev->bytes];
+		if (ref_hits(e, pc, key))
+			return e->block;
 	}
-	if (unlikely(atomic_load_explicit(&log_mask, memory_order_relaxed)))
-		block_log_run(c, b);
-	c->gpr[INSN_RIP] = c->rip;
-	c->ip = b->insn;
-	c->insns += b->n;
-	b->insn[0].fn(c, b->insn);
+	if (ref_hits(&k->jcache[JCACHE_SLOT(pc)], pc, key)) {
+		b = k->jcache[JCACHE_SLOT(pc)].block;
+	} else {
+		b = block_find(c, pc);
+		/* Blocks may be gone. */
+		if (!b || key != block_key(c))
+			return b;
+	}
+	if (e)
+		*e = (struct block_ref){ pc, key, b };
+	return b;
+}
+
+/* What stops the run from block to block: rare, so looked at together. */
+static bool run_stops(struct tcg_cpu *c)
+{
+	return c->halted | c->shadow | (c->mode_key & MODE_STEP) |
+	       atomic_load_explicit(&c->v->request, memory_order_relaxed) |
+	       atomic_load_explicit(&log_mask, memory_order_relaxed);
+}
+
+static enum vcpu_exit run_blocks(struct tcg_cpu *c)
+{
+	struct tcg_block *b = NULL;
+
+	for (;;) {
+		c->ip = NULL;
+		c->end_block = false;
+		if (unlikely(run_stops(c))) {
+			if (c->halted)
+				return VCPU_EXIT_HALT;
+			if (c->shadow) {
+				c->shadow = false;
+				run_single(c);
+				b = NULL;
+				continue;
+			}
+			if (atomic_load_explicit(&c->v->request,
+						 memory_order_relaxed))
+				return VCPU_EXIT_AGAIN;
+			if (c->mode_key & MODE_STEP) {
+				run_single(c);
+				b = NULL;
+				continue;
+			}
+		}
+		b = block_next(c, b);
+		if (unlikely(!b) ||
+		    unlikely(!c->code64 &&
+			     c->rip + b->bytes - 1 > c->s->seg[SEG_CS].limit)) {
+			run_single(c);
+			b = NULL;
+			continue;
+		}
+		if (unlikely(atomic_load_explicit(&log_mask,
+						  memory_order_relaxed)))
+			block_log_run(c, b);
+		c->gpr[INSN_RIP] = c->rip;
+		c->ip = b->insn;
+		c->insns += b->n;
+		b->insn[0].fn(c, b->insn);
+	}
 }
 
 enum vcpu_exit tcg_execute(struct tcg_cpu *c)
@@ -431,24 +492,7 @@ enum vcpu_exit tcg_execute(struct tcg_cpu *c)
 		if (r != VCPU_EXIT_AGAIN)
 			return r;
 	}
-	for (;;) {
-		c->ip = NULL;
-		c->end_block = false;
-		if (unlikely(c->halted))
-			return VCPU_EXIT_HALT;
-		if (unlikely(c->shadow)) {
-			c->shadow = false;
-			run_single(c);
-			continue;
-		}
-		if (unlikely(atomic_load_explicit(&c->v->request,
-						  memory_order_relaxed)))
-			return VCPU_EXIT_AGAIN;
-		if (unlikely(c->mode_key & MODE_STEP))
-			run_single(c);
-		else
-			run_block(c);
-	}
+	return run_blocks(c);
 }
 
 bool tcg_step(struct tcg_cpu *c)

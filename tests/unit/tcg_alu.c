@@ -227,7 +227,7 @@ static size_t make_insn(const struct opdesc *d, u8 *out)
 			*p++ = d->map == M38 ? 0x38 : 0x3a;
 	} else {
 		*p++ = 0xc4;
-		*p++ = (u8)(~rex << 5) | (d->map - V0F + 1);
+		*p++ = (u8)((u8)~rex << 5) | (d->map - V0F + 1);
 		*p++ = (rex & 8) << 4 | (~vvvv & 15) << 3 |
 		       (d->pfx == P66   ? 1
 			: d->pfx == PF3 ? 2
