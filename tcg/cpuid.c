@@ -35,6 +35,27 @@ static bool tcg_is_amd(const struct cpu_model *m)
 	       !strcmp(m->vendor, "HygonGenuine");
 }
 
+/* Nothing here speculates, so whatever the model is, the guest may know that
+ * it needs no mitigations: SPEC_CTRL (whose IBRS costs nothing) and
+ * ARCH_CAPABILITIES; SSB_NO, BTC_NO, SRSO_NO, AutoIBRS, LFENCE. */
+static void tcg_add_not_affected(struct cpu_model *m)
+{
+	static const struct {
+		u8 word, bit;
+		bool amd;
+	} rows[] = {
+		{ CPUID_7_EDX, 26, false },  { CPUID_7_EDX, 29, false },
+		{ CPUID_8_8_EBX, 26, true }, { CPUID_8_8_EBX, 29, true },
+		{ CPUID_8_21_EAX, 2, true }, { CPUID_8_21_EAX, 6, true },
+		{ CPUID_8_21_EAX, 8, true }, { CPUID_8_21_EAX, 29, true },
+	};
+
+	for (u32 n = 0; n < ARRAY_SIZE(rows); n++)
+		if (rows[n].amd == tcg_is_amd(m))
+			m->word[rows[n].word] |=
+				(1u << rows[n].bit) & ~m->minus[rows[n].word];
+}
+
 int tcg_cpuid_init(struct tcg *t, const char *cpu_model, struct err *err)
 {
 	static const u32 all[CPUID_WORDS] = {
@@ -48,7 +69,10 @@ int tcg_cpuid_init(struct tcg *t, const char *cpu_model, struct err *err)
 	if (r < 0)
 		return r;
 	tcg_available(avail, tcg_is_amd(&t->model));
-	return cpu_model_parse(cpu_model, "max", avail, &t->model, err);
+	r = cpu_model_parse(cpu_model, "max", avail, &t->model, err);
+	if (r >= 0)
+		tcg_add_not_affected(&t->model);
+	return r;
 }
 
 /* The decoder's names for features. */
@@ -197,6 +221,10 @@ void tcg_cpuid(struct tcg_cpu *c, u32 leaf, u32 subleaf, u32 out[4])
 			out[2] |= 1u << 27;
 		break;
 	case 0xd: cpuid_xsave(c, subleaf, out); break;
+	case 0x80000021:
+		if (tcg_is_amd(m))
+			out[2] |= 6; /* TSA_SQ_NO, TSA_L1_NO */
+		break;
 	case 0x15:
 		out[0] = out[1] = 1;
 		out[2] = khz * 1000;

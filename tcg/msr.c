@@ -32,6 +32,14 @@ struct msr_row {
 
 #define FIELD(f) offsetof(struct cpu_state, f)
 
+/* RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO,
+ * TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO,
+ * ITS_NO: nothing here speculates. */
+#define ARCH_CAP                                                               \
+	(BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) |        \
+	 BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27) | \
+	 BIT(62))
+
 /* clang-format off */
 static const struct msr_row msr_rows[] = {
 	{ MSR_IA32_SYSENTER_CS,  MSR_FIELD, ANY_VENDOR, FIELD(sysenter_cs), UINT32_MAX },
@@ -49,9 +57,7 @@ static const struct msr_row msr_rows[] = {
 	{ MSR_IA32_MCG_CTL, MSR_FIELD, ANY_VENDOR, FIELD(mcg_ctl), UINT64_MAX },
 	{ MSR_MTRRCAP, MSR_READONLY, ANY_VENDOR, 0, MTRR_VAR_COUNT | BIT(8) | BIT(10) },
 	{ MSR_IA32_BIOS_SIGN_ID, MSR_CONST, ANY_VENDOR, 0, 0x100000000ULL },
-	/* RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO,
-	 * TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, GDS_NO, RFDS_NO */
-	{ MSR_IA32_ARCH_CAPABILITIES, MSR_READONLY, INTEL, 0, 0xc11e17bULL },
+	{ MSR_IA32_ARCH_CAPABILITIES, MSR_READONLY, INTEL, 0, ARCH_CAP },
 	{ MSR_IA32_FEATURE_CONTROL, MSR_CONST, INTEL, 0, 1 },
 	{ 0x17, MSR_READONLY, INTEL, 0, 0 },         /* PLATFORM_ID */
 	{ 0x2a, MSR_CONST, INTEL, 0, 0 },            /* EBL_CR_POWERON */
@@ -222,12 +228,18 @@ bool msr_read(struct tcg_cpu *c, u32 msr, u64 *ret)
 
 /* ---- Write ---- */
 
+#define EFER_AIBRSE BIT(21) /* automatic IBRS */
+
 static bool msr_write_efer(struct tcg_cpu *c, u64 value)
 {
 	struct cpu_state *s = c->s;
 	u64 valid = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	u64 changed;
+	u32 out[4];
 
+	tcg_cpuid(c, 0x80000021, 0, out);
+	if (out[0] & BIT(8))
+		valid |= EFER_AIBRSE;
 	if ((value & ~valid) ||
 	    (((s->efer ^ value) & EFER_LME) && (s->cr0 & CR0_PG)))
 		return false;
