@@ -23,10 +23,11 @@
 #include "lib/log.h"
 #include "tcg/handlers.h"
 #include "tcg/ops.h"
+#include "tcg/tcg.h"
 #include "vmm/machine.h"
 
 #define BLOCK_INSNS     64
-#define ARENA_SIZE      (64 * MIB)
+#define ARENA_DEFAULT   (6 * MIB)
 #define HASH_BITS       15
 #define JCACHE_BITS     12
 #define JCACHE_SLOT(pc) (((pc) ^ (pc) >> JCACHE_BITS) & (BIT(JCACHE_BITS) - 1))
@@ -57,7 +58,7 @@ struct tcg_cache {
 	struct block_ref jcache[1u << JCACHE_BITS];
 	struct tcg_block *hash[1u << HASH_BITS];
 	u8 *arena;
-	size_t used;
+	size_t size, used;
 	/* The one instruction of tcg_step() and what follows it. */
 	struct insn single[2];
 };
@@ -67,8 +68,12 @@ struct tcg_cache {
 int tcg_cache_init(struct tcg_cpu *c)
 {
 	struct tcg_cache *k = xalloc(sizeof *k);
+	const struct tcg *t = c->m->accel_data;
 
-	k->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+	/* Beside KVM the interpreter has no instance of its own. */
+	k->size = c->m->accel == &tcg_accel && t->tb_size ? t->tb_size * MIB :
+							    ARENA_DEFAULT;
+	k->arena = mmap(NULL, k->size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (k->arena == MAP_FAILED) {
 		free(k);
@@ -86,7 +91,7 @@ void tcg_cache_fini(struct tcg_cpu *c)
 
 	if (!k)
 		return;
-	munmap(k->arena, ARENA_SIZE);
+	munmap(k->arena, k->size);
 	free(k);
 	c->cache = NULL;
 }
@@ -197,7 +202,7 @@ static struct tcg_block *block_alloc(struct tcg_cpu *c)
 	size_t max = sizeof(struct tcg_block) +
 		     (BLOCK_INSNS + 1) * sizeof(struct insn);
 
-	if (ARENA_SIZE - k->used < max)
+	if (k->size - k->used < max)
 		tcg_cache_flush(c);
 	return (struct tcg_block *)(k->arena + k->used);
 }

@@ -22,6 +22,7 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/opt.h"
 #include "tcg/seg.h"
 #include "tcg/vec.h"
 #include "vmm/machine.h"
@@ -497,10 +498,23 @@ static void tcg_info(struct machine *m, struct buf *out)
 	}
 }
 
+static const struct opt_range tcg_tb_range = { 1, 1024 };
+static const char *const tcg_thread_names[] = { "multi", "single", NULL };
+
+static const struct option_row tcg_options[] = {
+	{ "tb-size", &opt_u32, offsetof(struct tcg, tb_size), "6",
+	  "MiB of decoded instructions per vCPU", &tcg_tb_range },
+	{ "thread", &opt_enum, offsetof(struct tcg, thread), "multi",
+	  "multi: each vCPU has a thread; single is taken as multi",
+	  tcg_thread_names },
+	OPTION_END,
+};
+
 const struct accel_class tcg_accel = {
 	.name = "tcg",
 	.desc = "emulation of the processor in software",
 	.size = sizeof(struct tcg),
+	.options = tcg_options,
 	.create = tcg_create,
 	.destroy = tcg_destroy,
 	.vcpu_create = tcg_cpu_create,

@@ -13,6 +13,9 @@
 extern const struct accel_class tcg_accel;
 
 struct tcg {
+	u32 tb_size; /* MiB, per vCPU */
+	int thread;  /* enum of tcg_thread_names; all but ignored */
+
 	/* Exclusive sections: how many vCPUs execute guest code, and whether
 	 * one of them has asked the others to wait. */
 	struct lock lock;

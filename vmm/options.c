@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/parse.h"
+#include "vmm/accel.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
 
@@ -118,6 +119,21 @@ static int config_version(struct config *c, const char *option, const char *arg,
 
 /* ---- Machine ---- */
 
+static void accel_help(void)
+{
+	printf("Accelerators supported in vmon:\n");
+	for (int i = 0; accel_classes[i]; i++) {
+		struct buf text = { 0 };
+
+		printf("%s (%s)\n", accel_classes[i]->name,
+		       accel_classes[i]->desc);
+		if (accel_classes[i]->options)
+			opt_rows_help(accel_classes[i]->options, &text);
+		fputs(buf_str(&text), stdout);
+		buf_fini(&text);
+	}
+}
+
 static int config_machine_type(const char *type, struct err *err)
 {
 	if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10))
@@ -184,17 +200,30 @@ static int config_machine(struct config *c, const char *option, const char *arg,
 	return r > 0 ? CONFIG_EXIT : config_fail(r);
 }
 
+/* Several -accel make a list, tried in order. */
 static int config_accel(struct config *c, const char *option, const char *arg,
 			struct err *err)
 {
-	c->accel = arg;
+	char *text;
+
+	if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+		accel_help();
+		return CONFIG_EXIT;
+	}
+	text = c->accel_text ? xprintf("%s:%s", c->accel_text, arg)
+			     : xstrdup(arg);
+	free(c->accel_text);
+	c->accel_text = text;
+	c->accel = text;
 	return CONFIG_RUN;
 }
 
 static int config_enable_kvm(struct config *c, const char *option,
 			     const char *arg, struct err *err)
 {
-	c->accel = "kvm";
+	free(c->accel_text);
+	c->accel_text = xstrdup("kvm");
+	c->accel = c->accel_text;
 	return CONFIG_RUN;
 }
 
