@@ -46,7 +46,7 @@ def program():
     found = shutil.which(path)
     if not found:
         raise Skip(f"no {path} (set VMON)")
-    return found
+    return os.path.abspath(found)
 
 
 def accel():

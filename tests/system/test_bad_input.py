@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a user gets wrong: one line that names it, status 1, no traces."""
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import vm
+
+MIB = 1 << 20
+
+# Command line, what the line on stderr must say.  {dir} is a folder of
+# its own with what Table.setUpClass() makes; {port} a port in use.
+CASES = [
+    (["-nosuchoption"], "-nosuchoption: invalid option"),
+    (["--no-such"], "--no-such: invalid option"),
+    (["-m"], "-m: requires an argument"),
+    # ---- devices and their properties
+    (["-device", "nosuch"], "-device nosuch: 'nosuch' is not"),
+    (["-device", ""], "driver"),
+    (["-device", "virtio-blk-pci,nosuch=1"], "property 'nosuch' not found"),
+    (["-device", "virtio-blk-pci"], "drive property not set"),
+    (["-device", "virtio-blk-pci,drive=nosuch"], "'nosuch'"),
+    (["-device", "virtio-net-pci,netdev=nosuch"], "'nosuch'"),
+    (["-device", "virtio-net-pci,mac=52:54:00"], "52:54:00"),
+    (["-device", "virtio-rng-pci,addr=99"], "99"),
+    (["-device", "virtio-rng-pci,packed=maybe"], "maybe"),
+    (["-device", "virtio-rng-pci,id=a", "-device", "virtio-rng-pci,id=a"],
+     "a"),
+    # ---- disks
+    (["-drive", "file={dir}/nosuch,format=raw,if=virtio"],
+     "{dir}/nosuch': No such file"),
+    (["-drive", "file={dir}/folder,format=raw,if=virtio"],
+     "{dir}/folder' is a directory"),
+    (["-drive", "file={dir}/in-use,format=raw,if=virtio"],
+     "{dir}/in-use' is in use by vmon pid {holder}"),
+    (["-hda", "{dir}/nosuch"], "-hda {dir}/nosuch:"),
+    (["{dir}/nosuch"], "{dir}/nosuch': No such file"),
+    (["-drive", "file={dir}/disk,format=qcow2"], "'qcow2' is not supported"),
+    (["-drive", "file={dir}/qcow2,if=virtio"], "{dir}/qcow2"),
+    (["-drive", "file={dir}/disk,format=raw,if=ide"], "if=ide"),
+    (["-drive", "file={dir}/disk,format=raw,nosuch=1"],
+     "property 'nosuch' not found"),
+    (["-drive", "file={dir}/disk,format=raw,aio=native"],
+     "aio=native needs cache=none"),
+    (["-drive", "if=none"], "file= is missing"),
+    (["-drive", "file={dir}/disk,format=raw,if=none,id=a",
+      "-drive", "file={dir}/disk2,format=raw,if=none,id=a"], "a"),
+    (["-cdrom", "{dir}/disk"], "-cdrom {dir}/disk:"),
+    # ---- machine
+    (["-m", "0"], "-m 0:"),
+    (["-m", "none"], "'none' is not a size"),
+    (["-m", "9000T"], "'9000T' is out of range"),
+    (["-smp", "0"], "-smp 0:"),
+    (["-smp", "none"], "'none' is not a number"),
+    (["-smp", "1000000"], "1000000 vCPUs are too many"),
+    (["-smp", "cpus=3,sockets=2,cores=2,threads=1,maxcpus=3"], "topology"),
+    (["-machine", "nosuch"], "'nosuch'"),
+    (["-machine", "pc,nosuch=1"], "property 'nosuch' not found"),
+    (["-accel", "nosuch"], "'nosuch'"),
+    (["-cpu", "nosuch"], "'nosuch'"),
+    (["-cpu", "qemu64,+nosuch"], "'nosuch'"),
+    (["-uuid", "nosuch"], "'nosuch' is not a UUID"),
+    (["-rtc", "base=nosuch"], "'nosuch'"),
+    (["-d", "nosuch"], "'nosuch'"),
+    (["-D", "{dir}/nosuch/log"], "{dir}/nosuch/log"),
+    (["-pidfile", "{dir}/nosuch/pid"], "{dir}/nosuch/pid"),
+    (["-vga", "std"], "'std' is not supported"),
+    (["-vnc", ":0"], "-vnc :0:"),
+    (["-bios", "{dir}/disk"], "-bios {dir}/disk:"),
+    # ---- kernels
+    (["-kernel", "{dir}/nosuch"], "{dir}/nosuch': No such file"),
+    (["-kernel", "{dir}/folder"], "{dir}/folder"),
+    (["-kernel", "{dir}/empty"], "{dir}/empty"),
+    (["-kernel", "{dir}/disk"], "{dir}/disk"),
+    (["-kernel", "{dir}/truncated"], "{dir}/truncated' is truncated"),
+    (["-kernel", "{dir}/bzImage", "-initrd", "{dir}/nosuch"],
+     "{dir}/nosuch': No such file"),
+    (["-kernel", "{dir}/bzImage", "-initrd", "{dir}/huge", "-m", "128"],
+     "{dir}/huge' (314572800 bytes) does not fit"),
+    (["-initrd", "{dir}/disk"], "-initrd only works"),
+    (["-append", "quiet"], "-append only works"),
+    # ---- character devices
+    (["-serial", "nosuch:"], "nosuch"),
+    (["-serial", "file:{dir}/nosuch/out"], "{dir}/nosuch/out"),
+    (["-serial", "file:{dir}/folder"], "{dir}/folder"),
+    (["-serial", "/dev/nosuch"], "/dev/nosuch"),
+    (["-serial", "chardev:nosuch"], '"nosuch" not found'),
+    (["-serial", "tcp:127.0.0.1:{port},server=on,wait=off"],
+     "127.0.0.1:{port}: Address already in use"),
+    (["-monitor", "tcp:127.0.0.1:{port},server,nowait"],
+     "127.0.0.1:{port}: Address already in use"),
+    (["-serial", "unix:{dir}/nosuch/s,server=on,wait=off"],
+     "{dir}/nosuch/s"),
+    (["-monitor", "unix:{dir}/nosuch"], "{dir}/nosuch"),
+    (["-chardev", "nosuch,id=a"], "'nosuch' is not"),
+    (["-chardev", "null"], "id"),
+    (["-chardev", "null,id=a,nosuch=1"], "nosuch"),
+    (["-chardev", "null,id=a", "-chardev", "null,id=a"], "a"),
+    (["-mon", "chardev=nosuch"], '"nosuch" not found'),
+    # ---- network
+    (["-netdev", "nosuch,id=a"], "'nosuch'"),
+    (["-netdev", "user"], "'id' is missing"),
+    (["-netdev", "user,id=a,nosuch=1"], "property 'nosuch' not found"),
+    (["-netdev", "user,id=a,hostfwd=tcp:127.0.0.1:{port}-:22"], "{port}"),
+    (["-netdev", "user,id=a,hostfwd=nosuch"], "nosuch"),
+    # ---- what was set up before goes away again
+    (["-serial", "unix:{dir}/sock,server=on,wait=off", "-pidfile",
+      "{dir}/pid", "-monitor", "unix:{dir}/nosuch"], "{dir}/nosuch"),
+    (["-drive", "file={dir}/disk,format=raw,if=virtio", "-snapshot",
+      "-device", "nosuch"], "'nosuch'"),
+    (["-daemonize", "-pidfile", "{dir}/pid", "-device", "nosuch"],
+     "'nosuch'"),
+    (["-daemonize", "-serial", "stdio"], "stdio"),
+    (["-daemonize", "-nographic"], "-daemonize"),
+]
+
+
+def bzimage(length):
+    """The least that passes for a kernel of 64 KiB; boot.rst, header."""
+    image = bytearray(length)
+    sectors = 1
+    struct.pack_into("<B", image, 0x1f1, sectors)
+    struct.pack_into("<I", image, 0x1f4, (0x10000 - 1024) // 16)
+    struct.pack_into("<H", image, 0x1fe, 0xaa55)
+    image[0x201] = 0x66
+    image[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", image, 0x206, 0x020f)
+    struct.pack_into("<B", image, 0x211, 1)
+    struct.pack_into("<I", image, 0x214, 0x100000)
+    struct.pack_into("<I", image, 0x22c, 0x7fffffff)
+    struct.pack_into("<IBBH", image, 0x230, 0x200000, 1, 21, 3)
+    struct.pack_into("<I", image, 0x238, 2047)
+    struct.pack_into("<Q", image, 0x258, 0x1000000)
+    struct.pack_into("<I", image, 0x260, 0x100000)
+    return bytes(image)
+
+
+def digest(path):
+    if not path.is_file() or path.stat().st_size > 16 * MIB:
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def contents(folder):
+    """Every name below a folder: size, time of change, checksum."""
+    return {str(p): (p.lstat().st_size, p.lstat().st_mtime_ns, digest(p))
+            for p in sorted(folder.rglob("*"))}
+
+
+class Table(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = pathlib.Path(tempfile.mkdtemp(prefix="vmon-bad-"))
+        cls.addClassCleanup(shutil.rmtree, cls.dir)
+        (cls.dir / "folder").mkdir()
+        (cls.dir / "empty").touch()
+        for name in ("disk", "disk2", "in-use"):
+            (cls.dir / name).write_bytes(os.urandom(64 << 10))
+        (cls.dir / "qcow2").write_bytes(b"QFI\xfb\0\0\0\3" + bytes(1016))
+        (cls.dir / "bzImage").write_bytes(bzimage(64 << 10))
+        (cls.dir / "truncated").write_bytes(bzimage(20000))
+        with open(cls.dir / "huge", "wb") as f:
+            f.truncate(300 * MIB)
+        cls.sock = socket.create_server(("127.0.0.1", 0))
+        cls.addClassCleanup(cls.sock.close)
+        cls.port = cls.sock.getsockname()[1]
+        cls.holder = vm.Vm(
+            "-S", "-drive", f"file={cls.dir}/in-use,format=raw,if=virtio",
+            serial=None).start()
+        cls.addClassCleanup(cls.holder.stop)
+
+    def run_vm(self, args, prefix=()):
+        argv = [*prefix, vm.program(), "-accel", "tcg", "-display", "none",
+                *args]
+        # A session of its own: what hangs in the background is found.
+        p = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             cwd=self.dir, start_new_session=True, text=True)
+        try:
+            out, err = p.communicate(timeout=20 * vm.SLOW)
+        except subprocess.TimeoutExpired:
+            os.killpg(p.pid, signal.SIGKILL)
+            p.communicate()
+            self.fail(f"{args}: started")
+        return p.returncode, out, err
+
+    def check(self, args, expected, prefix=()):
+        values = {"dir": self.dir, "port": self.port,
+                  "holder": self.holder.process.pid}
+        args = [a.format(**values) for a in args]
+        before = contents(self.dir)
+        status, out, err = self.run_vm(args, prefix)
+        self.assertEqual(status, 1, f"{args}: {err}")
+        self.assertEqual(out, "")
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertTrue(err.startswith("vmon: "), err)
+        self.assertIn(expected.format(**values), err)
+        self.assertEqual(contents(self.dir), before)
+
+    def test_table(self):
+        for args, expected in CASES:
+            with self.subTest(" ".join(args)):
+                self.check(args, expected)
+
+    def test_holder_goes(self):
+        """The image of a VM that was killed is free again."""
+        path = self.dir / "killed"
+        path.write_bytes(bytes(MIB))
+        args = ["-S", "-drive", f"file={path},format=raw,if=virtio"]
+        for _ in range(2):
+            guest = vm.Vm(*args, serial=None).start()
+            guest.process.kill()
+            guest.process.wait()
+            guest.stop()
+        path.unlink()
+
+
+@unittest.skipUnless(os.getuid() == 0 and shutil.which("setpriv"),
+                     "needs root and setpriv")
+class Nobody(Table):
+    """As a user who may do nothing."""
+    NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dir.chmod(0o755)
+        # The build folder may not be open to everybody.
+        cls.copy = cls.dir / "vmon"
+        shutil.copy(vm.program(), cls.copy)
+        cls.copy.chmod(0o755)
+        (cls.dir / "readable").write_bytes(bytes(MIB))
+        (cls.dir / "readable").chmod(0o644)
+
+    test_table = test_holder_goes = None
+
+    def run_vm(self, args, prefix=()):
+        p = subprocess.run([*self.NOBODY, self.copy, "-display", "none",
+                            *args], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, cwd=self.dir,
+                           timeout=20 * vm.SLOW, check=False)
+        return p.returncode, p.stdout, p.stderr
+
+    def test_kvm(self):
+        if not os.path.exists("/dev/kvm"):
+            self.skipTest("no /dev/kvm")
+        if os.stat("/dev/kvm").st_mode & 0o006 == 0o006:
+            self.skipTest("/dev/kvm is open to everybody")
+        self.check(["-accel", "kvm"], "/dev/kvm: permission denied")
+
+    def test_disk(self):
+        self.check(["-accel", "tcg", "-drive",
+                    "file={dir}/readable,format=raw,if=virtio"],
+                   "{dir}/readable': Permission denied")
+
+    def test_serial_file(self):
+        self.check(["-accel", "tcg", "-serial", "file:{dir}/new"],
+                   "{dir}/new': Permission denied")
+
+    def test_pty(self):
+        """A terminal of somebody else."""
+        leader, follower = os.openpty()
+        self.addCleanup(os.close, leader)
+        self.addCleanup(os.close, follower)
+        name = os.ttyname(follower)
+        os.chmod(name, 0o600)
+        self.check(["-accel", "tcg", "-serial", name],
+                   f"{name}': Permission denied")
+
+
+if __name__ == "__main__":
+    try:
+        vm.program()
+    except vm.Skip as e:
+        print(f"skipped: {e}")
+        sys.exit(77)
+    unittest.main(verbosity=1)
