@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "chardev/chardev.h"
@@ -27,6 +28,16 @@
 #include "vmm/config.h"
 #include "vmm/device.h"
 #include "vmm/machine.h"
+
+/* SDM 3A "Memory Type Range Registers". */
+#define MTRR_UNCACHED      0u
+#define MTRR_WRITE_PROTECT 5u
+#define MTRR_WRITE_BACK    6u
+#define MTRR_FIXED_ENABLE  BIT(10)
+#define MTRR_ENABLE        BIT(11)
+#define MTRR_MASK_VALID    BIT(11)
+/* A fixed-range register holds eight types. */
+#define PC_MTRR_EACH(type) ((type)*0x0101010101010101ull)
 
 /* Lives as long as the machine; one per process. */
 struct pc {
@@ -163,6 +174,31 @@ static void pc_finish(struct machine *m)
 	free(pc);
 }
 
+/* Memory types as firmware leaves them: write-back by default, the VGA window
+ * and the hole below 4 GiB uncached, ROMs write-protected.  Kernels use the
+ * PAT only where they find the MTRRs switched on. */
+static void pc_set_memory_types(struct machine *m, struct vcpu *v)
+{
+	const u64 hole = m->ram_below_4g > 3 * GIB ? 0xe0000000u : 3 * GIB;
+	struct cpu_mtrr *t = &vcpu_cpu(v)->mtrr;
+	u32 leaf[4] = { 0 };
+	int bits;
+
+	m->accel->cpuid(v, 0x80000008, 0, leaf);
+	bits = leaf[0] & 0xff;
+	if (bits < 32 || bits > 52)
+		bits = 36;
+	memset(t, 0, sizeof *t);
+	for (int i = 0; i < MTRR_FIX_COUNT; i++)
+		t->fixed[i] = PC_MTRR_EACH(i < 2    ? MTRR_WRITE_BACK
+					   : i == 2 ? MTRR_UNCACHED
+						    : MTRR_WRITE_PROTECT);
+	t->var[0].base = hole | MTRR_UNCACHED;
+	t->var[0].mask = (BIT(bits) - (4 * GIB - hole)) | MTRR_MASK_VALID;
+	t->def_type = MTRR_WRITE_BACK | MTRR_FIXED_ENABLE | MTRR_ENABLE;
+	vcpu_cpu_changed(v);
+}
+
 /* What firmware would do before it loads a kernel. */
 static int pc_reload(struct machine *m, struct err *err)
 {
@@ -173,6 +209,8 @@ static int pc_reload(struct machine *m, struct err *err)
 	if (!pc->boot)
 		return 0;
 	pci_assign(m->pci);
+	for (int i = 0; i < m->nvcpus; i++)
+		pc_set_memory_types(m, m->vcpus[i]);
 	r = acpi_place(m, &rsdp, err);
 	if (r == 0)
 		r = smbios_place(pc->smbios, m, err);

@@ -47,6 +47,8 @@ QEMU_DIFFERS = {
     "code is not written",
     "a null segment is not read",
     "bit 21 of a 4 MiB page is reserved",
+    # INIT clears the MTRRs.
+    "... and whose MTRRs are on",
     # SYSCALL loses the arithmetic flags, #DB and RF are not exact.
     "... FMASK clears flags",
     "INT1 is a #DB",

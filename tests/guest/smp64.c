@@ -22,7 +22,7 @@
 #define CHANGES 200 /* a switch of host threads each */
 
 static volatile u32 ap_state, ap_ipis, ap_nmis, ap_id, go;
-static u64 counter;
+static u64 counter, ap_mtrrs;
 static u8 crossing[128] __attribute__((aligned(64)));
 static u8 pages[8192] __attribute__((aligned(4096)));
 static u8 code[4096] __attribute__((aligned(4096)));
@@ -77,6 +77,7 @@ static void ap_loop(void)
 {
 	apic_write(APIC_SVR, 0x1ff);
 	ap_id = apic_read(APIC_ID) >> 24;
+	ap_mtrrs = rdmsr(0x2ff);
 	ap_state = 1;
 	while (ap_state == 1) /* woken by interrupts */
 		__asm__ volatile("sti; hlt; cli");
@@ -123,6 +124,7 @@ static void test_start(void)
 	check("INIT and SIPI start the other processor",
 	      wait_for(&ap_state, 1));
 	check_eq("... whose APIC has its own number", ap_id, 1);
+	check_eq("... and whose MTRRs are on", ap_mtrrs, 0xc06);
 }
 
 static void test_ipi(void)

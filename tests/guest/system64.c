@@ -143,6 +143,20 @@ static void test_msr(void)
 	check("the TSC goes on", t1 > t0 && t1 - t0 < 10000000000);
 }
 
+/* Firmware, or who boots in its place, leaves them on. */
+static void test_mtrrs(void)
+{
+	const u64 ioapic = 0xfec00000;
+	u64 base = rdmsr(0x200), mask = rdmsr(0x201);
+
+	check_eq("MTRRs are on, memory is write-back", rdmsr(0x2ff), 0xc06);
+	check_eq("... low memory as well", rdmsr(0x250), 0x0606060606060606);
+	check_eq("... the VGA window is not cached", rdmsr(0x259), 0);
+	check("... nor is the hole below 4 GiB",
+	      (mask & BIT(11)) && !(base & 0xff) &&
+		      !((base ^ ioapic) & mask & ~0xfffull));
+}
+
 /* ---- FS and GS base instructions, UMIP, RDPID ---- */
 
 static void do_wrfsbase(void *p)
@@ -357,6 +371,7 @@ void test(void)
 	cpuid(7, 0, features_7);
 	if (!lenient)
 		test_cr();
+	test_mtrrs();
 	test_msr();
 	test_features();
 	test_ports();
