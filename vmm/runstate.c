@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "block/block.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "vmm/accel.h"
@@ -63,6 +64,9 @@ void machine_stop(struct machine *m, enum run_state why)
 	assert_locked(&machine_lock);
 	vcpu_pause_all(m);
 	if (run_state_running(m)) {
+		/* Nobody submits any more; what was submitted ends now, so
+		 * that memory and devices stand still afterwards. */
+		block_drain_all();
 		vclock_stop(m);
 		if (m->accel->clock)
 			m->accel->clock(m, false);
