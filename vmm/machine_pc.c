@@ -150,7 +150,9 @@ static int pc_add_firmware_data(struct machine *m, struct pc *pc,
 	struct config_item *i;
 	int r = 0;
 
-	if (!pc_add(m, &fw_cfg_class, err))
+	/* Before the tables: they name the slots (_SUN) when it is there. */
+	if (!pc_add(m, &acpi_hotplug_class, err) ||
+	    !pc_add(m, &fw_cfg_class, err))
 		return -EINVAL;
 	list_for_each (i, &c->items, node) {
 		if (i->kind == CONFIG_FW_CFG)
