@@ -36,6 +36,7 @@ struct vmon {
 	struct signals signals;
 	int ready_fd;   /* -daemonize: the parent waits on its other end */
 	int pidfile_fd; /* kept open: it carries the lock */
+	int home_fd;    /* -daemonize: where relative paths start */
 	struct chr_mux_ops mux_ops;
 };
 
@@ -81,7 +82,8 @@ static void vmon_say_ready(struct vmon *v)
 		dup2(null, 2);
 		close(null);
 	}
-	if (chdir("/") < 0 || write(v->ready_fd, "", 1) != 1)
+	v->home_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (v->home_fd < 0 || chdir("/") < 0 || write(v->ready_fd, "", 1) != 1)
 		log_warn("cannot tell the parent that the guest is ready");
 	close(v->ready_fd);
 	v->ready_fd = -1;
@@ -92,17 +94,19 @@ static int vmon_write_pidfile(struct vmon *v, const char *path, struct err *err)
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char text[32];
 	int len = snprintf(text, sizeof text, "%d\n", getpid());
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	v->pidfile_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (v->pidfile_fd < 0)
+	if (fd < 0)
 		return err_errno(err, "cannot create PID file '%s'", path);
-	if (fcntl(v->pidfile_fd, F_SETLK, &lock) < 0)
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
+		close(fd);
 		return err_set(err, -EBUSY,
 			       "cannot create PID file '%s': another process "
 			       "holds it",
 			       path);
-	if (ftruncate(v->pidfile_fd, 0) < 0 ||
-	    write(v->pidfile_fd, text, (size_t)len) != len)
+	}
+	v->pidfile_fd = fd;
+	if (ftruncate(fd, 0) < 0 || write(fd, text, (size_t)len) != len)
 		return err_errno(err, "cannot write PID file '%s'", path);
 	return 0;
 }
@@ -545,6 +549,9 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 {
 	struct machine *m = v->machine;
 
+	/* PID file and sockets are removed by the names they were given. */
+	if (v->home_fd >= 0 && fchdir(v->home_fd) < 0)
+		log_warn("cannot go back to the working directory");
 	if (m && m->nvcpus && m->vcpus[0]->thread.started)
 		machine_stop(m, RUN_SHUTDOWN);
 	monitor_destroy_all();
@@ -564,6 +571,8 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 		unlink(v->config.pidfile);
 		close(v->pidfile_fd);
 	}
+	if (v->home_fd >= 0)
+		close(v->home_fd);
 	config_fini(&v->config);
 }
 
@@ -604,7 +613,10 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 
 int main(int argc, char **argv)
 {
-	struct vmon v = { .signals.fd = -1, .ready_fd = -1, .pidfile_fd = -1 };
+	struct vmon v = { .signals.fd = -1,
+			  .ready_fd = -1,
+			  .pidfile_fd = -1,
+			  .home_fd = -1 };
 	struct err err = { 0 };
 	int status, r;
 
