@@ -53,6 +53,13 @@ def accel():
     return os.environ.get("VMON_ACCEL", "tcg")
 
 
+def cache():
+    path = os.environ.get("VMON_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+        "vmon")
+    return pathlib.Path(path)
+
+
 def _tool(name, *args):
     r = subprocess.run([str(ROOT / "tests" / "kvm" / name), *args],
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -62,9 +69,29 @@ def _tool(name, *args):
     return r.stdout.strip()
 
 
-def debian_kernel():
-    """Folder of Debian's cloud kernel, fetched if need be."""
-    return pathlib.Path(_tool("debian-kernel"))
+def debian_kernel(kind="cloud"):
+    """Folder of Debian's cloud or generic kernel, fetched if need be."""
+    return pathlib.Path(_tool("debian-kernel", kind))
+
+
+def debian_package(name):
+    """Folder with the files of a package of Debian, fetched if need be."""
+    folder = cache() / name
+    if folder.exists():
+        return folder
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise Skip(f"{name}: no apt-get, no dpkg")
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as work:
+        r = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root",
+                            "download", name], cwd=work, text=True,
+                           capture_output=True, check=False)
+        if r.returncode:
+            raise Skip(f"{name}: {r.stderr.strip()}")
+        package, = pathlib.Path(work).glob("*.deb")
+        subprocess.run(["dpkg", "-x", package, f"{work}/tree"], check=True)
+        os.rename(f"{work}/tree", folder)
+    return folder
 
 
 def initramfs(out, kernel, modules, init=HERE / "init", files=()):
@@ -344,6 +371,17 @@ class Vm:
         rss = int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) * 1024
         return rss, ticks / os.sysconf("SC_CLK_TCK")
 
+    def overhead(self):
+        """Resident memory (bytes) that is not the guest's RAM."""
+        rest, ram = 0, False
+        text = pathlib.Path(f"/proc/{self.process.pid}/smaps").read_text()
+        for line in text.split("\n"):
+            if re.match(r"[0-9a-f]+-", line):
+                ram = "/memfd:pc.ram" in line
+            elif line.startswith("Rss:") and not ram:
+                rest += int(line.split()[1]) * 1024
+        return rest
+
 
 class LinuxVm(Vm):
     """Debian's kernel with a busybox initramfs that runs commands."""
@@ -352,13 +390,16 @@ class LinuxVm(Vm):
     _made = {}
 
     def __init__(self, *args, modules=MODULES, append="", memory=256,
-                 **kwargs):
-        kernel = debian_kernel()
+                 kind="cloud", compressed=False, **kwargs):
+        kernel = debian_kernel(kind)
         key = (kernel, tuple(modules))
         if key not in self._made:
             self._made[key] = self._make(kernel, modules)
-        super().__init__("-kernel", kernel / "vmlinux",
-                         "-initrd", self._made[key], "-m", memory,
+        image = kernel / "vmlinux"
+        if compressed:
+            image, = kernel.glob("boot/vmlinuz-*")
+        super().__init__("-kernel", image, "-initrd", self._made[key],
+                         "-m", memory,
                          "-append", "console=ttyS0 quiet panic=-1 "
                          f"mitigations=off {append}".strip(),
                          "-no-reboot", *args, **kwargs)
@@ -388,6 +429,64 @@ class LinuxVm(Vm):
         """Runs a shell command in the guest; its output."""
         assert "\n" not in command
         self.send(command + "\n")
+        m = self.expect(r"@@begin@@\r?\n(.*?)@@end (\d+)@@\r?\n", timeout)
+        text = m.group(1).decode(errors="replace").replace("\r", "")
+        status = int(m.group(2))
+        if check and status:
+            raise self.failure(f"guest: {command}: status {status}\n{text}")
+        return text if check else (status, text)
+
+
+def debian_image():
+    """Folder with disk.raw, vmlinuz, initrd.img, id_vmon; made if need be."""
+    folder = cache() / "debian"
+    tool = ROOT / "tools" / "debian-image"
+    if (folder / "disk.raw").exists():
+        return folder
+    if not tool.exists() or not shutil.which("mmdebstrap"):
+        raise Skip(f"no {folder}/disk.raw (tools/quickstart makes it)")
+    r = subprocess.run([str(tool), str(folder)], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, check=False)
+    if r.returncode:
+        raise Skip(f"debian-image: {r.stdout[-500:]}")
+    return folder
+
+
+class DebianVm(Vm):
+    """A whole Debian on a disk, used from its serial console."""
+
+    def __init__(self, disk, *args, drive="", device="", append="",
+                 memory=512, **kwargs):
+        image = debian_image()
+        super().__init__("-kernel", image / "vmlinuz",
+                         "-initrd", image / "initrd.img", "-m", memory,
+                         "-append", "root=/dev/vda rw console=ttyS0 "
+                         f"loglevel=4 {append}".strip(),
+                         "-drive", f"file={disk},format=raw,if=none,id=disk0"
+                         + drive,
+                         "-device", "virtio-blk-pci,drive=disk0" + device,
+                         *args, **kwargs)
+
+    def login(self, timeout=600):
+        """From start or reset to a shell; seconds until the prompt."""
+        start = time.monotonic()
+        self.expect("vmon login: ", timeout)
+        seconds = time.monotonic() - start
+        self.send("root\n")
+        self.expect("Password: ", 60)
+        self.send("vmon\n")
+        self.expect(r"root@vmon:.*# ", 120)
+        # No echo, no prompt, no line editor: run() reads plain output.
+        self.send("exec env PS1= bash --norc --noprofile --noediting\n")
+        self.send("stty -echo; echo @@$((6 * 7))@@\n")
+        self.expect(r"@@42@@\r?\n", 60)
+        return seconds
+
+    def run(self, command, timeout=60, check=True):
+        """Runs a shell command in the guest; its output."""
+        assert "\n" not in command
+        self.send(f"echo @@begin@@; {command}\necho \"@@end $?@@\"\n")
         m = self.expect(r"@@begin@@\r?\n(.*?)@@end (\d+)@@\r?\n", timeout)
         text = m.group(1).decode(errors="replace").replace("\r", "")
         status = int(m.group(2))
