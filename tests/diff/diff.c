@@ -151,6 +151,15 @@ static struct guest *guest_create(void)
 	return g;
 }
 
+static void guest_destroy(struct guest *g)
+{
+	lock_acquire(&machine_lock);
+	g->m->accel->vcpu_destroy(g->v);
+	machine_destroy(g->m);
+	lock_release(&machine_lock);
+	free(g);
+}
+
 static void guest_load(struct guest *g, const struct diff_test *t)
 {
 	struct cpu_state *c = &g->v->cpu;
@@ -812,6 +821,7 @@ int main(int argc, char **argv)
 		bad += check_batch(n, g, batch);
 		count += DIFF_BATCH;
 	}
+	guest_destroy(g);
 	native_destroy(n);
 	printf("%llu sequences over %u forms, %u differences\n",
 	       (unsigned long long)count, nrows, bad);

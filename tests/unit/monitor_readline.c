@@ -467,6 +467,7 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 20);
 	tcase_add_test(t, readline_echoes_a_typed_byte_as_itself);
 	tcase_add_test(t, readline_takes_cr_and_lf_as_enter);
 	tcase_add_loop_test(t, readline_keys_edit_the_line_and_the_screen, 0,
