@@ -603,6 +603,7 @@ const struct device_class serial_class = {
 	.name = "isa-serial",
 	.desc = "16550A serial port",
 	.bus = BUS_ISA,
+	.group = DEVICE_INPUT,
 	.size = sizeof(struct serial),
 	.user = true,
 	.options = serial_options,

@@ -347,5 +347,5 @@ static const struct option_row balloon_options[] = {
 /* clang-format on */
 
 const struct device_class virtio_balloon_pci_class =
-	VIRTIO_PCI_CLASS("virtio-balloon-pci", "memory balloon", struct balloon,
-			 balloon_options, NULL, &balloon_class);
+	VIRTIO_PCI_CLASS("virtio-balloon-pci", "memory balloon", DEVICE_MISC,
+			 struct balloon, balloon_options, NULL, &balloon_class);

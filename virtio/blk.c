@@ -612,5 +612,6 @@ static const struct option_row blk_options[] = {
 
 #undef ROW
 
-const struct device_class virtio_blk_pci_class = VIRTIO_PCI_CLASS(
-	"virtio-blk-pci", "disk", struct blk, blk_options, NULL, &blk_class);
+const struct device_class virtio_blk_pci_class =
+	VIRTIO_PCI_CLASS("virtio-blk-pci", "disk", DEVICE_STORAGE, struct blk,
+			 blk_options, NULL, &blk_class);

@@ -431,9 +431,9 @@ static const struct option_row vser_options[] = {
 };
 /* clang-format on */
 
-const struct device_class virtio_serial_pci_class =
-	VIRTIO_PCI_CLASS("virtio-serial-pci", "controller of virtio consoles",
-			 struct vser, vser_options, NULL, &vser_class);
+const struct device_class virtio_serial_pci_class = VIRTIO_PCI_CLASS(
+	"virtio-serial-pci", "controller of virtio consoles", DEVICE_INPUT,
+	struct vser, vser_options, NULL, &vser_class);
 
 /* ---- Ports ---- */
 
@@ -571,6 +571,7 @@ const struct device_class virtconsole_class = {
 	.name = "virtconsole",
 	.desc = "console on a virtio-serial controller",
 	.bus = BUS_VIRTIO_SERIAL,
+	.group = DEVICE_INPUT,
 	.size = sizeof(struct vport),
 	.user = true,
 	.hotplug = true,
@@ -584,6 +585,7 @@ const struct device_class virtserialport_class = {
 	.name = "virtserialport",
 	.desc = "named byte stream on a virtio-serial controller",
 	.bus = BUS_VIRTIO_SERIAL,
+	.group = DEVICE_INPUT,
 	.size = sizeof(struct vport),
 	.user = true,
 	.hotplug = true,

@@ -478,6 +478,6 @@ static const struct virtio_class vnet_class = {
 	.config_write = vnet_config_write,
 };
 
-const struct device_class virtio_net_pci_class =
-	VIRTIO_PCI_CLASS("virtio-net-pci", "virtio network card", struct vnet,
-			 vnet_options, vnet_state, &vnet_class);
+const struct device_class virtio_net_pci_class = VIRTIO_PCI_CLASS(
+	"virtio-net-pci", "virtio network card", DEVICE_NETWORK, struct vnet,
+	vnet_options, vnet_state, &vnet_class);

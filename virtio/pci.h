@@ -30,11 +30,13 @@ void virtio_pci_config_read(struct pci_device *pci, u32 offset, u32 len);
  * says, the instance type (struct virtio first), its option and state tables,
  * its virtio class. */
 /* clang-format off */
-#define VIRTIO_PCI_CLASS(name_, desc_, type, options_, state_, virtio_)    \
+#define VIRTIO_PCI_CLASS(name_, desc_, group_, type, options_, state_,     \
+			 virtio_)                                          \
 	{                                                                  \
 		.name = name_,                                             \
 		.desc = desc_,                                             \
 		.bus = BUS_PCI,                                            \
+		.group = group_,                                           \
 		.size = sizeof(type),                                      \
 		.user = true,                                              \
 		.hotplug = true,                                           \

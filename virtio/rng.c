@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * virtio-rng: random bytes from the host's kernel.
+ * virtio-rng: random bytes from the host's kernel or a -object.
  *
  * max-bytes per period (milliseconds of guest time) limit what the guest may
  * draw; when they are used up its buffers wait for the next period.
@@ -9,16 +9,14 @@
  * Locking: machine_lock.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
 #include "virtio/pci.h"
 #include "virtio/virtio.h"
 #include "vmm/machine.h"
+#include "vmm/object.h"
 #include "vmm/vtimer.h"
 
 #define RNG_QUEUE_SIZE 8
@@ -29,27 +27,17 @@ struct rng {
 	struct virtio v;
 	struct chain c;
 	struct vtimer refill;
-	u64 quota; /* bytes left in this period */
-	int fd;    /* filename=, else -1 */
+	u64 quota;             /* bytes left in this period */
+	struct object *source; /* borrowed; NULL: the kernel's generator */
 
 	u64 max_bytes;
 	u32 period_ms;
-	char *filename; /* owned */
-	char *object;   /* owned; rng= */
+	char *object; /* owned; rng= */
 };
 
 static struct rng *rng_of(struct virtio *v)
 {
 	return container_of(v, struct rng, v);
-}
-
-/* How many bytes came, never blocking. */
-static size_t rng_draw(struct rng *s, void *dst, size_t len)
-{
-	ssize_t n = s->fd >= 0 ? read(s->fd, dst, len)
-			       : getrandom(dst, len, GRND_NONBLOCK);
-
-	return n > 0 ? n : 0;
 }
 
 static size_t rng_fill(struct rng *s, u64 most)
@@ -59,7 +47,7 @@ static size_t rng_fill(struct rng *s, u64 most)
 	for (int i = 0; i < s->c.nin && done < most; i++) {
 		size_t want = MIN(s->c.in[i].iov_len, most - done);
 
-		got = rng_draw(s, s->c.in[i].iov_base, want);
+		got = object_rng_read(s->source, s->c.in[i].iov_base, want);
 		done += got;
 		if (got < want)
 			break;
@@ -122,7 +110,6 @@ static int rng_init(struct virtio *v, struct err *err)
 {
 	struct rng *s = rng_of(v);
 
-	s->fd = -1;
 	v->nqueues = 1;
 	v->queue[0].size_max = RNG_QUEUE_SIZE;
 	vtimer_init(&s->refill, v->pci.dev.m, rng_refill, s);
@@ -130,11 +117,10 @@ static int rng_init(struct virtio *v, struct err *err)
 	if (s->max_bytes == 0 || s->period_ms == 0)
 		return err_set(err, -EINVAL,
 			       "max-bytes and period must not be 0");
-	if (s->filename) {
-		s->fd = open(s->filename, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (s->fd < 0)
-			return err_errno(err, "could not open '%s'",
-					 s->filename);
+	if (s->object) {
+		s->source = object_find_rng(v->pci.dev.m, s->object, err);
+		if (!s->source)
+			return -ENOENT;
 	}
 	return chain_init(&s->c, RNG_IOV_MAX);
 }
@@ -144,8 +130,6 @@ static void rng_fini(struct virtio *v)
 	struct rng *s = rng_of(v);
 
 	chain_fini(&s->c);
-	if (s->fd > 0)
-		close(s->fd);
 }
 
 static const struct virtio_class rng_class = {
@@ -166,14 +150,12 @@ static const struct option_row rng_options[] = {
 	  "18446744073709551615", "most bytes per period", NULL },
 	{ "period", &opt_u32, offsetof(struct rng, period_ms), "65536",
 	  "milliseconds", NULL },
-	{ "filename", &opt_str, offsetof(struct rng, filename), NULL,
-	  "source; the kernel's generator without it", NULL },
 	{ "rng", &opt_str, offsetof(struct rng, object), NULL,
-	  "accepted; all rng objects mean the kernel's generator", NULL },
+	  "-object of type rng-*; the kernel's generator without it", NULL },
 	OPTION_END,
 };
 /* clang-format on */
 
-const struct device_class virtio_rng_pci_class =
-	VIRTIO_PCI_CLASS("virtio-rng-pci", "random number generator",
-			 struct rng, rng_options, NULL, &rng_class);
+const struct device_class virtio_rng_pci_class = VIRTIO_PCI_CLASS(
+	"virtio-rng-pci", "random number generator", DEVICE_MISC, struct rng,
+	rng_options, NULL, &rng_class);

@@ -29,6 +29,7 @@ enum config_kind {
 	CONFIG_DEBUGCON,
 	CONFIG_FW_CFG,
 	CONFIG_SMBIOS,
+	CONFIG_OBJECT,
 };
 
 struct config_item {

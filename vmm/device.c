@@ -20,11 +20,33 @@ const char *device_label(const struct device *dev)
 	return dev->id ? dev->id : dev->class->name;
 }
 
+/* As QEMU has them: the transport may be left out. */
+static const struct {
+	const char *alias, *name;
+} device_aliases[] = {
+	{ "virtio-balloon", "virtio-balloon-pci" },
+	{ "virtio-blk", "virtio-blk-pci" },
+	{ "virtio-net", "virtio-net-pci" },
+	{ "virtio-rng", "virtio-rng-pci" },
+	{ "virtio-serial", "virtio-serial-pci" },
+};
+
 const struct device_class *device_class_find(const char *name)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(device_aliases); i++)
+		if (!strcmp(device_aliases[i].alias, name))
+			name = device_aliases[i].name;
 	for (int i = 0; device_classes[i]; i++)
 		if (!strcmp(device_classes[i]->name, name))
 			return device_classes[i];
+	return NULL;
+}
+
+const char *device_class_alias(const struct device_class *class)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(device_aliases); i++)
+		if (!strcmp(device_aliases[i].name, class->name))
+			return device_aliases[i].alias;
 	return NULL;
 }
 
@@ -186,6 +208,55 @@ void device_reset_all(struct machine *m)
 	list_for_each (dev, &m->devices, node)
 		if (dev->class->reset)
 			dev->class->reset(dev);
+}
+
+static void device_list_one(const struct device_class *d, struct buf *out)
+{
+	static const char *const buses[] = { "System", "ISA", "PCI",
+					     "virtio-serial-bus" };
+	const char *alias = device_class_alias(d);
+
+	buf_printf(out, "name \"%s\", bus %s", d->name, buses[d->bus]);
+	if (alias)
+		buf_printf(out, ", alias \"%s\"", alias);
+	buf_printf(out, ", desc \"%s\"\n", d->desc);
+}
+
+static int device_by_name(const void *a, const void *b)
+{
+	const struct device_class *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+void device_list(struct buf *out)
+{
+	static const struct {
+		enum device_group group;
+		const char *title;
+	} groups[] = {
+		{ DEVICE_STORAGE, "Storage" },
+		{ DEVICE_NETWORK, "Network" },
+		{ DEVICE_INPUT, "Input" },
+		{ DEVICE_MISC, "Misc" },
+	};
+	const struct device_class **sorted;
+	size_t n = 0;
+
+	while (device_classes[n])
+		n++;
+	sorted = xcalloc(n, sizeof *sorted);
+	memcpy(sorted, device_classes, n * sizeof *sorted);
+	qsort(sorted, n, sizeof *sorted, device_by_name);
+	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
+		buf_printf(out, "%s%s devices:\n", g ? "\n" : "",
+			   groups[g].title);
+		for (size_t i = 0; i < n; i++)
+			if (sorted[i]->user &&
+			    sorted[i]->group == groups[g].group)
+				device_list_one(sorted[i], out);
+	}
+	free(sorted);
 }
 
 void device_help(const struct device_class *class, struct buf *out)

@@ -28,10 +28,18 @@ enum bus_kind {
 	BUS_VIRTIO_SERIAL, /* ports; they look for their bus= */
 };
 
+enum device_group { /* of -device help */
+		    DEVICE_MISC,
+		    DEVICE_STORAGE,
+		    DEVICE_NETWORK,
+		    DEVICE_INPUT,
+};
+
 struct device_class {
 	const char *name; /* -device, device_add, info qtree */
 	const char *desc;
 	enum bus_kind bus;
+	enum device_group group;
 	size_t size;  /* of the instance; struct device is first */
 	bool user;    /* may be named in -device */
 	bool hotplug; /* may be added and removed at run time */
@@ -57,7 +65,10 @@ struct device {
 
 /* Every class, NULL-ended (vmm/device_table.c). */
 extern const struct device_class *const device_classes[];
+/* By name or alias. */
 const struct device_class *device_class_find(const char *name);
+/* What else a class is called, or NULL. */
+const char *device_class_alias(const struct device_class *class);
 
 /* Creates, configures and initialises.  `o` (may be NULL) is consumed:
  * "id" is taken, the rest goes to the option rows; unknown ones fail. */
@@ -74,6 +85,8 @@ void device_reset_all(struct machine *m);
 /* "id" if set, else class name; for messages. */
 const char *device_label(const struct device *dev);
 
+/* Everything the user may name, as `-device help` prints it. */
+void device_list(struct buf *out);
 /* The property list of a class, as `-device NAME,help` prints it. */
 void device_help(const struct device_class *class, struct buf *out);
 

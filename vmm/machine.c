@@ -12,6 +12,7 @@
 #include "lib/err.h"
 #include "vmm/accel.h"
 #include "vmm/device.h"
+#include "vmm/object.h"
 #include "vmm/vtimer.h"
 
 struct lock machine_lock = LOCK_INIT;
@@ -38,6 +39,7 @@ struct machine *machine_create(struct err *err)
 	}
 	loop_set_lock(m->loop, &machine_lock);
 	list_init(&m->devices);
+	list_init(&m->objects);
 	list_init(&m->vtimers);
 	list_init(&m->run.notifiers);
 	timer_init(&m->vtimer_host, m->loop, machine_vtimer_fired, m);
@@ -57,6 +59,7 @@ void machine_destroy_devices(struct machine *m)
 	while (!list_empty(&m->devices))
 		device_destroy(
 			list_entry(m->devices.prev, struct device, node));
+	object_destroy_all(m);
 }
 
 void machine_destroy(struct machine *m)

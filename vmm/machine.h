@@ -75,6 +75,7 @@ struct machine {
 	int nvcpus;
 
 	struct list devices; /* of struct device, creation order */
+	struct list objects; /* of vmm/object.c */
 	void *pci;           /* struct pci_bus of devices/pci.h */
 	void *fw_cfg;        /* struct device, see devices/fw_cfg.h */
 	/* Chips that others look up; struct device, see devices/pc.h. */

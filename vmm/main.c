@@ -26,6 +26,7 @@
 #include "vmm/device.h"
 #include "vmm/machine.h"
 #include "vmm/machine_pc.h"
+#include "vmm/object.h"
 #include "vmm/signals.h"
 
 struct vmon {
@@ -251,6 +252,12 @@ static int vmon_add_disks(struct vmon *v, struct err *err)
 	return 0;
 }
 
+static int vmon_create_object(struct vmon *v, struct config_item *i,
+			      struct err *err)
+{
+	return object_create_text(v->machine, i->text, err);
+}
+
 static int vmon_add_device_text(struct vmon *v, struct config_item *i,
 				struct err *err)
 {
@@ -435,8 +442,10 @@ static int vmon_create_vcpus(struct machine *m, struct err *err)
 
 static int vmon_create_backends(struct vmon *v, struct err *err)
 {
-	int r = vmon_each(v, CONFIG_CHARDEV, vmon_create_chardev, err);
+	int r = vmon_each(v, CONFIG_OBJECT, vmon_create_object, err);
 
+	if (r == 0)
+		r = vmon_each(v, CONFIG_CHARDEV, vmon_create_chardev, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_HD, vmon_create_drive, err);
 	if (r == 0)

@@ -17,6 +17,7 @@
 #include "vmm/accel.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
+#include "vmm/object.h"
 
 #define RAM_DEFAULT (128 * MIB)
 #define RAM_MIN     MIB
@@ -502,16 +503,16 @@ static int config_hd(struct config *c, const char *option, const char *arg,
 	return CONFIG_RUN;
 }
 
-static void config_list_devices(void)
+static int config_object(struct config *c, const char *option, const char *arg,
+			 struct err *err)
 {
-	for (int i = 0; device_classes[i]; i++) {
-		const struct device_class *d = device_classes[i];
-		static const char *const bus[] = { "System", "ISA", "PCI" };
+	struct buf text = { 0 };
 
-		if (d->user)
-			printf("name \"%s\", bus %s, desc \"%s\"\n", d->name,
-			       bus[d->bus], d->desc);
-	}
+	if (!object_help(arg, &text))
+		return config_add(c, CONFIG_OBJECT, option, arg);
+	fputs(buf_str(&text), stdout);
+	buf_fini(&text);
+	return CONFIG_EXIT;
 }
 
 static int config_device(struct config *c, const char *option, const char *arg,
@@ -523,7 +524,9 @@ static int config_device(struct config *c, const char *option, const char *arg,
 	char *driver;
 
 	if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
-		config_list_devices();
+		device_list(&text);
+		fputs(buf_str(&text), stdout);
+		buf_fini(&text);
 		return CONFIG_EXIT;
 	}
 	if (!comma || (strcmp(comma, ",help") && strcmp(comma, ",?")))

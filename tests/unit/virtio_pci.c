@@ -93,8 +93,8 @@ static const struct option_row echo_options[] = { VIRTIO_OPTION_ROWS,
 						  OPTION_END };
 
 static const struct device_class echo_pci_class =
-	VIRTIO_PCI_CLASS("virtio-echo-pci", "echo", struct echo, echo_options,
-			 NULL, &echo_class);
+	VIRTIO_PCI_CLASS("virtio-echo-pci", "echo", DEVICE_MISC, struct echo,
+			 echo_options, NULL, &echo_class);
 
 static struct echo *echo(void)
 {
