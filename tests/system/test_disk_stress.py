@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""File systems on two disks under load, discard, sudden ends."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import vm
+
+MIB = 1 << 20
+MODULES = ("virtio_pci", "virtio_blk", "ext4")
+
+
+class Disks(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="vmon-disks-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def disk(self, name, size, file_system=None):
+        path = os.path.join(self.dir, name)
+        with open(path, "wb") as f:
+            f.truncate(size)
+        if file_system:
+            subprocess.run(["mke2fs", "-q", "-F", "-t", file_system,
+                            "-E", "lazy_itable_init=0,nodiscard", path],
+                           check=True)
+        return path
+
+    def check_file_system(self, path):
+        r = subprocess.run(["e2fsck", "-fn", path], check=False,
+                           capture_output=True, text=True)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+
+    def used(self, path):
+        return os.stat(path).st_blocks * 512
+
+    def test_files(self):
+        """Two writers, fsync, reads past the cache, then all is trimmed."""
+        disks = [self.disk(f"d{i}", 256 * MIB, "ext4") for i in range(2)]
+        args = ["-smp", 2]
+        for i, (path, how) in enumerate(zip(
+                disks, ("cache=none,aio=native", "cache=writeback"))):
+            args += ["-drive", f"file={path},format=raw,if=none,id=d{i},"
+                     f"discard=unmap,{how}",
+                     "-device", f"virtio-blk-pci,drive=d{i},num-queues=2"]
+        with vm.LinuxVm(*args, modules=MODULES) as guest:
+            guest.boot()
+            for d in "ab":
+                guest.run(f"mkdir -p /m/{d}; mount -t ext4 /dev/vd{d} /m/{d}")
+            start = time.monotonic()
+            guest.run("dd if=/dev/urandom of=/tmp/x bs=1M count=8 "
+                      "2>/dev/null; sum=$(sha256sum </tmp/x)", 60)
+            # Each writes 48 MiB in pieces of its own size.
+            guest.run("for d in a b; do for i in $(seq 6); do "
+                      "dd if=/tmp/x of=/m/$d/$i bs=${i}7k conv=fsync "
+                      "2>/dev/null || exit 1; done & done; wait", 240)
+            guest.run("echo 3 >/proc/sys/vm/drop_caches")
+            guest.run("for d in a b; do for i in $(seq 6); do "
+                      "cmp /tmp/x /m/$d/$i || touch /tmp/bad; done & done; "
+                      "wait; ! [ -e /tmp/bad ]", 240)
+            guest.run("cat /m/a/[1-6] >/m/b/all; sync; "
+                      "echo 3 >/proc/sys/vm/drop_caches; "
+                      "for i in 0 1 2 3 4 5; do "
+                      "[ \"$(dd if=/m/b/all bs=8M skip=$i count=1 "
+                      "2>/dev/null | sha256sum)\" = \"$sum\" ] || break; "
+                      "done; [ $i = 5 ]", 240)
+            print(f"two disks: 144 MiB written, 192 MiB read in "
+                  f"{time.monotonic() - start:.1f} s", file=sys.stderr)
+            full = [self.used(path) for path in disks]
+            guest.run("rm /m/a/* /m/b/* 2>/dev/null; sync; "
+                      "fstrim /m/a && fstrim /m/b", 60)
+            for path, before in zip(disks, full):
+                self.assertLess(self.used(path), before - 45 * MIB)
+            guest.run("umount /m/a /m/b")
+            guest.send("poweroff -f\n")
+            self.assertEqual(guest.wait(30), 0)
+        for path in disks:
+            self.check_file_system(path)
+
+    def test_read_only(self):
+        path = self.disk("ro", 4 * MIB)
+        data = os.urandom(4 * MIB)
+        with open(path, "wb") as f:
+            f.write(data)
+        os.chmod(path, 0o444)
+        with vm.LinuxVm("-drive", f"file={path},format=raw,if=virtio,"
+                        "readonly=on", modules=MODULES) as guest:
+            guest.boot()
+            self.assertEqual(guest.run("cat /sys/block/vda/ro"), "1\n")
+            status, _ = guest.run("dd if=/dev/zero of=/dev/vda bs=4k count=1 "
+                                  "2>/dev/null", check=False)
+            self.assertNotEqual(status, 0)
+            guest.run("cat /dev/vda | wc -c | grep -q 4194304")
+        with open(path, "rb") as f:
+            self.assertEqual(f.read(), data)
+
+    def test_many(self):
+        """Eight disks: each is itself, found by its serial number."""
+        args = []
+        for i in range(8):
+            path = self.disk(f"m{i}", MIB)
+            with open(path, "r+b") as f:
+                f.write(f"disk {i}\n".encode())
+            args += ["-drive", f"file={path},format=raw,if=none,id=m{i}",
+                     "-device", f"virtio-blk-pci,drive=m{i},serial=vol-{i}"]
+        with vm.LinuxVm(*args, modules=MODULES) as guest:
+            guest.boot()
+            for i, d in enumerate("abcdefgh"):
+                self.assertEqual(guest.run(f"cat /sys/block/vd{d}/serial"),
+                                 f"vol-{i}")
+                self.assertEqual(guest.run(f"head -n 1 /dev/vd{d}"),
+                                 f"disk {i}\n")
+
+    def sudden_end(self, number, status):
+        """What the guest was told to be on the disk is there."""
+        path = self.disk("log", MIB)
+        with vm.LinuxVm("-drive", f"file={path},format=raw,if=virtio",
+                        modules=MODULES) as guest:
+            guest.boot()
+            guest.send("i=0; while :; do i=$((i+1)); "
+                       "printf '%08d' $i | dd of=/dev/vda bs=8 conv=notrunc,"
+                       "fsync 2>/dev/null && echo told $i; done\n")
+            guest.expect(r"told 20\r?\n", 60)
+            guest.process.send_signal(number)
+            self.assertEqual(guest.wait(10), status)
+            guest.serial.poll(0.1)
+            told = int(re.findall(rb"told (\d+)\r?\n", guest.serial.log)[-1])
+        with open(path, "rb") as f:
+            found = int(f.read(8))
+        self.assertIn(found, (told, told + 1))
+
+    def test_terminated(self):
+        self.sudden_end(signal.SIGTERM, 0)
+
+    def test_interrupted(self):
+        self.sudden_end(signal.SIGINT, 0)
+
+    def test_killed(self):
+        self.sudden_end(signal.SIGKILL, -signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    try:
+        vm.program()
+        vm.debian_kernel()
+        for tool in ("mke2fs", "e2fsck"):
+            if not shutil.which(tool):
+                raise vm.Skip(f"no {tool}")
+    except vm.Skip as e:
+        print(f"skipped: {e}")
+        sys.exit(77)
+    unittest.main(verbosity=2)

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian's kernels up to user land, with 1, 2 and 4 processors.
+
+    test_kernels.py [CLASS...]    Cloud, Generic, Memtest; default: all
+"""
+import re
+import sys
+import time
+import unittest
+
+import vm
+
+# What a kernel says when something is wrong with it or the machine.
+ALARMS = (r"BUG:|WARNING:|Call Trace|rcu:.*stall|soft lockup|hung task|"
+          r"Oops|general protection|unchecked MSR|mce:.*Error|"
+          r"irq \d+: nobody cared|Marking TSC unstable|clocksource: timekeep"
+          r"ing watchdog|Kernel panic")
+
+
+class Matrix:
+    """One boot for each number of processors; alone and from a bzImage."""
+    kind = None
+
+    def boot(self, cpus, compressed):
+        with vm.LinuxVm("-smp", cpus, "-device", "virtio-net-pci,netdev=n",
+                        "-netdev", "user,id=n", kind=self.kind,
+                        compressed=compressed, memory=512) as guest:
+            seconds = guest.boot(400)
+            print(f"{self.kind}, {cpus} processors"
+                  f"{', bzImage' if compressed else ''}: user land after "
+                  f"{seconds:.1f} s", file=sys.stderr)
+            self.assertEqual(guest.run("nproc"), f"{cpus}\n")
+            for cpu in range(cpus):
+                self.assertEqual(
+                    guest.run(f"taskset -c {cpu} sh -c 'sed -n "
+                              "\"s/^processor.*: //p\" /proc/cpuinfo | "
+                              f"sed -n {cpu + 1}p'"), f"{cpu}\n")
+            # All of them at once, and time goes on while they work.
+            guest.run("for i in $(seq 8); do dd if=/dev/zero bs=64k "
+                      "count=40 2>/dev/null | sha256sum >/tmp/$i & done; "
+                      "wait; [ $(cat /tmp/[1-8] | sort -u | wc -l) = 1 ]",
+                      240)
+            before = guest.run("cut -d' ' -f1 /proc/uptime")
+            start = time.monotonic()
+            after = guest.run("sleep 2; cut -d' ' -f1 /proc/uptime", 60)
+            self.assertGreaterEqual(float(after) - float(before), 2)
+            self.assertLess(float(after) - float(before),
+                            time.monotonic() - start + 2)
+            log = guest.run("dmesg", 60)
+            self.assertEqual([line for line in log.split("\n")
+                              if re.search(ALARMS, line)], [])
+            self.assertIn("eth0", guest.run("ls /sys/class/net"))
+            guest.send("poweroff -f\n")
+            self.assertEqual(guest.wait(60), 0)
+
+    def test_1(self):
+        self.boot(1, True)
+
+    def test_2(self):
+        self.boot(2, False)
+
+    def test_4(self):
+        self.boot(4, False)
+
+
+class Cloud(Matrix, unittest.TestCase):
+    kind = "cloud"
+
+
+class Generic(Matrix, unittest.TestCase):
+    kind = "generic"
+
+
+class Memtest(unittest.TestCase):
+    """memtest86+ through its first tests, up to #5."""
+
+    def memtest(self, name):
+        path = vm.debian_package("memtest86+") / "boot" / name
+        with vm.Vm("-kernel", path, "-append", "console=ttyS0,115200",
+                   "-m", 32) as guest:
+            for number in range(3, 6):
+                guest.expect(rf"#{number} +\[", 240)
+            counts = set(re.findall(r"Errors: +(\d+)", guest.serial.text()))
+            self.assertEqual(counts, {"0"})
+
+    def test_64_bits(self):
+        self.memtest("memtest86+x64.bin")
+
+    def test_32_bits(self):
+        self.memtest("memtest86+ia32.bin")
+
+
+if __name__ == "__main__":
+    try:
+        vm.program()
+        vm.debian_kernel()
+        if not sys.argv[1:] or "Generic" in sys.argv:
+            vm.debian_kernel("generic")
+        if not sys.argv[1:] or "Memtest" in sys.argv:
+            vm.debian_package("memtest86+")
+    except vm.Skip as e:
+        print(f"skipped: {e}")
+        sys.exit(77)
+    unittest.main(verbosity=2)
