@@ -560,6 +560,7 @@ u32 insn_size(const struct insn *i, char size)
 	case 'd': return 4;
 	case 'q': return 8;
 	case 'v': return i->opsize;
+	case 'm': return i->is_mem ? 2 : i->opsize;
 	case 'z': return MIN(i->opsize, 4);
 	case 'y': return i->prefix & INSN_REXW ? 8 : 4;
 	case 'p': return i->opsize + 2;

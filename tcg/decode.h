@@ -114,7 +114,7 @@ struct opdesc {
 struct operand {
 	char kind; /* E G M R Z B I J O A S C D V H U W L P N Q X Y, or
 		    * f: fixed, named in `fixed` */
-	char size; /* b w d q v z y p s t o h x n */
+	char size; /* b w d q v m z y p s t o h x n */
 	const char *fixed;
 };
 

@@ -144,6 +144,26 @@ START_TEST(lock_needs_a_lockable_memory_form)
 
 END_TEST
 
+START_TEST(selectors_go_to_memory_as_words)
+{
+	static const char *const codes[] = {
+		"\x48\x0f\x00\x00", /* sldt */
+		"\x48\x0f\x00\x08", /* str */
+		"\x48\x0f\x01\x20", /* smsw */
+		"\x48\x8c\x18\x90", /* mov from ds */
+	};
+	struct insn i;
+
+	for (u32 n = 0; n < ARRAY_SIZE(codes); n++) {
+		ck_assert_int_eq(decode64(codes[n], 4, &i), 0);
+		ck_assert_uint_eq(insn_mem_size(&i), 2);
+	}
+	ck_assert_int_eq(DECODE("\x48\x89\x18", &i), 0);
+	ck_assert_uint_eq(insn_mem_size(&i), 8);
+}
+
+END_TEST
+
 START_TEST(sixteen_bytes_are_too_long)
 {
 	struct insn i;
@@ -234,6 +254,7 @@ int main(void)
 	tcase_add_test(tc, random_lengths_agree_with_capstone_32);
 	tcase_add_test(tc, random_lengths_agree_with_capstone_16);
 	tcase_add_test(tc, lock_needs_a_lockable_memory_form);
+	tcase_add_test(tc, selectors_go_to_memory_as_words);
 	tcase_add_test(tc, sixteen_bytes_are_too_long);
 	tcase_add_test(tc, only_the_last_rex_counts);
 	tcase_add_test(tc, near_branch_with_66_follows_the_vendor);
