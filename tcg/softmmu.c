@@ -523,7 +523,7 @@ const void *tcg_host_r_slow(struct tcg_cpu *c, gva_t va, u32 size)
 
 void *tcg_host_rw_slow(struct tcg_cpu *c, gva_t va, u32 size)
 {
-	u8 mmu = c->mmu == MMU_USER_ALIGN ? MMU_USER : c->mmu;
+	u8 mmu = mmu_align(c, va, size, c->mmu);
 	struct mmu_page p;
 
 	if (mmu_crosses(va, size)) {

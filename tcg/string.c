@@ -80,7 +80,8 @@ static u64 string_chunk(struct tcg_cpu *c, const struct insn *i, bool src,
 {
 	u64 n;
 
-	if (!string_rep(i) || c->eflags & RFLAGS_DF || c->mode_key & MODE_STEP)
+	if (!string_rep(i) || c->eflags & RFLAGS_DF ||
+	    c->mode_key & MODE_STEP || c->mmu == MMU_USER_ALIGN)
 		return 1;
 	n = MIN(string_get(c, i, REG_RCX), STRING_CHUNK);
 	if (src)
