@@ -210,8 +210,8 @@ void sys_sysret(struct tcg_cpu *c, const struct insn *i)
 	sys_need_sce(c);
 	sys_need_cpl0(c);
 	rip = to64 ? c->gpr[REG_RCX] : (u32)c->gpr[REG_RCX];
-	/* Deviation: AMD jumps first and faults in ring 3. */
-	if (to64 && !canonical(rip))
+	/* AMD jumps first and faults in ring 3. */
+	if (to64 && !sys_amd(c) && !canonical(rip))
 		tcg_raise_code(c, EXC_GP, 0);
 	if (c->long_mode)
 		tcg_set_rflags(c,
