@@ -39,6 +39,7 @@ struct msr_row {
 	(BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) |        \
 	 BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27) | \
 	 BIT(62))
+#define ARCH_CAP_IBRS_ALL BIT(1)
 
 /* clang-format off */
 static const struct msr_row msr_rows[] = {
@@ -57,7 +58,6 @@ static const struct msr_row msr_rows[] = {
 	{ MSR_IA32_MCG_CTL, MSR_FIELD, ANY_VENDOR, FIELD(mcg_ctl), UINT64_MAX },
 	{ MSR_MTRRCAP, MSR_READONLY, ANY_VENDOR, 0, MTRR_VAR_COUNT | BIT(8) | BIT(10) },
 	{ MSR_IA32_BIOS_SIGN_ID, MSR_CONST, ANY_VENDOR, 0, 0x100000000ULL },
-	{ MSR_IA32_ARCH_CAPABILITIES, MSR_READONLY, INTEL, 0, ARCH_CAP },
 	{ MSR_IA32_FEATURE_CONTROL, MSR_CONST, INTEL, 0, 1 },
 	{ 0x17, MSR_READONLY, INTEL, 0, 0 },         /* PLATFORM_ID */
 	{ 0x2a, MSR_CONST, INTEL, 0, 0 },            /* EBL_CR_POWERON */
@@ -175,15 +175,33 @@ static bool msr_is_lapic(u32 msr)
 
 /* ---- Read ---- */
 
-static bool msr_has_spec_ctrl(struct tcg_cpu *c)
+/* Bits of CPUID that promise SPEC_CTRL (IBRS, STIBP, SSBD) and PRED_CMD. */
+#define SPEC_CTRL_INTEL (BIT(26) | BIT(27) | BIT(31))
+#define SPEC_CTRL_AMD   (BIT(14) | BIT(15) | BIT(24))
+#define PRED_CMD_INTEL  BIT(26)
+#define PRED_CMD_AMD    BIT(12)
+
+/* Bits of leaf 7 EDX or of leaf 80000008 EBX. */
+static bool msr_announced(struct tcg_cpu *c, u32 intel, u32 amd)
 {
 	u32 out[4];
 
 	tcg_cpuid(c, 7, 0, out);
-	if (out[3] & BIT(26))
+	if (out[3] & intel)
 		return true;
 	tcg_cpuid(c, 0x80000008, 0, out);
-	return out[1] & BIT(14);
+	return out[1] & amd;
+}
+
+static bool msr_has_spec_ctrl(struct tcg_cpu *c)
+{
+	return msr_announced(c, SPEC_CTRL_INTEL, SPEC_CTRL_AMD);
+}
+
+/* A guest that finds enhanced IBRS switches it on. */
+static u64 msr_arch_cap(struct tcg_cpu *c)
+{
+	return msr_has_spec_ctrl(c) ? ARCH_CAP : ARCH_CAP & ~ARCH_CAP_IBRS_ALL;
 }
 
 bool msr_read(struct tcg_cpu *c, u32 msr, u64 *ret)
@@ -221,6 +239,9 @@ bool msr_read(struct tcg_cpu *c, u32 msr, u64 *ret)
 	case MSR_IA32_SPEC_CTRL:
 		*ret = s->spec_ctrl;
 		return msr_has_spec_ctrl(c);
+	case MSR_IA32_ARCH_CAPABILITIES:
+		*ret = msr_arch_cap(c);
+		return msr_announced(c, BIT(29), 0);
 	case MSR_IA32_XSS: *ret = 0; return false;
 	default: return false;
 	}
@@ -284,8 +305,10 @@ static bool msr_write_bank(struct tcg_cpu *c, u32 msr, u64 value)
 {
 	u32 n = msr - MSR_IA32_MC0_CTL;
 
-	/* CTL takes all ones or zero, STATUS can be cleared. */
-	if (n % 4 == 0 ? value && ~value : n % 4 == 1 && value)
+	/* STATUS can be cleared; CTL takes all ones or zero, from AMD on any
+	 * mask: kernels clear bit 10 of bank 4 for the sake of the K8. */
+	if (n % 4 == 0 ? !msr_is_amd(c) && value && ~value
+		       : n % 4 == 1 && value)
 		return false;
 	c->s->mce_banks[n] = value;
 	return true;
@@ -332,7 +355,9 @@ bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 			return false;
 		s->spec_ctrl = value;
 		return true;
-	case MSR_IA32_PRED_CMD: return msr_has_spec_ctrl(c) && !(value & ~1ULL);
+	case MSR_IA32_PRED_CMD:
+		return msr_announced(c, PRED_CMD_INTEL, PRED_CMD_AMD) &&
+		       !(value & ~1ULL);
 	default: return false;
 	}
 }
