@@ -48,21 +48,35 @@ gva_t insn_linear(struct tcg_cpu *c, const struct insn *i, u32 size, bool write)
 
 /* ---- jcc, jmp, call, ret ---- */
 
-/* In 64-bit mode with 64-bit operands a relative target is not checked for
- * canonical form here: fetching from it raises #GP. */
-#define CONTROL_JCC(cond)                                             \
-	HANDLER(jcc##cond##_64)                                       \
-	{                                                             \
-		u64 next = tcg_next_rip(c, i);                        \
-		c->rip = cc_test(c->cc, cond) ? next + i->imm : next; \
-	}                                                             \
-	HANDLER(jcc##cond##_small)                                    \
-	{                                                             \
-		u64 next = tcg_next_rip(c, i);                        \
-		if (cc_test(c->cc, cond))                             \
-			tcg_set_rip(c, next + i->imm, i->opsize);     \
-		else                                                  \
-			c->rip = c->code64 ? next : (u32)next;        \
+static bool control_canonical(u64 va)
+{
+	return (u64)((s64)(va << 16) >> 16) == va;
+}
+
+/* The branch faults, not the fetch from its target. */
+static inline void control_goto64(struct tcg_cpu *c, u64 target)
+{
+	if (unlikely(!control_canonical(target)))
+		tcg_raise_code(c, EXC_GP, 0);
+	c->rip = target;
+}
+
+#define CONTROL_JCC(cond)                                         \
+	HANDLER(jcc##cond##_64)                                   \
+	{                                                         \
+		u64 next = tcg_next_rip(c, i);                    \
+		if (cc_test(c->cc, cond))                         \
+			control_goto64(c, next + i->imm);         \
+		else                                              \
+			c->rip = next;                            \
+	}                                                         \
+	HANDLER(jcc##cond##_small)                                \
+	{                                                         \
+		u64 next = tcg_next_rip(c, i);                    \
+		if (cc_test(c->cc, cond))                         \
+			tcg_set_rip(c, next + i->imm, i->opsize); \
+		else                                              \
+			c->rip = c->code64 ? next : (u32)next;    \
 	}
 
 /* clang-format off */
@@ -87,7 +101,7 @@ insn_fn *const opc_jcc[16][8] = { FOR_CONDS(CONTROL_JCC_ROW) };
 
 HANDLER(jmp_J_64)
 {
-	c->rip = tcg_next_rip(c, i) + i->imm;
+	control_goto64(c, tcg_next_rip(c, i) + i->imm);
 }
 
 HANDLER(jmp_J_small)
@@ -109,8 +123,8 @@ HANDLER(call_J_64)
 {
 	u64 next = tcg_next_rip(c, i);
 
+	control_goto64(c, next + i->imm);
 	control_push64(c, next);
-	c->rip = next + i->imm;
 }
 
 /* Checks the target before it pushes. */
@@ -158,19 +172,12 @@ CONTROL_INDIRECT(64)
 CONTROL_TABLE_RM(jmp_E);
 CONTROL_TABLE_RM(call_E);
 
-static bool control_canonical(u64 va)
-{
-	return (u64)((s64)(va << 16) >> 16) == va;
-}
-
 HANDLER(ret_64)
 {
 	u64 sp = c->gpr[REG_RSP];
 	u64 target = tcg_ld64(c, sp);
 
-	if (unlikely(!control_canonical(target)))
-		tcg_raise_code(c, EXC_GP, 0);
-	c->rip = target;
+	control_goto64(c, target);
 	c->gpr[REG_RSP] = sp + 8 + (u16)i->imm;
 }
 
