@@ -6,7 +6,11 @@
  * A handler that ends a block sets c->rip and returns.
  */
 #include "tcg/handlers.h"
+
+#include <sched.h>
+
 #include "tcg/ops.h"
+#include "vmm/machine.h"
 
 #define HANDLER(name) static void name(struct tcg_cpu *c, const struct insn *i)
 
@@ -322,6 +326,16 @@ void op_bound(struct tcg_cpu *c, const struct insn *i)
 
 void op_nop(struct tcg_cpu *c, const struct insn *i)
 {
+}
+
+#define PAUSES_PER_YIELD 64
+
+/* A guest that spins waits for another vCPU, which may wait for this host
+ * CPU. */
+void op_pause(struct tcg_cpu *c, const struct insn *i)
+{
+	if (++c->pauses % PAUSES_PER_YIELD == 0 && c->m->nvcpus > 1)
+		sched_yield();
 }
 
 void op_nop_end(struct tcg_cpu *c, const struct insn *i)

@@ -185,6 +185,7 @@ struct tcg_cpu {
 
 	void *cache; /* decoded blocks: interp.c */
 	void *vec;   /* host-executed vector code: vec.c */
+	u32 pauses;  /* PAUSEs executed: op_pause() */
 	u64 insns;   /* instructions retired, for statistics */
 };
 
