@@ -247,6 +247,26 @@ static void do_plain_syscall(void *p)
 	__asm__ volatile("syscall" : : : "rax", "rcx", "r11", "rdx");
 }
 
+static void do_sysret_far(void *p)
+{
+	__asm__ volatile("mov %0, %%rcx; mov $2, %%r11; sysretq"
+			 :
+			 : "r"(p)
+			 : "rcx", "r11");
+}
+
+/* Intel faults before the transfer, AMD behind it. */
+static void test_sysret_target(void)
+{
+	u32 out[4];
+
+	cpuid(0, 0, out);
+	check_exc("SYSRET to a non-canonical address",
+		  try_call(do_sysret_far, (void *)BIT(47)), 13, 0);
+	check_eq("... faults in the vendor's ring", exc.cs,
+		 out[1] == 0x756e6547 ? SEL_CODE : SEL_UCODE); /* "Genu" */
+}
+
 static void test_syscall(void)
 {
 	static u64 result;
@@ -266,6 +286,8 @@ static void test_syscall(void)
 	check("SYSRET comes back",
 	      user(do_segments, (u8 *)&result + USER_BASE));
 	check_eq("... to user segments", result, SEL_UCODE | SEL_UDATA << 16);
+	if (!lenient)
+		test_sysret_target();
 	wrmsr(0xc0000080, rdmsr(0xc0000080) & ~1ULL);
 	check_exc("SYSCALL without SCE", try_call(do_plain_syscall, 0), 6, 0);
 	wrmsr(0xc0000080, rdmsr(0xc0000080) | 1);
@@ -447,6 +469,42 @@ static void do_unaligned(void *p)
 			 : "rax");
 }
 
+#define DO_UNALIGNED(name, insn)                                         \
+	static void do_unaligned_##name(void *p)                         \
+	{                                                                \
+		static u64 words[2];                                     \
+		__asm__ volatile(insn                                    \
+				 :                                       \
+				 : "r"((u8 *)words + USER_BASE + 1)      \
+				 : "rax", "rcx", "rsi", "rdi", "memory", \
+				   "cc");                                \
+	}
+
+DO_UNALIGNED(add, "addl $1, (%0)")
+DO_UNALIGNED(lock, "lock incq (%0)")
+DO_UNALIGNED(xchg, "xchgw %%ax, (%0)")
+DO_UNALIGNED(bts, "lock btsl $3, (%0)")
+DO_UNALIGNED(stos, "mov %0, %%rdi; mov $2, %%ecx; rep stosl")
+DO_UNALIGNED(bytes, "mov %0, %%rdi; mov $8, %%ecx; rep stosb")
+
+static void check_unaligned(const char *name, void (*fn)(void *))
+{
+	check_exc(name, user_call((u64)fn + USER_BASE, 0, AC), 17, 0);
+}
+
+static void test_unaligned_writes(void)
+{
+	check_unaligned("AC: ADD to memory", do_unaligned_add);
+	check_unaligned("AC: a locked INC", do_unaligned_lock);
+	check_unaligned("AC: XCHG", do_unaligned_xchg);
+	check_unaligned("AC: a locked BTS", do_unaligned_bts);
+	check_unaligned("AC: REP STOS", do_unaligned_stos);
+	check("AC: bytes are always aligned",
+	      user_call((u64)do_unaligned_bytes + USER_BASE, 0, AC));
+	check("without AC a locked INC is not checked",
+	      user_call((u64)do_unaligned_lock + USER_BASE, 0, 0));
+}
+
 static void test_alignment(void)
 {
 	write_cr0(read_cr0() | BIT(18));
@@ -458,7 +516,43 @@ static void test_alignment(void)
 	check("without AC nothing is checked",
 	      user_call((u64)do_unaligned + USER_BASE, (void *)1, 0));
 	check("AC: ring 0 is not checked", try_call(do_unaligned, (void *)1));
+	if (!lenient)
+		test_unaligned_writes();
 	write_cr0(read_cr0() & ~BIT(18));
+}
+
+/* ---- Branches out of the lower half ---- */
+
+#define TOP 0x7ffffffff000ULL /* its last page */
+
+static u64 top_pdpt[512] __attribute__((aligned(4096)));
+static u64 top_pd[512] __attribute__((aligned(4096)));
+static u64 top_pt[512] __attribute__((aligned(4096)));
+static u8 top_page[4096] __attribute__((aligned(4096)));
+
+static void check_branch(const char *name, u64 code, int len)
+{
+	u64 at = TOP + 0xff0;
+
+	for (int n = 0; n < 8; n++)
+		top_page[0xff0 + n] = code >> (8 * n);
+	check_exc(name, try_call((void (*)(void *))at, 0), 13, 0);
+	check_eq("... at the branch", exc.rip, at + len);
+}
+
+static void test_branches(void)
+{
+	boot_pml4[255] = (u64)top_pdpt | 3;
+	top_pdpt[511] = (u64)top_pd | 3;
+	top_pd[511] = (u64)top_pt | 3;
+	top_pt[511] = (u64)top_page | 3;
+	check_branch("JMP out of the lower half", 0x7eeb, 0);
+	check_branch("a long JMP", 0x1000e9, 0);
+	check_branch("CALL", 0x1000e8, 0);
+	check_branch("Jcc", 0x7e74c031, 2); /* xor eax, eax; jz */
+	check_branch("JRCXZ", 0x7ee3c931, 2);
+	boot_pml4[255] = 0;
+	write_cr3(read_cr3());
 }
 
 void test(void)
@@ -470,4 +564,6 @@ void test(void)
 	test_call_gate();
 	test_debug();
 	test_alignment();
+	if (!lenient)
+		test_branches();
 }
