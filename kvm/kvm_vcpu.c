@@ -428,6 +428,8 @@ enum vcpu_exit kvm_run(struct vcpu *v)
 			memory_order_relaxed);
 		atomic_fetch_add_explicit(&v->stats.exits, 1,
 					  memory_order_relaxed);
+		log_item(LOG_EXITS, "cpu %d exit: %s", v->index,
+			 kvm_exit_name(kv->run->exit_reason));
 		exit = kvm_handle_exit(v, kv);
 		if (exit != VCPU_EXIT_AGAIN)
 			return exit;
