@@ -36,7 +36,7 @@
 			do {                                                  \
 				c->cc = cc;                                   \
 				v = fn(c, old, b);                            \
-			} while (!ops_cas_##bits(p, &old, v));                \
+			} while (!alu_cas_##bits(p, &old, v));                \
 			tcg_host_written(c, va, bits / 8);                    \
 			return;                                               \
 		}                                                             \
@@ -54,19 +54,19 @@
 FOR_ALL_SIZES(ALU_RMW_SLOW, )
 
 /* `va` is evaluated once. */
-#define ALU_RMW(bits, c, i, addr, name, b)                              \
-	do {                                                            \
-		gva_t va_ = addr;                                       \
-		struct tcg_u##bits *p_ = tcg_host_rw(c, va_, bits / 8); \
-		if (unlikely(!p_ || (i)->prefix & INSN_LOCK)) {         \
-			alu_rmw_slow_##bits(c, va_, p_,                 \
-					    (i)->prefix &INSN_LOCK,     \
-					    alu_##name##_##bits, b);    \
-		} else {                                                \
-			((volatile struct tcg_u##bits *)p_)->v =        \
-				alu_##name##_##bits(c, p_->v, b);       \
-			tcg_host_written(c, va_, bits / 8);             \
-		}                                                       \
+#define ALU_RMW(bits, c, i, addr, name, b)                                    \
+	do {                                                                  \
+		gva_t va_ = addr;                                             \
+		struct tcg_u##bits *p_ = tcg_host_rw(c, va_, bits / 8);       \
+		if (unlikely(!p_ || (i)->prefix & INSN_LOCK)) {               \
+			alu_rmw_slow_##bits(c, va_, alu_atomic(p_, bits / 8), \
+					    (i)->prefix &INSN_LOCK,           \
+					    alu_##name##_##bits, b);          \
+		} else {                                                      \
+			((volatile struct tcg_u##bits *)p_)->v =              \
+				alu_##name##_##bits(c, p_->v, b);             \
+			tcg_host_written(c, va_, bits / 8);                   \
+		}                                                             \
 	} while (0)
 
 #define HANDLER(name) static void name(struct tcg_cpu *c, const struct insn *i)
@@ -344,57 +344,26 @@ OPS_TABLE_RM(imul_GE);
 OPS_TABLE_RM(imul_GEI);
 
 /* rDX:rAX = rAX * b, AX = AL * b for bytes. */
-#define ALU_MUL(name, op)                                     \
-	static void alu_##name##_8(struct tcg_cpu *c, u8 b)   \
-	{                                                     \
-		u64 x = (u8)c->gpr[REG_RAX];                  \
-		u32 lo;                                       \
-		asm(op "b %b2\n\tmovzwl %%ax, %1" CC_SAVE     \
-		    : "+a"(x), "=&r"(lo)                      \
-		    : "q"(b)                                  \
-		    : "cc");                                  \
-		wr_gpr_16(c, REG_RAX, (u16)lo);               \
-		c->cc = (u16)x;                               \
-	}                                                     \
-	static void alu_##name##_16(struct tcg_cpu *c, u16 b) \
-	{                                                     \
-		u64 x = (u16)c->gpr[REG_RAX], hi = 0;         \
-		u32 lo;                                       \
-		asm(op "w %w3\n\tmovzwl %%ax, %1" CC_SAVE     \
-		    : "+a"(x), "=&r"(lo), "+&d"(hi)           \
-		    : "r"(b)                                  \
-		    : "cc");                                  \
-		wr_gpr_16(c, REG_RAX, (u16)lo);               \
-		wr_gpr_16(c, REG_RDX, (u16)hi);               \
-		c->cc = (u16)x;                               \
-	}                                                     \
-	static void alu_##name##_32(struct tcg_cpu *c, u32 b) \
-	{                                                     \
-		u64 x = (u32)c->gpr[REG_RAX], hi = 0;         \
-		u32 lo;                                       \
-		asm(op "l %k3\n\tmovl %%eax, %1" CC_SAVE      \
-		    : "+a"(x), "=&r"(lo), "+&d"(hi)           \
-		    : "r"(b)                                  \
-		    : "cc");                                  \
-		c->gpr[REG_RAX] = lo;                         \
-		c->gpr[REG_RDX] = (u32)hi;                    \
-		c->cc = (u16)x;                               \
-	}                                                     \
-	static void alu_##name##_64(struct tcg_cpu *c, u64 b) \
-	{                                                     \
-		u64 x = c->gpr[REG_RAX], hi = 0, lo;          \
-		asm(op "q %3\n\tmovq %%rax, %1" CC_SAVE       \
-		    : "+a"(x), "=&r"(lo), "+&d"(hi)           \
-		    : "r"(b)                                  \
-		    : "cc");                                  \
-		c->gpr[REG_RAX] = lo;                         \
-		c->gpr[REG_RDX] = hi;                         \
-		c->cc = (u16)x;                               \
+#define ALU_MUL_8(name, fn)                                               \
+	static void alu_##name##_8(struct tcg_cpu *c, u8 b)               \
+	{                                                                 \
+		u8 hi, lo = alu_##fn##_8(c, (u8)c->gpr[REG_RAX], b, &hi); \
+		wr_gpr_16(c, REG_RAX, (u16)(hi << 8 | lo));               \
+	}
+#define ALU_MUL(bits, name, fn)                                       \
+	static void alu_##name##_##bits(struct tcg_cpu *c, u##bits b) \
+	{                                                             \
+		u##bits hi, lo = (u##bits)c->gpr[REG_RAX];            \
+		lo = alu_##fn##_##bits(c, lo, b, &hi);                \
+		wr_gpr_##bits(c, REG_RAX, lo);                        \
+		wr_gpr_##bits(c, REG_RDX, hi);                        \
 	}
 
 /* clang-format off */
-ALU_MUL(mul, "mul")
-ALU_MUL(imul1, "imul")
+ALU_MUL_8(mul, umul)
+ALU_MUL_8(imul1, smul)
+FOR_WIDE_SIZES(ALU_MUL, mul, umul)
+FOR_WIDE_SIZES(ALU_MUL, imul1, smul)
 
 /* clang-format on */
 
@@ -462,13 +431,12 @@ static void alu_idiv_32(struct tcg_cpu *c, u32 b)
 
 static void alu_div_64(struct tcg_cpu *c, u64 b)
 {
-	u64 hi = c->gpr[REG_RDX], lo = c->gpr[REG_RAX];
+	u64 hi = c->gpr[REG_RDX];
 
 	if (hi >= b) /* division by zero, too */
 		tcg_raise(c, EXC_DE);
-	asm("divq %2" : "+a"(lo), "+d"(hi) : "r"(b) : "cc");
-	c->gpr[REG_RAX] = lo;
-	c->gpr[REG_RDX] = hi;
+	c->gpr[REG_RAX] =
+		alu_udiv_128(hi, c->gpr[REG_RAX], b, &c->gpr[REG_RDX]);
 }
 
 static void alu_idiv_64(struct tcg_cpu *c, u64 b)

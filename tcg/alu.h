@@ -1,132 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Integer operations with their flags, done by the host's own instructions.
+ * Integer operations with their flags, and atomics on guest memory.
  *
- * alu_NAME_BITS(c, a, b) returns the result and leaves the flags in c->cc.
+ * Two implementations of the same functions: the host's own instructions
+ * where host and guest are of one kind, C elsewhere.  They may differ in
+ * flags that the SDM leaves undefined, in nothing else.
+ *
+ *   alu_NAME_BITS(c, a, b)             the result, flags in c->cc; NAME is
+ *       the mnemonic (shifts: count in b, any value; bt*: bit b % BITS;
+ *       inc, dec, neg, not: b is not used; cmp, test: returns a)
+ *   alu_shld_BITS(c, a, b, count)      b shifts in; alu_shrd_BITS too
+ *   alu_umul_BITS(c, a, b, &hi)        low half; alu_smul_BITS signed
+ *   alu_udiv_128(hi, lo, b, &rest)     hi < b
+ *   alu_atomic(p, size)                p, or NULL when the host cannot do
+ *       atomics of `size` there (or p is NULL): then stop the other vCPUs
+ *   alu_cas_BITS(p, &old, v)           p from alu_atomic(); false: old is
+ *       what is there
+ *   alu_swap_BITS(p, v)
  */
 #ifndef TCG_ALU_H
 #define TCG_ALU_H
 
-#include "tcg/flags.h"
-
-/* Every flag is written, none is read. */
-#define ALU_SETS(name, bits, op)                                              \
-	static inline u##bits alu_##name##_##bits(struct tcg_cpu *c,          \
-						  u##bits a, u##bits b)       \
-	{                                                                     \
-		u32 f;                                                        \
-		asm(op " %2, %1" CC_SAVE : "=a"(f), "+q"(a) : "q"(b) : "cc"); \
-		c->cc = (u16)f;                                               \
-		return a;                                                     \
-	}
-
-/* Flags only. */
-#define ALU_TESTS(name, bits, op)                                            \
-	static inline u##bits alu_##name##_##bits(struct tcg_cpu *c,         \
-						  u##bits a, u##bits b)      \
-	{                                                                    \
-		u32 f;                                                       \
-		asm(op " %2, %1" CC_SAVE : "=a"(f) : "q"(a), "q"(b) : "cc"); \
-		c->cc = (u16)f;                                              \
-		return a;                                                    \
-	}
-
-/* Reads some flags or leaves some alone. */
-#define ALU_MIXES(name, bits, op)                                       \
-	static inline u##bits alu_##name##_##bits(struct tcg_cpu *c,    \
-						  u##bits a, u##bits b) \
-	{                                                               \
-		u32 f = c->cc;                                          \
-		asm(CC_LOAD op " %2, %1" CC_SAVE                        \
-		    : "+a"(f), "+q"(a)                                  \
-		    : "q"(b)                                            \
-		    : "cc");                                            \
-		c->cc = (u16)f;                                         \
-		return a;                                               \
-	}
-
-/* One operand; `b` is not used, so that all have the same type. */
-#define ALU_UNARY(name, bits, op)                                          \
-	static inline u##bits alu_##name##_##bits(struct tcg_cpu *c,       \
-						  u##bits a, u##bits b)    \
-	{                                                                  \
-		u32 f = c->cc;                                             \
-		(void)b;                                                   \
-		asm(CC_LOAD op " %1" CC_SAVE : "+a"(f), "+q"(a) : : "cc"); \
-		c->cc = (u16)f;                                            \
-		return a;                                                  \
-	}
-
-/* Count in CL; a count of 0 leaves the flags alone. */
-#define ALU_SHIFTS(name, bits, op)                                      \
-	static inline u##bits alu_##name##_##bits(struct tcg_cpu *c,    \
-						  u##bits a, u##bits b) \
-	{                                                               \
-		u32 f = c->cc;                                          \
-		asm(CC_LOAD op " %%cl, %1" CC_SAVE                      \
-		    : "+a"(f), "+q"(a)                                  \
-		    : "c"((u8)b)                                        \
-		    : "cc");                                            \
-		c->cc = (u16)f;                                         \
-		return a;                                               \
-	}
-
-/* shld, shrd: `b` shifts in, `count` in CL. */
-#define ALU_DOUBLE(name, bits, op)                                 \
-	static inline u##bits alu_##name##_##bits(                 \
-		struct tcg_cpu *c, u##bits a, u##bits b, u8 count) \
-	{                                                          \
-		u32 f = c->cc;                                     \
-		asm(CC_LOAD op " %%cl, %2, %1" CC_SAVE             \
-		    : "+a"(f), "+r"(a)                             \
-		    : "r"(b), "c"(count)                           \
-		    : "cc");                                       \
-		c->cc = (u16)f;                                    \
-		return a;                                          \
-	}
-
-#define ALU_ALL(bits)                 \
-	ALU_SETS(add, bits, "add")    \
-	ALU_SETS(or, bits, "or")      \
-	ALU_MIXES(adc, bits, "adc")   \
-	ALU_MIXES(sbb, bits, "sbb")   \
-	ALU_SETS(and, bits, "and")    \
-	ALU_SETS(sub, bits, "sub")    \
-	ALU_SETS(xor, bits, "xor")    \
-	ALU_TESTS(cmp, bits, "cmp")   \
-	ALU_TESTS(test, bits, "test") \
-	ALU_UNARY(inc, bits, "inc")   \
-	ALU_UNARY(dec, bits, "dec")   \
-	ALU_UNARY(neg, bits, "neg")   \
-	ALU_UNARY(not, bits, "not")   \
-	ALU_SHIFTS(rol, bits, "rol")  \
-	ALU_SHIFTS(ror, bits, "ror")  \
-	ALU_SHIFTS(rcl, bits, "rcl")  \
-	ALU_SHIFTS(rcr, bits, "rcr")  \
-	ALU_SHIFTS(shl, bits, "shl")  \
-	ALU_SHIFTS(shr, bits, "shr")  \
-	ALU_SHIFTS(sar, bits, "sar")
-
-/* No byte forms. */
-#define ALU_WIDE(bits)                 \
-	ALU_SETS(imul, bits, "imul")   \
-	ALU_MIXES(bt, bits, "bt")      \
-	ALU_MIXES(bts, bits, "bts")    \
-	ALU_MIXES(btr, bits, "btr")    \
-	ALU_MIXES(btc, bits, "btc")    \
-	ALU_MIXES(bsf, bits, "bsf")    \
-	ALU_MIXES(bsr, bits, "bsr")    \
-	ALU_DOUBLE(shld, bits, "shld") \
-	ALU_DOUBLE(shrd, bits, "shrd")
-
-/* clang-format off */
-ALU_ALL(8)
-ALU_ALL(16)
-ALU_ALL(32)
-ALU_ALL(64)
-ALU_WIDE(16)
-ALU_WIDE(32)
-ALU_WIDE(64)
-/* clang-format on */
+#if defined(__x86_64__) && !defined(TCG_PORTABLE)
+#include "tcg/alu_x86.h"
+#else
+#include "tcg/alu_c.h"
+#endif
 
 #endif

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Arithmetic flags: kept as the host made them.
+ * Arithmetic flags: tcg_cpu.cc holds the low byte of RFLAGS in bits 15-8 and
+ * OF in bit 0.
  *
- * Guest and host have the same instructions, so each flag-setting operation
- * runs on the host and LAHF and SETO save what it left: tcg_cpu.cc holds the
- * low byte of RFLAGS in bits 15-8 and OF in bit 0.  That costs two cheap
- * instructions, is exact for undefined flags too, and reading a condition
- * needs no knowledge of the operation.
+ * That is what LAHF and SETO leave in AX (tcg/alu_x86.h), and reading a
+ * condition needs no knowledge of the operation.
  */
 #ifndef TCG_FLAGS_H
 #define TCG_FLAGS_H
@@ -24,11 +22,6 @@
 /* SF ZF AF PF CF: what LAHF knows. */
 #define RFLAGS_LOW   (RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
 #define RFLAGS_ARITH (RFLAGS_LOW | RFLAGS_OF)
-
-/* Assembly tails and heads: AX <-> flags.  The addition makes OF from AL's
- * bit 0 and SAHF keeps it. */
-#define CC_SAVE "\n\tlahf\n\tseto %%al"
-#define CC_LOAD "addb $0x7f, %%al\n\tsahf\n\t"
 
 static inline u64 cc_rflags(u32 cc)
 {

@@ -142,88 +142,90 @@ OPS_TABLE_R(bswap);
 
 /* ---- xchg xadd cmpxchg ---- */
 
-#define MOVE_XCHG(bits, ...)                                             \
-	HANDLER(xchg_EG_##bits##r)                                       \
-	{                                                                \
-		u##bits a = rd_rm_##bits(c, i), b = rd_reg_##bits(c, i); \
-		wr_rm_##bits(c, i, b);                                   \
-		wr_reg_##bits(c, i, a);                                  \
-		NEXT(c, i);                                              \
-	}                                                                \
-	HANDLER(xchg_EG_##bits##m)                                       \
-	{                                                                \
-		gva_t va = ops_write_va(c, i, bits / 8);                 \
-		void *p = tcg_host_rw(c, va, bits / 8);                  \
-		u##bits b = rd_reg_##bits(c, i), a;                      \
-		if (likely(p)) {                                         \
-			a = ops_swap_##bits(p, b);                       \
-			tcg_host_written(c, va, bits / 8);               \
-		} else {                                                 \
-			tcg_exclusive_begin(c);                          \
-			a = tcg_ld##bits(c, va);                         \
-			tcg_st##bits(c, va, b);                          \
-			tcg_exclusive_end(c);                            \
-		}                                                        \
-		wr_reg_##bits(c, i, a);                                  \
-		NEXT_STORED(c, i);                                       \
-	}                                                                \
-	HANDLER(xadd_##bits##r)                                          \
-	{                                                                \
-		u##bits a = rd_rm_##bits(c, i), b = rd_reg_##bits(c, i); \
-		wr_reg_##bits(c, i, a);                                  \
-		wr_rm_##bits(c, i, alu_add_##bits(c, a, b));             \
-		NEXT(c, i);                                              \
-	}                                                                \
-	HANDLER(xadd_##bits##m)                                          \
-	{                                                                \
-		gva_t va = ops_write_va(c, i, bits / 8);                 \
-		struct tcg_u##bits *p = tcg_host_rw(c, va, bits / 8);    \
-		u##bits b = rd_reg_##bits(c, i), a;                      \
-		if (likely(p)) {                                         \
-			a = p->v;                                        \
-			while (!ops_cas_##bits(p, &a, (u##bits)(a + b))) \
-				;                                        \
-			tcg_host_written(c, va, bits / 8);               \
-		} else {                                                 \
-			tcg_exclusive_begin(c);                          \
-			a = tcg_ld##bits(c, va);                         \
-			tcg_st##bits(c, va, (u##bits)(a + b));           \
-			tcg_exclusive_end(c);                            \
-		}                                                        \
-		alu_add_##bits(c, a, b);                                 \
-		wr_reg_##bits(c, i, a);                                  \
-		NEXT_STORED(c, i);                                       \
-	}                                                                \
-	HANDLER(cmpxchg_##bits##r)                                       \
-	{                                                                \
-		u##bits acc = (u##bits)c->gpr[REG_RAX];                  \
-		u##bits old = rd_rm_##bits(c, i);                        \
-		alu_cmp_##bits(c, acc, old);                             \
-		if (acc == old)                                          \
-			wr_rm_##bits(c, i, rd_reg_##bits(c, i));         \
-		else                                                     \
-			MOVE_SET_ACC_##bits(c, old);                     \
-		NEXT(c, i);                                              \
-	}                                                                \
-	HANDLER(cmpxchg_##bits##m)                                       \
-	{                                                                \
-		gva_t va = ops_write_va(c, i, bits / 8);                 \
-		struct tcg_u##bits *p = tcg_host_rw(c, va, bits / 8);    \
-		u##bits acc = (u##bits)c->gpr[REG_RAX], old = acc;       \
-		u##bits b = rd_reg_##bits(c, i);                         \
-		if (likely(p)) {                                         \
-			ops_cas_##bits(p, &old, b);                      \
-			tcg_host_written(c, va, bits / 8);               \
-		} else {                                                 \
-			tcg_exclusive_begin(c);                          \
-			old = tcg_ld##bits(c, va);                       \
-			tcg_st##bits(c, va, old == acc ? b : old);       \
-			tcg_exclusive_end(c);                            \
-		}                                                        \
-		alu_cmp_##bits(c, acc, old);                             \
-		if (acc != old)                                          \
-			MOVE_SET_ACC_##bits(c, old);                     \
-		NEXT_STORED(c, i);                                       \
+#define MOVE_XCHG(bits, ...)                                                  \
+	HANDLER(xchg_EG_##bits##r)                                            \
+	{                                                                     \
+		u##bits a = rd_rm_##bits(c, i), b = rd_reg_##bits(c, i);      \
+		wr_rm_##bits(c, i, b);                                        \
+		wr_reg_##bits(c, i, a);                                       \
+		NEXT(c, i);                                                   \
+	}                                                                     \
+	HANDLER(xchg_EG_##bits##m)                                            \
+	{                                                                     \
+		gva_t va = ops_write_va(c, i, bits / 8);                      \
+		void *p = alu_atomic(tcg_host_rw(c, va, bits / 8), bits / 8); \
+		u##bits b = rd_reg_##bits(c, i), a;                           \
+		if (likely(p)) {                                              \
+			a = alu_swap_##bits(p, b);                            \
+			tcg_host_written(c, va, bits / 8);                    \
+		} else {                                                      \
+			tcg_exclusive_begin(c);                               \
+			a = tcg_ld##bits(c, va);                              \
+			tcg_st##bits(c, va, b);                               \
+			tcg_exclusive_end(c);                                 \
+		}                                                             \
+		wr_reg_##bits(c, i, a);                                       \
+		NEXT_STORED(c, i);                                            \
+	}                                                                     \
+	HANDLER(xadd_##bits##r)                                               \
+	{                                                                     \
+		u##bits a = rd_rm_##bits(c, i), b = rd_reg_##bits(c, i);      \
+		wr_reg_##bits(c, i, a);                                       \
+		wr_rm_##bits(c, i, alu_add_##bits(c, a, b));                  \
+		NEXT(c, i);                                                   \
+	}                                                                     \
+	HANDLER(xadd_##bits##m)                                               \
+	{                                                                     \
+		gva_t va = ops_write_va(c, i, bits / 8);                      \
+		struct tcg_u##bits *p =                                       \
+			alu_atomic(tcg_host_rw(c, va, bits / 8), bits / 8);   \
+		u##bits b = rd_reg_##bits(c, i), a;                           \
+		if (likely(p)) {                                              \
+			a = p->v;                                             \
+			while (!alu_cas_##bits(p, &a, (u##bits)(a + b)))      \
+				;                                             \
+			tcg_host_written(c, va, bits / 8);                    \
+		} else {                                                      \
+			tcg_exclusive_begin(c);                               \
+			a = tcg_ld##bits(c, va);                              \
+			tcg_st##bits(c, va, (u##bits)(a + b));                \
+			tcg_exclusive_end(c);                                 \
+		}                                                             \
+		alu_add_##bits(c, a, b);                                      \
+		wr_reg_##bits(c, i, a);                                       \
+		NEXT_STORED(c, i);                                            \
+	}                                                                     \
+	HANDLER(cmpxchg_##bits##r)                                            \
+	{                                                                     \
+		u##bits acc = (u##bits)c->gpr[REG_RAX];                       \
+		u##bits old = rd_rm_##bits(c, i);                             \
+		alu_cmp_##bits(c, acc, old);                                  \
+		if (acc == old)                                               \
+			wr_rm_##bits(c, i, rd_reg_##bits(c, i));              \
+		else                                                          \
+			MOVE_SET_ACC_##bits(c, old);                          \
+		NEXT(c, i);                                                   \
+	}                                                                     \
+	HANDLER(cmpxchg_##bits##m)                                            \
+	{                                                                     \
+		gva_t va = ops_write_va(c, i, bits / 8);                      \
+		struct tcg_u##bits *p =                                       \
+			alu_atomic(tcg_host_rw(c, va, bits / 8), bits / 8);   \
+		u##bits acc = (u##bits)c->gpr[REG_RAX], old = acc;            \
+		u##bits b = rd_reg_##bits(c, i);                              \
+		if (likely(p)) {                                              \
+			alu_cas_##bits(p, &old, b);                           \
+			tcg_host_written(c, va, bits / 8);                    \
+		} else {                                                      \
+			tcg_exclusive_begin(c);                               \
+			old = tcg_ld##bits(c, va);                            \
+			tcg_st##bits(c, va, old == acc ? b : old);            \
+			tcg_exclusive_end(c);                                 \
+		}                                                             \
+		alu_cmp_##bits(c, acc, old);                                  \
+		if (acc != old)                                               \
+			MOVE_SET_ACC_##bits(c, old);                          \
+		NEXT_STORED(c, i);                                            \
 	}
 
 #define MOVE_SET_ACC_8(c, v)  (*(u8 *)&(c)->gpr[REG_RAX] = (v))
@@ -244,13 +246,13 @@ static void move_set_zf(struct tcg_cpu *c, bool zf)
 void op_cmpxchg8b(struct tcg_cpu *c, const struct insn *i)
 {
 	gva_t va = ops_write_va(c, i, 8);
-	void *p = tcg_host_rw(c, va, 8);
+	void *p = alu_atomic(tcg_host_rw(c, va, 8), 8);
 	u64 want = c->gpr[REG_RDX] << 32 | (u32)c->gpr[REG_RAX];
 	u64 v = c->gpr[REG_RCX] << 32 | (u32)c->gpr[REG_RBX];
 	u64 old = want;
 
 	if (p) {
-		ops_cas_64(p, &old, v);
+		alu_cas_64(p, &old, v);
 		tcg_host_written(c, va, 8);
 	} else {
 		tcg_exclusive_begin(c);
@@ -269,18 +271,15 @@ void op_cmpxchg16b(struct tcg_cpu *c, const struct insn *i)
 {
 	gva_t va = ops_write_va(c, i, 16);
 	u64 old[2] = { c->gpr[REG_RAX], c->gpr[REG_RDX] };
+	const u64 v[2] = { c->gpr[REG_RBX], c->gpr[REG_RCX] };
 	bool same;
-	u64 *p;
+	void *p;
 
 	if (va & 15)
 		tcg_raise_code(c, EXC_GP, 0);
-	p = tcg_host_rw(c, va, 16);
+	p = alu_atomic(tcg_host_rw(c, va, 16), 16);
 	if (p) {
-		asm volatile("lock cmpxchg16b %1\n\tsete %0"
-			     : "=q"(same), "+m"(*(volatile u128 *)p),
-			       "+a"(old[0]), "+d"(old[1])
-			     : "b"(c->gpr[REG_RBX]), "c"(c->gpr[REG_RCX])
-			     : "cc", "memory");
+		same = alu_cas_128(p, old, v);
 		tcg_host_written(c, va, 16);
 	} else {
 		u64 now[2];
@@ -291,8 +290,8 @@ void op_cmpxchg16b(struct tcg_cpu *c, const struct insn *i)
 		old[0] = now[0];
 		old[1] = now[1];
 		if (same) {
-			now[0] = c->gpr[REG_RBX];
-			now[1] = c->gpr[REG_RCX];
+			now[0] = v[0];
+			now[1] = v[1];
 		}
 		tcg_st_bytes(c, va, now, 16);
 		tcg_exclusive_end(c);

@@ -156,37 +156,4 @@ static inline gva_t ops_write_va(struct tcg_cpu *c, const struct insn *i,
 /* Checked linear address of `size` bytes at offset `off` of `seg`. */
 gva_t ops_seg_linear(struct tcg_cpu *c, u8 seg, u64 off, u32 size, bool write);
 
-/* ---- Atomics on host memory of any alignment ---- */
-
-#define OPS_CAS(bits, suffix)                                               \
-	static inline bool ops_cas_##bits(void *p, u##bits *old, u##bits v) \
-	{                                                                   \
-		bool ok;                                                    \
-		asm volatile("lock cmpxchg" suffix " %3, %1\n\tsete %0"     \
-			     : "=q"(ok),                                    \
-			       "+m"(*(volatile struct tcg_u##bits *)p),     \
-			       "+a"(*old)                                   \
-			     : "q"(v)                                       \
-			     : "cc", "memory");                             \
-		return ok;                                                  \
-	}                                                                   \
-	static inline u##bits ops_swap_##bits(void *p, u##bits v)           \
-	{                                                                   \
-		asm volatile("xchg" suffix " %0, %1"                        \
-			     : "+q"(v),                                     \
-			       "+m"(*(volatile struct tcg_u##bits *)p)      \
-			     :                                              \
-			     : "memory");                                   \
-		return v;                                                   \
-	}
-
-/* clang-format off */
-OPS_CAS(8, "b")
-OPS_CAS(16, "w")
-OPS_CAS(32, "l")
-OPS_CAS(64, "q")
-/* clang-format on */
-
-#undef OPS_CAS
-
 #endif
