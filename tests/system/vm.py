@@ -14,6 +14,7 @@ Environment:
     VMON_KEEP    keep the folder with logs of every VM
 """
 import fcntl
+import functools
 import os
 import pathlib
 import re
@@ -437,6 +438,7 @@ class LinuxVm(Vm):
         return text if check else (status, text)
 
 
+@functools.lru_cache
 def debian_image():
     """Folder with disk.raw, vmlinuz, initrd.img, id_vmon; made if need be."""
     folder = cache() / "debian"
@@ -445,9 +447,14 @@ def debian_image():
         return folder
     if not tool.exists() or not shutil.which("mmdebstrap"):
         raise Skip(f"no {folder}/disk.raw (tools/quickstart makes it)")
-    r = subprocess.run([str(tool), str(folder)], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       text=True, check=False)
+    cache().mkdir(parents=True, exist_ok=True)
+    with open(cache() / "debian.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "disk.raw").exists():
+            return folder
+        r = subprocess.run([str(tool), str(folder)], text=True, check=False,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT)
     if r.returncode:
         raise Skip(f"debian-image: {r.stdout[-500:]}")
     return folder
