@@ -183,10 +183,10 @@ struct tcg_cpu {
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
 	struct tlb_log tlb_log;
 
-	void *cache; /* decoded blocks: interp.c */
-	void *vec;   /* host-executed vector code: vec.c */
-	u32 pauses;  /* PAUSEs executed: op_pause() */
-	u64 insns;   /* instructions retired, for statistics */
+	void *cache;       /* decoded blocks: interp.c */
+	void *vec;         /* host-executed vector code: vec.c */
+	u32 pauses;        /* PAUSEs executed: op_pause() */
+	_Atomic u64 insns; /* retired; written by its own thread only */
 };
 
 /* ---- Interpreter (interp.c, decode.c) ---- */

@@ -71,8 +71,8 @@ int tcg_cache_init(struct tcg_cpu *c)
 	const struct tcg *t = c->m->accel_data;
 
 	/* Beside KVM the interpreter has no instance of its own. */
-	k->size = c->m->accel == &tcg_accel && t->tb_size ? t->tb_size * MIB :
-							    ARENA_DEFAULT;
+	k->size = c->m->accel == &tcg_accel && t->tb_size ? t->tb_size * MIB
+							  : ARENA_DEFAULT;
 	k->arena = mmap(NULL, k->size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (k->arena == MAP_FAILED) {
@@ -381,6 +381,13 @@ static void block_log_run(struct tcg_cpu *c, const struct tcg_block *b)
 
 /* ---- Running ---- */
 
+/* Partner: tcg_info().  One writer, so no locked addition. */
+static void run_count(struct tcg_cpu *c, u64 n)
+{
+	n += atomic_load_explicit(&c->insns, memory_order_relaxed);
+	atomic_store_explicit(&c->insns, n, memory_order_relaxed);
+}
+
 static void run_single(struct tcg_cpu *c)
 {
 	struct tcg_cache *k = c->cache;
@@ -398,7 +405,7 @@ static void run_single(struct tcg_cpu *c)
 				      .index = INSN_NOREG };
 	c->gpr[INSN_RIP] = c->rip;
 	c->ip = k->single;
-	c->insns++;
+	run_count(c, 1);
 	k->single[0].fn(c, &k->single[0]);
 	c->ip = NULL;
 	if (step)
@@ -482,7 +489,7 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 			block_log_run(c, b);
 		c->gpr[INSN_RIP] = c->rip;
 		c->ip = b->insn;
-		c->insns += b->n;
+		run_count(c, b->n);
 		b->insn[0].fn(c, b->insn);
 	}
 }

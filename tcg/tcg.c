@@ -490,11 +490,14 @@ static void tcg_info(struct machine *m, struct buf *out)
 	buf_printf(out, "engine: interpreter, code fences by %s\n",
 		   t->membarrier ? "membarrier" : "exclusive sections");
 	for (int n = 0; n < m->nvcpus; n++) {
-		const struct tcg_cpu *c = m->vcpus[n]->accel;
+		struct tcg_cpu *c = m->vcpus[n]->accel;
+		u64 count;
 
-		if (c)
-			buf_printf(out, "CPU #%d: %llu instructions\n", n,
-				   (unsigned long long)c->insns);
+		if (!c)
+			continue;
+		count = atomic_load_explicit(&c->insns, memory_order_relaxed);
+		buf_printf(out, "CPU #%d: %llu instructions\n", n,
+			   (unsigned long long)count);
 	}
 }
 
