@@ -178,8 +178,8 @@ def completes(tmp, c):
             (b"qu\t", b"qu" b"it "),
             (b"info sta\t", b"info sta" b"tus "),
             (b"help sto\t", b"help sto" b"p "),
-            (b"info b\t", b"info b\r\nblock       blockstats  \r\n"
-             b"(qemu) info b" b"lock"),
+            (b"info bl\t", b"info bl\r\nblock       blockstats  \r\n"
+             b"(qemu) info bl" b"ock"),
             (b"memsave 0 16 %s/file-o\t" % tmp.encode(),
              b"memsave 0 16 %s/file-o" % tmp.encode() + b"ne "),
             (b"logfile %s/file-t\t" % tmp.encode(),

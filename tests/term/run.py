@@ -147,7 +147,7 @@ def use(pane, plain=False):
     pane.keys("Enter")
     pane.expect_text(r"^VM status: paused \(prelaunch\)$")
     pane.expect_line("")
-    pane.type("info b")
+    pane.type("info bl")
     pane.keys("Tab")
     pane.expect_text(r"^block +blockstats *$")
     pane.expect_line("info block")
