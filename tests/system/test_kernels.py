@@ -73,14 +73,16 @@ class Generic(Matrix, unittest.TestCase):
 
 
 class Memtest(unittest.TestCase):
-    """memtest86+ through its first tests, up to #5."""
+    """memtest86+ through its first tests, #0 to #4.
+
+    A fast host is through with a test between two updates of the screen,
+    so that not every number need show."""
 
     def memtest(self, name):
         path = vm.debian_package("memtest86+") / "boot" / name
         with vm.Vm("-kernel", path, "-append", "console=ttyS0,115200",
                    "-m", 32) as guest:
-            for number in range(3, 6):
-                guest.expect(rf"#{number} +\[", 240)
+            guest.expect(r"#([5-9]|\d\d) +\[", 600)
             counts = set(re.findall(r"Errors: +(\d+)", guest.serial.text()))
             self.assertEqual(counts, {"0"})
 
