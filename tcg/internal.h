@@ -203,7 +203,6 @@ enum vcpu_exit tcg_execute(struct tcg_cpu *c);
 bool tcg_step(struct tcg_cpu *c);
 int tcg_cache_init(struct tcg_cpu *c);
 void tcg_cache_fini(struct tcg_cpu *c);
-void tcg_cache_flush(struct tcg_cpu *c);
 
 static inline u64 tcg_this_rip(const struct tcg_cpu *c, const struct insn *i)
 {

@@ -13,10 +13,8 @@
  *
  * Locking: each vCPU has its own blocks.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "lib/alloc.h"
 #include "lib/buf.h"
@@ -27,8 +25,7 @@
 #include "vmm/machine.h"
 
 #define BLOCK_INSNS     64
-#define ARENA_DEFAULT   (6 * MIB)
-#define HASH_BITS       15
+#define HASH_BITS       14
 #define JCACHE_BITS     12
 #define JCACHE_SLOT(pc) (((pc) ^ (pc) >> JCACHE_BITS) & (BIT(JCACHE_BITS) - 1))
 
@@ -57,8 +54,7 @@ struct tcg_block {
 struct tcg_cache {
 	struct block_ref jcache[1u << JCACHE_BITS];
 	struct tcg_block *hash[1u << HASH_BITS];
-	u8 *arena;
-	size_t size, used;
+	struct pool_user code; /* blocks, one behind the other */
 	/* The one instruction of tcg_step() and what follows it. */
 	struct insn single[2];
 };
@@ -68,16 +64,11 @@ struct tcg_cache {
 int tcg_cache_init(struct tcg_cpu *c)
 {
 	struct tcg_cache *k = xalloc(sizeof *k);
-	const struct tcg *t = c->m->accel_data;
+	int r = pool_join(&c->t->pool, &k->code);
 
-	/* Beside KVM the interpreter has no instance of its own. */
-	k->size = c->m->accel == &tcg_accel && t->tb_size ? t->tb_size * MIB
-							  : ARENA_DEFAULT;
-	k->arena = mmap(NULL, k->size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (k->arena == MAP_FAILED) {
+	if (r < 0) {
 		free(k);
-		return -ENOMEM;
+		return r;
 	}
 	c->cache = k;
 	c->gpr[INSN_NOREG] = 0;
@@ -91,18 +82,9 @@ void tcg_cache_fini(struct tcg_cpu *c)
 
 	if (!k)
 		return;
-	munmap(k->arena, k->size);
+	pool_leave(&c->t->pool, &k->code);
 	free(k);
 	c->cache = NULL;
-}
-
-void tcg_cache_flush(struct tcg_cpu *c)
-{
-	struct tcg_cache *k = c->cache;
-
-	memset(k->hash, 0, sizeof k->hash);
-	k->used = 0;
-	c->code_epoch++;
 }
 
 static u32 block_hash(gpa_t phys, u32 mode_key)
@@ -196,15 +178,51 @@ static void code_decode_one(struct tcg_cpu *c, struct insn *i, gpa_t *ret_phys2)
 	insn_bind(i);
 }
 
+static u32 block_size(u32 insns)
+{
+	return ALIGN_UP(sizeof(struct tcg_block) +
+				(insns + 1) * sizeof(struct insn),
+			_Alignof(struct tcg_block));
+}
+
+/* Takes the blocks of the oldest chunk out of the tables. */
+static void block_evict(struct tcg_cpu *c)
+{
+	struct tcg_cache *k = c->cache;
+	struct pool_chunk *chunk = k->code.oldest;
+	u32 at = 0;
+
+	while (at < chunk->used) {
+		struct tcg_block *b = (struct tcg_block *)(chunk->data + at);
+		struct tcg_block **p;
+
+		p = &k->hash[block_hash(b->phys, b->mode_key)];
+		while (*p && *p != b)
+			p = &(*p)->next;
+		if (*p)
+			*p = b->next;
+		at += block_size(b->n);
+	}
+	c->code_epoch++;
+}
+
 static struct tcg_block *block_alloc(struct tcg_cpu *c)
 {
 	struct tcg_cache *k = c->cache;
-	size_t max = sizeof(struct tcg_block) +
-		     (BLOCK_INSNS + 1) * sizeof(struct insn);
+	struct pool *pool = &c->t->pool;
 
-	if (k->size - k->used < max)
-		tcg_cache_flush(c);
-	return (struct tcg_block *)(k->arena + k->used);
+	if (sizeof k->code.newest->data - k->code.newest->used <
+		    block_size(BLOCK_INSNS) &&
+	    !pool_take(pool, &k->code)) {
+		if (pool_asked(pool, &k->code)) {
+			block_evict(c);
+			pool_give(pool, &k->code);
+		}
+		block_evict(c);
+		pool_turn(&k->code);
+	}
+	return (struct tcg_block *)(k->code.newest->data +
+				    k->code.newest->used);
 }
 
 static void block_commit(struct tcg_cpu *c, struct tcg_block *b)
@@ -217,7 +235,7 @@ static void block_commit(struct tcg_cpu *c, struct tcg_block *b)
 	end->fn = insn_block_end;
 	end->off = b->bytes;
 	end->base = end->index = INSN_NOREG;
-	k->used += ALIGN_UP(sizeof *b + (b->n + 1) * sizeof b->insn[0], 64);
+	k->code.newest->used += block_size(b->n);
 	b->next = k->hash[h];
 	k->hash[h] = b;
 }

@@ -386,13 +386,21 @@ static int tcg_put(struct vcpu *v)
 	return 0;
 }
 
-int tcg_init(struct tcg *t, const char *cpu_model, struct err *err)
+/* MiB for decoded blocks. */
+#define TB_SIZE 4
+
+int tcg_init(struct tcg *t, u32 vcpus, const char *cpu_model, struct err *err)
 {
+	int r;
+
 	lock_init(&t->lock);
 	lock_init(&t->code_lock);
 	cond_init(&t->changed);
 	t->membarrier =
 		!tcg_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	r = pool_init(&t->pool, (t->tb_size ?: TB_SIZE) * MIB, vcpus);
+	if (r < 0)
+		return err_code(err, r, "no memory for decoded code");
 	return tcg_cpuid_init(t, cpu_model, err);
 }
 
@@ -401,11 +409,12 @@ void tcg_fini(struct tcg *t)
 	cond_fini(&t->changed);
 	lock_fini(&t->lock);
 	lock_fini(&t->code_lock);
+	pool_fini(&t->pool);
 }
 
 static int tcg_create(struct machine *m, void *instance, struct err *err)
 {
-	return tcg_init(instance, m->cpu_model, err);
+	return tcg_init(instance, m->topo.cpus, m->cpu_model, err);
 }
 
 static void tcg_destroy(struct machine *m)
@@ -505,8 +514,8 @@ static const struct opt_range tcg_tb_range = { 1, 1024 };
 static const char *const tcg_thread_names[] = { "multi", "single", NULL };
 
 static const struct option_row tcg_options[] = {
-	{ "tb-size", &opt_u32, offsetof(struct tcg, tb_size), "6",
-	  "MiB of decoded instructions per vCPU", &tcg_tb_range },
+	{ "tb-size", &opt_u32, offsetof(struct tcg, tb_size), NULL,
+	  "MiB of decoded instructions, all vCPUs together", &tcg_tb_range },
 	{ "thread", &opt_enum, offsetof(struct tcg, thread), "multi",
 	  "multi: each vCPU has a thread; single is taken as multi",
 	  tcg_thread_names },

@@ -7,13 +7,14 @@
 
 #include "lib/lock.h"
 #include "tcg/internal.h"
+#include "tcg/pool.h"
 #include "vmm/accel.h"
 #include "vmm/cpu_models.h"
 
 extern const struct accel_class tcg_accel;
 
 struct tcg {
-	u32 tb_size; /* MiB, per vCPU */
+	u32 tb_size; /* MiB, of all vCPUs together */
 	int thread;  /* enum of tcg_thread_names; all but ignored */
 
 	/* Exclusive sections: how many vCPUs execute guest code, and whether
@@ -26,6 +27,7 @@ struct tcg {
 	struct lock code_lock; /* marking of code pages, see softmmu.c */
 	bool membarrier;
 
+	struct pool pool;       /* decoded blocks: interp.c */
 	struct cpu_model model; /* what CPUID says; constant after create */
 };
 
@@ -35,8 +37,8 @@ void tcg_cpu_destroy(struct vcpu *v);
 /* The two without v->accel, on the engine `t`; NULL with the reason. */
 struct tcg_cpu *tcg_cpu_open(struct vcpu *v, struct tcg *t, struct err *err);
 void tcg_cpu_close(struct tcg_cpu *c);
-/* Locks and CPU model (as after -cpu) of an engine. */
-int tcg_init(struct tcg *t, const char *cpu_model, struct err *err);
+/* An engine of up to `vcpus` vCPUs, and the CPU model as after -cpu. */
+int tcg_init(struct tcg *t, u32 vcpus, const char *cpu_model, struct err *err);
 void tcg_fini(struct tcg *t);
 /* Around the execution of guest code: waits while another vCPU has the
  * machine for itself. */

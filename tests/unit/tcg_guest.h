@@ -71,7 +71,7 @@ static inline void guest_init(struct guest *g)
 	g->v.m = &g->m;
 	ck_assert_int_eq(mem_add_ram(&g->m.mem, "ram", 0, 4 * MIB, false, &err),
 			 0);
-	ck_assert_msg(!tcg_init(&g->tcg, "max", &err), "%s", err.msg);
+	ck_assert_msg(!tcg_init(&g->tcg, 1, "max", &err), "%s", err.msg);
 	ck_assert_msg(!tcg_cpu_create(&g->v, &err), "%s", err.msg);
 	g->c = g->v.accel;
 	g->code = mem_ptr_rw(&g->m.mem, 0x100000, 0x4000);
