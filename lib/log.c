@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
@@ -29,6 +30,8 @@ static struct lock log_lock = LOCK_INIT;
 static int log_fd GUARDED_BY(log_lock) = STDERR_FILENO;
 static u64 log_guest_second GUARDED_BY(log_lock);
 static u32 log_guest_count GUARDED_BY(log_lock);
+static bool log_timestamp;
+static const char *log_name;
 
 static const struct {
 	const char *name, *help;
@@ -41,6 +44,7 @@ static const struct {
 
 /* One line in one write(), so that lines of several threads never mix. */
 PRINTF_LIKE(3, 0)
+
 static void log_line(int fd, const char *prefix, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
@@ -91,12 +95,37 @@ void log_guest(const char *who, const char *fmt, ...)
 	va_end(ap);
 }
 
+void log_set_prefix(bool timestamp, const char *name)
+{
+	log_timestamp = timestamp;
+	log_name = name;
+}
+
+PRINTF_LIKE(2, 0)
+
+static void log_message(const char *kind, const char *fmt, va_list ap)
+{
+	char prefix[256], when[24] = "", fraction[12] = "";
+	struct timespec now;
+	struct tm tm;
+
+	if (log_timestamp && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+	    gmtime_r(&now.tv_sec, &tm)) {
+		strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+		snprintf(fraction, sizeof fraction, ".%06uZ ",
+			 (unsigned)now.tv_nsec / 1000 % 1000000);
+	}
+	snprintf(prefix, sizeof prefix, "%s%s%.150s%svmon: %s", when, fraction,
+		 log_name ? log_name : "", log_name ? " " : "", kind);
+	log_line(STDERR_FILENO, prefix, fmt, ap);
+}
+
 void log_warn(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(STDERR_FILENO, "vmon: warning: ", fmt, ap);
+	log_message("warning: ", fmt, ap);
 	va_end(ap);
 }
 
@@ -105,7 +134,7 @@ void log_info(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(STDERR_FILENO, "vmon: ", fmt, ap);
+	log_message("", fmt, ap);
 	va_end(ap);
 }
 

@@ -15,6 +15,7 @@ struct err;
 struct buf;
 
 enum log_item {
+
 #define LOG_ITEM(id, name, help) LOG_##id,
 #include "lib/log.def"
 #undef LOG_ITEM
@@ -45,6 +46,10 @@ void log_guest(const char *who, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* For the operator, on stderr: "vmon: warning: ...", "vmon: ...". */
 void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* What comes before them from now on: the time, and a name unless NULL
+ * (borrowed).  Before other threads run. */
+void log_set_prefix(bool timestamp, const char *name);
 
 /* Parses "a,b", "all" or "none"; -EINVAL with the first unknown name. */
 int log_parse_items(const char *list, u32 *mask, struct err *err);

@@ -67,7 +67,8 @@ struct config {
 	s64 rtc_seconds; /* RTC_DATE: since 1970 */
 	u32 log_items;
 	const char *log_file;
-	int echr; /* -1: default */
+	bool msg_timestamp, msg_guest_name; /* -msg */
+	int echr;                           /* -1: default */
 };
 
 void config_init(struct config *c);
