@@ -474,7 +474,7 @@ static int pci_choose_slot(struct pci_device *dev, struct err *err)
 static void pci_update_multifunction(struct pci_bus *bus, int slot)
 {
 	struct pci_device *first = bus->dev[PCI_DEVFN(slot, 0)];
-	bool more = false;
+	bool more = first && first->multifunction;
 
 	for (int fn = 1; fn < 8; fn++)
 		more |= bus->dev[PCI_DEVFN(slot, fn)] != NULL;
@@ -494,6 +494,10 @@ int pci_device_init(struct pci_device *dev, struct err *err)
 			       "No 'PCI' bus found for device '%s'",
 			       dev->dev.class->name);
 	r = pci_choose_slot(dev, err);
+	if (r == 0 && dev->romfile && *dev->romfile)
+		r = err_set(err, -ENOTSUP,
+			    "romfile=%s: option ROMs are not built in",
+			    dev->romfile);
 	if (r < 0) {
 		dev->bus = NULL;
 		return r;

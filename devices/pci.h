@@ -73,17 +73,29 @@ struct pci_device {
 	bool intx_level;  /* what the device asks for */
 	bool intx_driven; /* what the bus sees: not while disabled */
 	u8 cap_end;       /* where the next capability goes */
-	char *addr;       /* owned; "addr=" option as typed */
+
+	/* Options, as typed; strings are owned. */
+	char *addr, *romfile;
+	u32 rombar;
+	bool multifunction;
 };
 
-/* Rows every PCI device has ("addr"); put first into its option table. */
-#define PCI_OPTION_ROWS(type)                                      \
-	{                                                          \
-		"addr", &opt_str,                                  \
-			offsetof(type, pci) +                      \
-				offsetof(struct pci_device, addr), \
-			NULL, "slot[.function], hexadecimal", NULL \
-	}
+/* Rows every PCI device has; put first into its option table. */
+/* clang-format off */
+#define PCI_OPTION_ROWS(type)                                                \
+	{ "addr", &opt_str,                                                  \
+	  offsetof(type, pci) + offsetof(struct pci_device, addr), NULL,     \
+	  "slot[.function], hexadecimal", NULL },                            \
+	{ "multifunction", &opt_bool,                                        \
+	  offsetof(type, pci) + offsetof(struct pci_device, multifunction),  \
+	  "off", "tell guests to look at functions 1 to 7", NULL },          \
+	{ "romfile", &opt_str,                                               \
+	  offsetof(type, pci) + offsetof(struct pci_device, romfile), NULL,  \
+	  "only empty: no device has an option ROM", NULL },                 \
+	{ "rombar", &opt_u32,                                                \
+	  offsetof(type, pci) + offsetof(struct pci_device, rombar), "0",    \
+	  "accepted: no device has an option ROM", NULL }
+/* clang-format on */
 
 /* Firmware's choice of windows for BARs, also told by ACPI; memory BARs that
  * do not fit go above RAM if they are 64 bits wide.  The 32-bit window that

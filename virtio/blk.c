@@ -66,6 +66,7 @@ struct blk {
 	u32 max_discard, max_zeroes, bootindex;
 	u32 cyls, heads, secs;
 	bool discard, write_zeroes, config_wce, share_rw, merging, seg_adjust;
+	bool scsi;
 	int write_cache; /* on, off, auto */
 	int rerror, werror;
 	char *serial; /* owned */
@@ -410,6 +411,9 @@ static int blk_check_options(struct blk *s, struct err *err)
 
 	if (!s->drive)
 		return err_set(err, -EINVAL, "drive property not set");
+	if (s->scsi)
+		return err_set(err, -ENOTSUP,
+			       "scsi=on: SCSI requests are not supported");
 	if (s->num_queues == BLK_QUEUES_AUTO)
 		s->num_queues = MIN(cpus, VIRTIO_QUEUES_MAX);
 	if (s->num_queues < 1 || s->num_queues > VIRTIO_QUEUES_MAX)
@@ -589,6 +593,7 @@ static const struct option_row blk_options[] = {
 	    "per request", NULL),
 	ROW("max-write-zeroes-sectors", opt_u32, max_zeroes, "4194303",
 	    "per request", NULL),
+	ROW("scsi", opt_bool, scsi, "off", "only off: no SCSI requests", NULL),
 	ROW("config-wce", opt_bool, config_wce, "on",
 	    "the guest may switch the write cache", NULL),
 	ROW("write-cache", opt_onoffauto, write_cache, "auto",

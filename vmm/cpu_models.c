@@ -138,7 +138,6 @@ static const struct {
 	{ "lzcnt", "abm" },
 	{ "tsc-deadline-timer", "tsc-deadline" },
 	{ "pclmuldq", "pclmulqdq" },
-	{ "perfctr-nb", "perfctr-nb" },
 };
 
 static const struct cpuid_feature *feature_find(const char *name, size_t len)
@@ -221,7 +220,9 @@ static int model_flag(struct cpu_model *m, const char *name, size_t len,
 	const struct cpuid_feature *f = feature_find(name, len);
 
 	if (!f)
-		return err_set(err, -EINVAL, "CPU feature '%.*s' is not known",
+		return err_set(err, -EINVAL,
+			       "CPU feature '%.*s' is not known; '-cpu help' "
+			       "lists them",
 			       (int)len, name);
 	(on ? m->plus : m->minus)[f->word] |= 1u << f->bit;
 	(on ? m->minus : m->plus)[f->word] &= ~(1u << f->bit);
@@ -287,6 +288,11 @@ static int model_property(struct cpu_model *m, const char *key,
 	for (u32 n = 0; n < ARRAY_SIZE(model_ignored); n++)
 		if (!strcmp(key, model_ignored[n]))
 			return 0;
+	if (strcmp(key, "enforce") && !feature_find(key, strlen(key)))
+		return err_set(err, -EINVAL,
+			       "CPU feature or property '%s' is not known; "
+			       "'-cpu help' lists the features",
+			       key);
 	if (parse_bool(value, &on) < 0)
 		return err_set(err, -EINVAL,
 			       "CPU property '%s' takes on or off, not '%s'",

@@ -395,7 +395,7 @@ static int vmon_add_monitors(struct vmon *v, struct err *err)
 		char label[32];
 		int r;
 
-		if (i->kind != CONFIG_MONITOR || !strncmp(i->text, "none", 4))
+		if (i->kind != CONFIG_MONITOR || !strcmp(i->text, "none"))
 			continue;
 		snprintf(label, sizeof label, "compat_monitor%d", index++);
 		chr = chr_create_short(v->machine->loop, i->text, label, err);
@@ -590,6 +590,7 @@ static int vmon_prepare(struct vmon *v, struct err *err)
 	const struct config *c = &v->config;
 	int r;
 
+	log_set_prefix(c->msg_timestamp, c->msg_guest_name ? c->name : NULL);
 	r = c->log_file ? log_set_file(c->log_file, err) : 0;
 	if (r < 0)
 		return err_wrap(err, "-D %s", c->log_file);
@@ -634,14 +635,14 @@ int main(int argc, char **argv)
 	switch (config_parse(&v.config, argc, argv, &err)) {
 	case CONFIG_EXIT: config_fini(&v.config); return 0;
 	case CONFIG_FAIL:
-		fprintf(stderr, "vmon: %s\n", err.msg);
+		log_info("%s", err.msg);
 		config_fini(&v.config);
 		return 1;
 	case CONFIG_RUN: break;
 	}
 	r = vmon_prepare(&v, &err);
 	if (r < 0) {
-		fprintf(stderr, "vmon: %s\n", err.msg);
+		log_info("%s", err.msg);
 		boot_close(v.boot);
 		config_fini(&v.config);
 		return 1;
@@ -650,7 +651,7 @@ int main(int argc, char **argv)
 	r = vmon_run(&v, &err);
 	status = r < 0 ? 1 : v.machine->exit_code;
 	if (r < 0)
-		fprintf(stderr, "vmon: %s\n", err.msg);
+		log_info("%s", err.msg);
 	vmon_end(&v);
 	lock_release(&machine_lock);
 	return status;

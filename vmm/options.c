@@ -16,6 +16,7 @@
 #include "lib/parse.h"
 #include "vmm/accel.h"
 #include "vmm/config.h"
+#include "vmm/cpu_models.h"
 #include "vmm/device.h"
 #include "vmm/object.h"
 
@@ -44,6 +45,8 @@ static const struct config_option {
 #include "vmm/options.def"
 #undef OPTION
 };
+
+static const struct config_option *config_find(const char *name);
 
 /* ---- Life ---- */
 
@@ -94,6 +97,23 @@ static int config_fail(int r)
 	return r < 0 ? CONFIG_FAIL : CONFIG_RUN;
 }
 
+/* `arg` into `owner`, all of it. */
+static int config_rows(const char *arg, const char *implied,
+		       const struct option_row *rows, void *owner,
+		       struct err *err)
+{
+	struct opts o;
+	int r = opts_parse(&o, arg, implied, err);
+
+	if (r < 0)
+		return r;
+	r = opts_apply(&o, rows, owner, err);
+	if (r == 0)
+		r = opts_check_used(&o, rows, err);
+	opts_fini(&o);
+	return r;
+}
+
 /* ---- Information ---- */
 
 static int config_help(struct config *c, const char *option, const char *arg,
@@ -135,9 +155,18 @@ static void accel_help(void)
 	}
 }
 
+/* "pc-i440fx-7.2" */
+static bool config_machine_versioned(const char *type)
+{
+	const char *version = type + strlen("pc-i440fx-");
+
+	return !strncmp(type, "pc-i440fx-", strlen("pc-i440fx-")) &&
+	       strspn(version, "0123456789.") == strlen(version) && *version;
+}
+
 static int config_machine_type(const char *type, struct err *err)
 {
-	if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10))
+	if (!strcmp(type, "pc") || config_machine_versioned(type))
 		return 0;
 	if (!strcmp(type, "help") || !strcmp(type, "?")) {
 		printf("Supported machines are:\n"
@@ -148,33 +177,74 @@ static int config_machine_type(const char *type, struct err *err)
 		       "unsupported machine type '%s'; accepted: pc", type);
 }
 
+/* Properties of QEMU's machine that have one possible value here, or none
+ * that matters. */
+static const struct {
+	const char *name, *only, *why;
+} machine_fixed[] = {
+	{ "acpi", "on", NULL },
+	{ "dump-guest-core", NULL, NULL },
+	{ "fd-bootchk", NULL, NULL },
+	{ "graphics", "off", NULL },
+	{ "hpet", "off", NULL },
+	{ "i8042", "on", NULL },
+	{ "i8042-hack", "off", NULL },
+	{ "kernel-irqchip", "split", NULL },
+	{ "mem-merge", NULL, NULL },
+	{ "memory-backend", "", "guest RAM is what -m says; leave it out" },
+	{ "nvdimm", "off", NULL },
+	{ "pit", "on", NULL },
+	{ "sata", NULL, NULL },
+	{ "smbus", "off", NULL },
+	{ "smm", "off", NULL },
+	{ "usb", "off", NULL },
+	{ "vmport", "off", NULL },
+};
+
+static int config_machine_fixed(const char *name, const char *value,
+				const char *only, const char *why,
+				struct err *err)
+{
+	bool on, want;
+
+	if (only && (!strcmp(value, only) || !strcmp(value, "auto")))
+		return 0;
+	/* kernel-irqchip=on means what the accelerator does best. */
+	if (!strcmp(name, "kernel-irqchip") && !strcmp(value, "on"))
+		return 0;
+	if (why)
+		return err_set(err, -ENOTSUP,
+			       "machine property '%s' is not supported: %s",
+			       name, why);
+	if (only && parse_bool(value, &on) == 0 &&
+	    parse_bool(only, &want) == 0 && on == want)
+		return 0;
+	if (only)
+		return err_set(err, -EINVAL,
+			       "machine property '%s=%s' is not supported; "
+			       "only %s is",
+			       name, value, only);
+	if (parse_bool(value, &on) < 0)
+		return err_set(err, -EINVAL,
+			       "machine property '%s' takes on or off, not "
+			       "'%s'",
+			       name, value);
+	return 0;
+}
+
 static int config_machine_rest(struct opts *o, struct err *err)
 {
-	/* Things this machine never has may be switched off. */
-	static const char *const absent[] = { "usb",      "vmport",
-					      "hpet",     "smm",
-					      "smbus",    "i8042-hack",
-					      "graphics", "pit-rate" };
-	static const char *const harmless[] = { "dump-guest-core",
-						"mem-merge",
-						"kernel-irqchip",
-						"acpi",
-						"sata",
-						"pit" };
-	bool on;
+	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
-		const char *v = opts_take(o, absent[i]);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(machine_fixed); i++) {
+		const char *v = opts_take(o, machine_fixed[i].name);
 
-		if (v && strcmp(v, "auto") && (parse_bool(v, &on) || on))
-			return err_set(err, -EINVAL,
-				       "machine property '%s=%s' is not "
-				       "supported; only off is",
-				       absent[i], v);
+		if (v)
+			r = config_machine_fixed(machine_fixed[i].name, v,
+						 machine_fixed[i].only,
+						 machine_fixed[i].why, err);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
-		opts_take(o, harmless[i]);
-	return opts_check_used(o, NULL, err);
+	return r < 0 ? r : opts_check_used(o, NULL, err);
 }
 
 static int config_machine(struct config *c, const char *option, const char *arg,
@@ -231,8 +301,19 @@ static int config_enable_kvm(struct config *c, const char *option,
 static int config_cpu(struct config *c, const char *option, const char *arg,
 		      struct err *err)
 {
+	struct buf text = { 0 };
+
+	if (!*arg) {
+		err_set(err, -EINVAL, "a model is missing; 'help' lists them");
+		return CONFIG_FAIL;
+	}
 	c->cpu_model = arg;
-	return CONFIG_RUN;
+	if (strcmp(arg, "help") && strcmp(arg, "?"))
+		return CONFIG_RUN;
+	cpu_model_help(&text);
+	fputs(buf_str(&text), stdout);
+	buf_fini(&text);
+	return CONFIG_EXIT;
 }
 
 struct smp_args {
@@ -412,32 +493,46 @@ static int config_rtc_date(struct config *c, const char *text)
 	return -EINVAL;
 }
 
+struct rtc_args {
+	char *base;
+	int clock, driftfix;
+};
+
+/* Guest time is the host's monotonic clock in every case, and ticks that
+ * were missed are not made up for. */
+static const char *const rtc_clocks[] = { "host", "rt", "vm", NULL };
+static const char *const rtc_driftfixes[] = { "none", "slew", NULL };
+
+static const struct option_row rtc_rows[] = {
+	{ "base", &opt_str, offsetof(struct rtc_args, base), "utc",
+	  "utc, localtime or a date", NULL },
+	{ "clock", &opt_enum, offsetof(struct rtc_args, clock), "host",
+	  "accepted", rtc_clocks },
+	{ "driftfix", &opt_enum, offsetof(struct rtc_args, driftfix), "none",
+	  "accepted", rtc_driftfixes },
+	OPTION_END,
+};
+
 static int config_rtc(struct config *c, const char *option, const char *arg,
 		      struct err *err)
 {
-	const char *base;
-	struct opts o;
-	int r = opts_parse(&o, arg, NULL, err);
+	struct rtc_args a = { 0 };
+	int r = config_rows(arg, NULL, rtc_rows, &a, err);
 
 	if (r < 0)
-		return CONFIG_FAIL;
-	base = opts_take(&o, "base");
-	opts_take(&o, "clock");
-	opts_take(&o, "driftfix");
-	if (!base || !strcmp(base, "utc"))
+		;
+	else if (!strcmp(a.base, "utc"))
 		c->rtc = RTC_UTC;
-	else if (!strcmp(base, "localtime"))
+	else if (!strcmp(a.base, "localtime"))
 		c->rtc = RTC_LOCALTIME;
-	else if (config_rtc_date(c, base) == 0)
+	else if (config_rtc_date(c, a.base) == 0)
 		c->rtc = RTC_DATE;
 	else
 		r = err_set(err, -EINVAL,
 			    "'%s' is not a clock base; accepted: utc, "
 			    "localtime, 2006-06-17T16:01:21, 2006-06-17",
-			    base);
-	if (r == 0)
-		r = opts_check_used(&o, NULL, err);
-	opts_fini(&o);
+			    a.base);
+	opt_rows_fini(rtc_rows, &a);
 	return config_fail(r);
 }
 
@@ -464,10 +559,53 @@ static int config_append(struct config *c, const char *option, const char *arg,
 	return CONFIG_RUN;
 }
 
+struct boot_args {
+	char *order, *once, *splash;
+	u32 splash_time, reboot_timeout;
+	bool menu, strict;
+};
+
+/* Until there is firmware nobody reads them. */
+static const struct option_row boot_rows[] = {
+	{ "order", &opt_str, offsetof(struct boot_args, order), NULL,
+	  "drives, letters a to p", NULL },
+	{ "once", &opt_str, offsetof(struct boot_args, once), NULL,
+	  "drives at the first boot", NULL },
+	{ "menu", &opt_bool, offsetof(struct boot_args, menu), NULL,
+	  "boot menu", NULL },
+	{ "splash", &opt_str, offsetof(struct boot_args, splash), NULL,
+	  "picture", NULL },
+	{ "splash-time", &opt_u32, offsetof(struct boot_args, splash_time),
+	  NULL, "milliseconds", NULL },
+	{ "reboot-timeout", &opt_u32,
+	  offsetof(struct boot_args, reboot_timeout), NULL, "milliseconds",
+	  NULL },
+	{ "strict", &opt_bool, offsetof(struct boot_args, strict), NULL,
+	  "nothing but the order", NULL },
+	OPTION_END,
+};
+
+static int config_boot_letters(const char *letters, struct err *err)
+{
+	for (const char *p = letters; p && *p; p++)
+		if (*p < 'a' || *p > 'p')
+			return err_set(err, -EINVAL, "Invalid boot device '%c'",
+				       *p);
+	return 0;
+}
+
 static int config_boot(struct config *c, const char *option, const char *arg,
 		       struct err *err)
 {
-	return CONFIG_RUN;
+	struct boot_args a = { 0 };
+	int r = config_rows(arg, "order", boot_rows, &a, err);
+
+	if (r == 0)
+		r = config_boot_letters(a.order, err);
+	if (r == 0)
+		r = config_boot_letters(a.once, err);
+	opt_rows_fini(boot_rows, &a);
+	return config_fail(r);
 }
 
 /* ---- Things to create ---- */
@@ -646,25 +784,112 @@ static int config_log_file(struct config *c, const char *option,
 	return CONFIG_RUN;
 }
 
-/* ---- What is known but not there ---- */
+static const struct option_row msg_rows[] = {
+	{ "timestamp", &opt_bool, offsetof(struct config, msg_timestamp), NULL,
+	  "time of day first", NULL },
+	{ "guest-name", &opt_bool, offsetof(struct config, msg_guest_name),
+	  NULL, "then the guest's name", NULL },
+	OPTION_END,
+};
 
-#define CONFIG_REFUSES(name, text)                                     \
-	static int config_##name(struct config *c, const char *option, \
-				 const char *arg, struct err *err)     \
-	{                                                              \
-		err_set(err, -ENOTSUP, text);                          \
-		return CONFIG_FAIL;                                    \
+static int config_msg(struct config *c, const char *option, const char *arg,
+		      struct err *err)
+{
+	return config_fail(config_rows(arg, NULL, msg_rows, c, err));
+}
+
+struct action_args {
+	int reboot, shutdown, panic, watchdog;
+};
+
+static const char *const action_reboot[] = { "reset", "shutdown", NULL };
+static const char *const action_shutdown[] = { "poweroff", "pause", NULL };
+static const char *const action_panic[] = { "shutdown", "pause", "exit-failure",
+					    "none", NULL };
+static const char *const action_watchdog[] = { "reset",      "shutdown",
+					       "poweroff",   "pause",
+					       "debug",      "none",
+					       "inject-nmi", NULL };
+
+/* No device reports a panic or an expired watchdog. */
+static const struct option_row action_rows[] = {
+	{ "reboot", &opt_enum, offsetof(struct action_args, reboot), "reset",
+	  "when the guest reboots", action_reboot },
+	{ "shutdown", &opt_enum, offsetof(struct action_args, shutdown),
+	  "poweroff", "when the guest powers off", action_shutdown },
+	{ "panic", &opt_enum, offsetof(struct action_args, panic), "shutdown",
+	  "accepted", action_panic },
+	{ "watchdog", &opt_enum, offsetof(struct action_args, watchdog),
+	  "reset", "accepted", action_watchdog },
+	OPTION_END,
+};
+
+static int config_action(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	struct action_args a = { 0 };
+	int r = config_rows(arg, NULL, action_rows, &a, err);
+
+	c->no_reboot |= a.reboot == 1;
+	c->no_shutdown |= a.shutdown == 1;
+	return config_fail(r);
+}
+
+/* ---- What can only be switched off ---- */
+
+static int config_only_off(const char *option, const char *arg,
+			   const char *implied, const char *const *keys,
+			   struct err *err)
+{
+	struct opts o;
+	int r = opts_parse(&o, arg, implied, err);
+	bool on;
+
+	for (; r == 0 && *keys; keys++) {
+		const char *v = opts_take(&o, *keys);
+
+		if (v && (parse_bool(v, &on) < 0 || on))
+			r = err_set(err, -ENOTSUP, "%s",
+				    config_find(option)->help);
 	}
+	if (r == 0)
+		r = opts_check_used(&o, NULL, err);
+	opts_fini(&o);
+	return config_fail(r);
+}
 
-/* clang-format off */
-CONFIG_REFUSES(no_bios, "firmware is not supported; boot a kernel with -kernel")
-CONFIG_REFUSES(no_media, "no such drive is modelled; use -drive file=F,if=virtio,readonly=on")
-CONFIG_REFUSES(no_display, "no display is modelled; use -serial and -monitor")
-CONFIG_REFUSES(no_qmp, "QMP is not supported; use -monitor")
-CONFIG_REFUSES(no_such, "this option is not supported")
-CONFIG_REFUSES(no_flag, "this option is not supported")
+static int config_sandbox(struct config *c, const char *option, const char *arg,
+			  struct err *err)
+{
+	static const char *const keys[] = { "enable", NULL };
 
-/* clang-format on */
+	return config_only_off(option, arg, "enable", keys, err);
+}
+
+static int config_overcommit(struct config *c, const char *option,
+			     const char *arg, struct err *err)
+{
+	static const char *const keys[] = { "mem-lock", "cpu-pm", NULL };
+
+	return config_only_off(option, arg, NULL, keys, err);
+}
+
+static int config_vnc(struct config *c, const char *option, const char *arg,
+		      struct err *err)
+{
+	return strcmp(arg, "none") ? config_absent(c, option, arg, err)
+				   : CONFIG_RUN;
+}
+
+static int config_audiodev(struct config *c, const char *option,
+			   const char *arg, struct err *err)
+{
+	size_t len = strcspn(arg, ",");
+
+	return len == 4 && !strncmp(arg, "none", len)
+		       ? CONFIG_RUN
+		       : config_absent(c, option, arg, err);
+}
 
 /* ---- Parsing ---- */
 
@@ -689,6 +914,14 @@ static const struct config_option *config_find(const char *name)
 		if (config_name_matches(config_options[i].names, name))
 			return &config_options[i];
 	return NULL;
+}
+
+/* What is known but not there: the help says what to do instead. */
+static int config_absent(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	err_set(err, -ENOTSUP, "%s", config_find(option)->help);
+	return CONFIG_FAIL;
 }
 
 enum config_result config_parse(struct config *c, int argc, char **argv,

@@ -74,9 +74,46 @@ CASES = [
     (["-d", "nosuch"], "'nosuch'"),
     (["-D", "{dir}/nosuch/log"], "{dir}/nosuch/log"),
     (["-pidfile", "{dir}/nosuch/pid"], "{dir}/nosuch/pid"),
+    (["-machine", "pc-i440fx-nosuch"], "'pc-i440fx-nosuch'"),
+    (["-machine", "pc,acpi=off"], "'acpi=off' is not supported"),
+    (["-machine", "pc,mem-merge=maybe"], "'maybe'"),
+    (["-machine", "pc,memory-backend=a"], "'memory-backend'"),
+    (["-machine", "pc,kernel-irqchip=nosuch"], "'kernel-irqchip=nosuch'"),
+    (["-accel", ""], "''"),
+    (["-cpu", ""], "a model is missing"),
+    (["-cpu", "max,nosuch=7"], "'nosuch'"),
+    (["-cpu", "max,avx=7"], "takes on or off, not '7'"),
+    (["-rtc", "clock=nosuch"], "'nosuch'"),
+    (["-rtc", "driftfix=nosuch"], "'nosuch'"),
+    (["-boot", "order=z"], "Invalid boot device 'z'"),
+    (["-boot", "nosuch=1"], "property 'nosuch' not found"),
+    (["-msg", "nosuch=on"], "property 'nosuch' not found"),
+    (["-action", "reboot=nosuch"], "'nosuch'"),
+    (["-device", "virtio-rng-pci,romfile=nosuch"], "romfile=nosuch"),
+    # ---- known from QEMU: what to do instead
     (["-vga", "std"], "'std' is not supported"),
-    (["-vnc", ":0"], "-vnc :0:"),
-    (["-bios", "{dir}/disk"], "-bios {dir}/disk:"),
+    (["-vnc", ":0"], "-vnc :0: no display"),
+    (["-spice", "port=1"], "no display"),
+    (["-audiodev", "pa,id=a"], "no sound"),
+    (["-bios", "{dir}/disk"], "-bios {dir}/disk: firmware is not built in"),
+    (["-pflash", "{dir}/disk"], "-pflash {dir}/disk: firmware"),
+    (["-sandbox", "on"], "not built in yet; leave it out"),
+    (["-overcommit", "mem-lock=on"], "not built in"),
+    (["-qmp", "stdio"], "use -monitor"),
+    (["-global", "a.b=c"], "give the property with -device"),
+    (["-readconfig", "{dir}/disk"], "on the command line"),
+    (["-trace", "enable=a"], "'-d help'"),
+    (["-usb"], "no USB"),
+    (["-blockdev", "driver=file"], "use -drive"),
+    (["-gdb", "tcp::1"], "not built in yet"),
+    (["-s"], "not built in yet"),
+    (["-incoming", "defer"], "not built in yet"),
+    (["-numa", "node"], "leave it out"),
+    (["-mem-prealloc"], "leave it out"),
+    (["-runas", "nobody"], "setpriv"),
+    (["-fsdev", "local,id=a"], "use -drive or the network"),
+    (["-object", "iothread,id=a"], "leave it out"),
+    (["-object", "memory-backend-ram,id=a,size=1M"], "leave it out"),
     # ---- kernels
     (["-kernel", "{dir}/nosuch"], "{dir}/nosuch': No such file"),
     (["-kernel", "{dir}/folder"], "{dir}/folder"),
@@ -91,6 +128,7 @@ CASES = [
     (["-append", "quiet"], "-append only works"),
     # ---- character devices
     (["-serial", "nosuch:"], "nosuch"),
+    (["-monitor", "nonesuch"], "'nonesuch'"),
     (["-serial", "file:{dir}/nosuch/out"], "{dir}/nosuch/out"),
     (["-serial", "file:{dir}/folder"], "{dir}/folder"),
     (["-serial", "/dev/nosuch"], "/dev/nosuch"),
@@ -122,6 +160,35 @@ CASES = [
      "'nosuch'"),
     (["-daemonize", "-serial", "stdio"], "stdio"),
     (["-daemonize", "-nographic"], "-daemonize"),
+]
+
+# What people write for QEMU every day and what makes no difference here:
+# taken without a word.
+ACCEPTED = [
+    "-vga none -nodefaults -no-user-config",
+    "-sandbox off -overcommit mem-lock=off -vnc none -audiodev none,id=a",
+    "-k en-us -no-hpet -no-fd-bootchk",
+    "-boot c",
+    "-boot order=dc,menu=on,strict=on,splash-time=10",
+    "-rtc base=utc,clock=host,driftfix=slew",
+    "-rtc base=2020-02-29T12:00:00",
+    "-machine pc,usb=off,vmport=off,dump-guest-core=off,mem-merge=off",
+    "-machine pc-i440fx-7.2,hpet=off,smm=off,graphics=off,acpi=on",
+    "-machine pc,kernel-irqchip=split",
+    "-cpu qemu64,enforce",
+    "-cpu max,+avx,-avx2,check,migratable=off",
+    "-cpu Nehalem-v1,vendor=AuthenticAMD,model-id=name",
+    "-smp 4,sockets=2,cores=2,threads=1 -m size=0.5G",
+    "-name guest=name,debug-threads=on",
+    "-msg timestamp=off",
+    "-action reboot=shutdown,shutdown=pause,panic=none",
+    "-device virtio-rng-pci,multifunction=on,addr=5 "
+    "-device virtio-rng-pci,addr=5.1,romfile=,rombar=0",
+    "-object rng-random,id=r,filename=/dev/urandom "
+    "-device virtio-rng-pci,rng=r",
+    "-smbios type=1,manufacturer=a -fw_cfg name=opt/a,string=b",
+    "-drive file={dir}/disk,format=raw,if=none,id=d -device "
+    "virtio-blk-pci,drive=d,scsi=off,config-wce=off,write-cache=on",
 ]
 
 
@@ -212,6 +279,40 @@ class Table(unittest.TestCase):
             with self.subTest(" ".join(args)):
                 self.check(args, expected)
 
+    def test_accepted(self):
+        for line in ACCEPTED:
+            with self.subTest(line):
+                args = [a.format(dir=self.dir) for a in line.split()]
+                p = subprocess.run(
+                    [vm.program(), "-accel", "tcg", "-display", "none", "-S",
+                     "-monitor", "stdio", *args], input="quit\n", text=True,
+                    capture_output=True, timeout=20 * vm.SLOW, check=False)
+                self.assertEqual((p.returncode, p.stderr), (0, ""))
+
+    def test_help(self):
+        """Lists on standard output, nothing started."""
+        for option, word in (("-cpu", "EPYC"), ("-machine", "pc"),
+                             ("-device", "virtio-blk-pci"),
+                             ("-accel", "tcg"), ("-d", "guest_errors"),
+                             ("-object", "rng-random")):
+            with self.subTest(option):
+                status, out, err = self.run_vm([option, "help"])
+                self.assertEqual((status, err), (0, ""))
+                self.assertIn(word, out)
+
+    def test_timestamps(self):
+        """-msg puts time and name before what goes to stderr."""
+        guest = subprocess.Popen(
+            [vm.program(), "-accel", "tcg", "-display", "none", "-S",
+             "-monitor", "stdio", "-name", "moon", "-msg",
+             "timestamp=on,guest-name=on"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        guest.stdout.read(1)
+        guest.terminate()
+        _, err = guest.communicate(timeout=20 * vm.SLOW)
+        self.assertRegex(err, r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
+                         r"moon vmon: terminating on signal 15 ")
+
     def test_holder_goes(self):
         """The image of a VM that was killed is free again."""
         path = self.dir / "killed"
@@ -242,7 +343,8 @@ class Nobody(Table):
         (cls.dir / "readable").write_bytes(bytes(MIB))
         (cls.dir / "readable").chmod(0o644)
 
-    test_table = test_holder_goes = None
+    test_table = test_holder_goes = test_accepted = test_help = None
+    test_timestamps = None
 
     def run_vm(self, args, prefix=()):
         p = subprocess.run([*self.NOBODY, self.copy, "-display", "none",
