@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The PCI bus: configuration space, BARs, INTx, MSI-X, assignment of
- * addresses.
+ * The PCI bus: configuration space, BARs, INTx, assignment of addresses.  MSI-X
+ * is in devices/pci_msix.c.
  *
  * `wmask` and `w1cmask` say what a guest may change; everything that follows
  * from a change (mappings, INTx, MSI-X) is recomputed from the bytes.
  *
  * Spec: PCI Local Bus 3.0 §6.1, §6.2.5, §6.8.2.
- * Locking: machine_lock; pci_msix_notify() takes only the leaf msix.lock.
+ * Locking: machine_lock.
  */
 #include "devices/pci.h"
 
@@ -26,11 +26,7 @@
 #define PCI_SUBSYS_VENDOR 0x1af4
 #define PCI_SUBSYS_DEVICE 0x1100
 
-#define MSIX_ENTRY_BYTES 16
-#define MSIX_CAP_BYTES   12
-
-#define PCI_BAR_PRIORITY   1
-#define PCI_TABLE_PRIORITY 2 /* above the BAR it lies in */
+#define PCI_BAR_PRIORITY 1
 
 /* ---- INTx ---- */
 
@@ -149,24 +145,6 @@ static void pci_place(struct region *r, struct space *space, u64 addr, u64 size,
 		region_map_at(r, space, addr);
 }
 
-static u64 pci_msix_table_read(void *opaque, u64 offset, u32 size);
-static void pci_msix_table_write(void *opaque, u64 offset, u32 size, u64 value);
-static u64 pci_msix_pba_read(void *opaque, u64 offset, u32 size);
-
-static const struct region_ops pci_msix_table_ops = {
-	.read = pci_msix_table_read,
-	.write = pci_msix_table_write,
-	.min_size = 4,
-	.max_size = 4,
-};
-
-static const struct region_ops pci_msix_pba_ops = {
-	.read = pci_msix_pba_read,
-	.write = pci_blank_write,
-	.min_size = 4,
-	.max_size = 8,
-};
-
 static void pci_update_mappings(struct pci_device *dev)
 {
 	struct machine *m = dev->dev.m;
@@ -187,13 +165,14 @@ static void pci_update_mappings(struct pci_device *dev)
 	addr = pci_bar_address(dev, x->bar);
 	pci_place(&x->table, &m->memory,
 		  addr == UINT64_MAX ? addr : addr + x->table_offset,
-		  (u64)x->count * MSIX_ENTRY_BYTES, &pci_msix_table_ops, dev);
+		  (u64)x->count * PCI_MSIX_ENTRY_SIZE, &pci_msix_table_ops,
+		  dev);
 	pci_place(&x->pba, &m->memory,
 		  addr == UINT64_MAX ? addr : addr + x->pba_offset,
 		  ((u64)x->count + 63) / 64 * 8, &pci_msix_pba_ops, dev);
 }
 
-/* ---- Capabilities and MSI-X ---- */
+/* ---- Capabilities ---- */
 
 u8 pci_add_capability(struct pci_device *dev, u8 id, u8 len)
 {
@@ -205,155 +184,6 @@ u8 pci_add_capability(struct pci_device *dev, u8 id, u8 len)
 	dev->config[PCI_CAPABILITY_LIST] = at;
 	dev->config[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
 	return at;
-}
-
-int pci_msix_init(struct pci_device *dev, int count, int bar, u32 table_offset,
-		  u32 pba_offset, struct err *err)
-{
-	struct pci_msix *x = &dev->msix;
-	u8 *cap;
-
-	if (count < 1 || count > PCI_MSIX_MAX)
-		return err_set(err, -EINVAL, "%d MSI-X vectors: not 1 to %d",
-			       count, PCI_MSIX_MAX);
-	x->count = count;
-	x->bar = bar;
-	x->table_offset = table_offset;
-	x->pba_offset = pba_offset;
-	x->cap = pci_add_capability(dev, PCI_CAP_ID_MSIX, MSIX_CAP_BYTES);
-	x->table.name = "msix-table";
-	x->pba.name = "msix-pba";
-	x->table.priority = x->pba.priority = PCI_TABLE_PRIORITY;
-	cap = dev->config + x->cap;
-	put_le16(cap + PCI_MSIX_FLAGS, count - 1);
-	put_le32(cap + PCI_MSIX_TABLE, table_offset | bar);
-	put_le32(cap + PCI_MSIX_PBA, pba_offset | bar);
-	put_le16(dev->wmask + x->cap + PCI_MSIX_FLAGS,
-		 PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-	for (int i = 0; i < count; i++)
-		x->entry[i].control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
-	return 0;
-}
-
-bool pci_msix_enabled(const struct pci_device *dev)
-{
-	const struct pci_msix *x = &dev->msix;
-
-	return x->count && (get_le16(dev->config + x->cap + PCI_MSIX_FLAGS) &
-			    PCI_MSIX_FLAGS_ENABLE);
-}
-
-/* With x->lock: the message to send for `vector`, or it becomes pending. */
-static bool pci_msix_take(struct pci_msix *x, int vector, struct msi *ret)
-{
-	u64 bit = BIT(vector % 64);
-
-	if (!x->enabled)
-		return false;
-	if (x->masked ||
-	    (x->entry[vector].control & PCI_MSIX_ENTRY_CTRL_MASKBIT)) {
-		atomic_fetch_or(&x->pending[vector / 64], bit);
-		return false;
-	}
-	atomic_fetch_and(&x->pending[vector / 64], ~bit);
-	*ret = x->entry[vector].msi;
-	return true;
-}
-
-void pci_msix_notify(struct pci_device *dev, int vector)
-{
-	struct pci_msix *x = &dev->msix;
-	struct msi msi;
-	bool send;
-
-	if (vector < 0 || vector >= x->count)
-		return;
-	lock_acquire(&x->lock);
-	send = pci_msix_take(x, vector, &msi);
-	lock_release(&x->lock);
-	if (send)
-		msi_send(dev->dev.m, &msi);
-}
-
-static bool pci_msix_pending(struct pci_msix *x, int vector)
-{
-	return atomic_load(&x->pending[vector / 64]) >> vector % 64 & 1;
-}
-
-/* After Message Control or the command register changed. */
-static void pci_msix_update(struct pci_device *dev)
-{
-	struct pci_msix *x = &dev->msix;
-	u16 flags, command;
-
-	if (!x->count)
-		return;
-	flags = get_le16(dev->config + x->cap + PCI_MSIX_FLAGS);
-	command = get_le16(dev->config + PCI_COMMAND);
-	lock_acquire(&x->lock);
-	x->enabled = flags & PCI_MSIX_FLAGS_ENABLE;
-	/* A message is a memory write: none without bus mastering. */
-	x->masked = (flags & PCI_MSIX_FLAGS_MASKALL) ||
-		    !(command & PCI_COMMAND_MASTER);
-	lock_release(&x->lock);
-	for (int i = 0; i < x->count; i++)
-		if (pci_msix_pending(x, i))
-			pci_msix_notify(dev, i);
-}
-
-static u64 pci_msix_table_read(void *opaque, u64 offset, u32 size)
-{
-	struct pci_device *dev = opaque;
-	struct pci_msix *x = &dev->msix;
-	u32 n = offset / MSIX_ENTRY_BYTES;
-	u32 value;
-
-	lock_acquire(&x->lock);
-	switch (offset % MSIX_ENTRY_BYTES) {
-	case PCI_MSIX_ENTRY_LOWER_ADDR: value = x->entry[n].msi.addr; break;
-	case PCI_MSIX_ENTRY_UPPER_ADDR:
-		value = x->entry[n].msi.addr >> 32;
-		break;
-	case PCI_MSIX_ENTRY_DATA: value = x->entry[n].msi.data; break;
-	default: value = x->entry[n].control; break;
-	}
-	lock_release(&x->lock);
-	return value;
-}
-
-static void pci_msix_table_write(void *opaque, u64 offset, u32 size, u64 value)
-{
-	struct pci_device *dev = opaque;
-	struct pci_msix *x = &dev->msix;
-	u32 n = offset / MSIX_ENTRY_BYTES;
-	u64 addr;
-
-	lock_acquire(&x->lock);
-	addr = x->entry[n].msi.addr;
-	switch (offset % MSIX_ENTRY_BYTES) {
-	case PCI_MSIX_ENTRY_LOWER_ADDR:
-		x->entry[n].msi.addr =
-			(addr & ~0xffffffffull) | ((u32)value & ~3u);
-		break;
-	case PCI_MSIX_ENTRY_UPPER_ADDR:
-		x->entry[n].msi.addr = (u32)addr | value << 32;
-		break;
-	case PCI_MSIX_ENTRY_DATA: x->entry[n].msi.data = value; break;
-	default:
-		x->entry[n].control = value & PCI_MSIX_ENTRY_CTRL_MASKBIT;
-		break;
-	}
-	lock_release(&x->lock);
-	if (pci_msix_pending(x, n))
-		pci_msix_notify(dev, n);
-}
-
-static u64 pci_msix_pba_read(void *opaque, u64 offset, u32 size)
-{
-	struct pci_device *dev = opaque;
-	u64 bits = atomic_load(&dev->msix.pending[offset / 8]);
-
-	return offset & 4 ? bits >> 32 : bits;
 }
 
 /* ---- Configuration space ---- */
@@ -502,7 +332,6 @@ int pci_device_init(struct pci_device *dev, struct err *err)
 		dev->bus = NULL;
 		return r;
 	}
-	lock_init(&dev->msix.lock);
 	dev->cap_end = 0x40;
 	put_le16(config + PCI_VENDOR_ID, class->vendor);
 	put_le16(config + PCI_DEVICE_ID, class->device);
@@ -536,26 +365,16 @@ void pci_device_fini(struct pci_device *dev)
 		region_unmap(&dev->bar[n].region);
 	dev->bus->dev[dev->devfn] = NULL;
 	pci_update_multifunction(dev->bus, dev->devfn >> 3);
-	lock_fini(&dev->msix.lock);
+	pci_msix_fini(dev);
 	dev->bus = NULL;
 }
 
 void pci_device_reset(struct pci_device *dev)
 {
-	struct pci_msix *x = &dev->msix;
-
 	pci_set_intx(dev, 0);
 	for (u32 i = 0; i < sizeof dev->config; i++)
 		dev->config[i] &= ~(dev->wmask[i] | dev->w1cmask[i]);
-	lock_acquire(&x->lock);
-	for (int i = 0; i < x->count; i++) {
-		x->entry[i].msi = (struct msi){ 0 };
-		x->entry[i].control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
-	}
-	for (u32 i = 0; i < ARRAY_SIZE(x->pending); i++)
-		atomic_store(&x->pending[i], 0);
-	lock_release(&x->lock);
-	pci_msix_update(dev);
+	pci_msix_reset(dev);
 	pci_update_mappings(dev);
 }
 

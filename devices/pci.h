@@ -55,6 +55,11 @@ struct pci_msix {
 		u32 control;
 	} entry[PCI_MSIX_MAX];
 
+	struct {
+		int fd, route; /* of the accelerator; -1: none */
+		u32 users;
+	} irqfd[PCI_MSIX_MAX];
+
 	_Atomic u64 pending[PCI_MSIX_MAX / 64];
 	/* Message Control and bus mastering, for pci_msix_notify(). */
 	bool enabled, masked;
@@ -127,6 +132,14 @@ int pci_msix_init(struct pci_device *dev, int count, int bar, u32 table_offset,
 		  u32 pba_offset, struct err *err);
 bool pci_msix_enabled(const struct pci_device *dev);
 void pci_msix_notify(struct pci_device *dev, int vector); /* any thread */
+/* The device begins or ends to use `vector`; uses are counted.  Without it the
+ * vector works, but costs the accelerator more. */
+void pci_msix_use(struct pci_device *dev, int vector, bool use);
+/* For devices/pci.c. */
+extern const struct region_ops pci_msix_table_ops, pci_msix_pba_ops;
+void pci_msix_update(struct pci_device *dev); /* registers changed */
+void pci_msix_reset(struct pci_device *dev);
+void pci_msix_fini(struct pci_device *dev);
 void pci_set_intx(struct pci_device *dev, int level);
 
 u32 pci_config_read(struct pci_bus *bus, u8 devfn, u32 offset, u32 len);

@@ -143,6 +143,7 @@ void kvm_msi_send(struct machine *m, const struct msi *msi);
 void kvm_ioapic_changed(struct machine *m);
 int kvm_ioeventfd(struct machine *m, bool pio, u64 addr, u32 size, bool match,
 		  u64 data, int fd, bool add);
+int kvm_irqfds(struct kvm_vm *k); /* how many are attached */
 int kvm_irqfd(struct machine *m, const struct msi *msi, int fd, bool add,
 	      int *route);
 

@@ -305,6 +305,7 @@ static void kvm_info(struct machine *m, struct buf *out)
 	struct kvm_vm *k = kvm_of(m);
 
 	kvm_info_exits(m, out);
+	buf_printf(out, "interrupts by irqfd: %d\n", kvm_irqfds(k));
 	if (k->speed.insns_per_s)
 		buf_printf(out, "probe: %llu million instructions/s%s\n",
 			   (unsigned long long)k->speed.insns_per_s / 1000000,

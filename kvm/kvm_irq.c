@@ -153,10 +153,22 @@ static int kvm_irqfd_add(struct kvm_vm *k, const struct msi *msi, int fd,
 	return 0;
 }
 
+int kvm_irqfds(struct kvm_vm *k)
+{
+	int n = 0;
+
+	lock_acquire(&k->route_lock);
+	for (int gsi = KVM_IOAPIC_PINS; gsi < KVM_ROUTES_MAX; gsi++)
+		n += k->route_used[gsi];
+	lock_release(&k->route_lock);
+	return n;
+}
+
 int kvm_irqfd(struct machine *m, const struct msi *msi, int fd, bool add,
 	      int *route)
 {
 	struct kvm_vm *k = kvm_of(m);
+	struct kvm_irq_routing_entry old;
 	int r = 0;
 
 	if (*route >= KVM_ROUTES_MAX || (!add && *route < KVM_IOAPIC_PINS))
@@ -168,8 +180,12 @@ int kvm_irqfd(struct machine *m, const struct msi *msi, int fd, bool add,
 		*route = -1;
 	} else if (*route < 0) {
 		r = kvm_irqfd_add(k, msi, fd, route);
-	} else if (kvm_route_set(k, *route, msi)) {
-		r = kvm_routes_commit(k);
+	} else {
+		old = k->routes[*route];
+		if (kvm_route_set(k, *route, msi))
+			r = kvm_routes_commit(k);
+		if (r < 0)
+			k->routes[*route] = old;
 	}
 	lock_release(&k->route_lock);
 	return r;

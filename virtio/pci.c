@@ -57,6 +57,7 @@ struct virtio_pci {
 
 	/* Doorbells that the accelerator watches; 0: none. */
 	u64 bell_modern, bell_legacy;
+	bool vectors_used;
 };
 
 static struct virtio *vp_of(struct pci_device *pci)
@@ -92,6 +93,31 @@ static u16 vp_vector(struct virtio *v, u16 vector)
 	struct virtio_pci *vp = v->bus_data;
 
 	return vector < vp->vectors ? vector : QUEUE_NO_VECTOR;
+}
+
+/* Queues' vectors are frozen while they are in use. */
+static void vp_vectors_use(struct virtio *v, bool use)
+{
+	struct virtio_pci *vp = v->bus_data;
+
+	if (vp->vectors_used == use)
+		return;
+	vp->vectors_used = use;
+	for (int i = 0; i < v->nqueues; i++)
+		if (v->queue[i].active)
+			pci_msix_use(&v->pci, v->queue[i].vector, use);
+	pci_msix_use(&v->pci, v->config_vector, use);
+}
+
+static void vp_set_config_vector(struct virtio *v, u16 vector)
+{
+	struct virtio_pci *vp = v->bus_data;
+
+	if (vp->vectors_used)
+		pci_msix_use(&v->pci, v->config_vector, false);
+	v->config_vector = vp_vector(v, vector);
+	if (vp->vectors_used)
+		pci_msix_use(&v->pci, v->config_vector, true);
 }
 
 /* ---- Doorbells in the accelerator ---- */
@@ -144,11 +170,13 @@ static void vp_bells_update(struct virtio *v, bool want)
 static void vp_started(struct virtio *v)
 {
 	vp_bells_update(v, true);
+	vp_vectors_use(v, true);
 }
 
 static void vp_stopped(struct virtio *v)
 {
 	vp_bells_update(v, false);
+	vp_vectors_use(v, false);
 	pci_set_intx(&v->pci, 0);
 }
 
@@ -315,9 +343,7 @@ static void vp_common_write(struct virtio *v, u32 offset, u32 size, u32 value)
 	case VIRTIO_PCI_COMMON_DFSELECT: v->offered_select = value; break;
 	case VIRTIO_PCI_COMMON_GFSELECT: v->accepted_select = value; break;
 	case VIRTIO_PCI_COMMON_GF: virtio_set_accepted(v, value); break;
-	case VIRTIO_PCI_COMMON_MSIX:
-		v->config_vector = vp_vector(v, value);
-		break;
+	case VIRTIO_PCI_COMMON_MSIX: vp_set_config_vector(v, value); break;
 	case VIRTIO_PCI_COMMON_STATUS: virtio_set_status(v, value); break;
 	case VIRTIO_PCI_COMMON_Q_SELECT: v->queue_select = value; break;
 	default: vp_queue_put(v, offset, value);
@@ -454,9 +480,7 @@ static void vp_legacy_put(struct virtio *v, u32 offset, u32 size, u64 value)
 	case VIRTIO_PCI_QUEUE_PFN: vp_legacy_place(v, value); break;
 	case VIRTIO_PCI_QUEUE_SEL: v->queue_select = value; break;
 	case VIRTIO_PCI_STATUS: vp_legacy_status(v, value); break;
-	case VIRTIO_MSI_CONFIG_VECTOR:
-		v->config_vector = vp_vector(v, value);
-		break;
+	case VIRTIO_MSI_CONFIG_VECTOR: vp_set_config_vector(v, value); break;
 	case VIRTIO_MSI_QUEUE_VECTOR:
 		q = virtio_configurable(v);
 		if (q)

@@ -5,7 +5,9 @@
  */
 #include "devices/pci.h"
 
+#include <errno.h>
 #include <linux/pci_regs.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/bytes.h"
@@ -227,6 +229,147 @@ START_TEST(pci_msix_masks_and_keeps_pending)
 
 END_TEST
 
+/* ---- An accelerator that takes messages from eventfds ---- */
+
+static struct {
+	int fd, count, updates, refuse;
+	struct msi msi;
+} taker;
+
+static int take_irqfd(struct machine *m, const struct msi *msi, int fd,
+		      bool add, int *route)
+{
+	if (add && taker.refuse)
+		return -taker.refuse;
+	if (add && *route < 0) {
+		*route = 24;
+		taker.fd = fd;
+		taker.count++;
+	} else if (add) {
+		taker.updates += memcmp(&taker.msi, msi, sizeof *msi) != 0;
+	} else {
+		ck_assert_int_eq(fd, taker.fd);
+		ck_assert_int_eq(*route, 24);
+		*route = -1;
+		taker.count--;
+	}
+	if (add)
+		taker.msi = *msi;
+	return 0;
+}
+
+/* How often the eventfd was signalled since the last call. */
+static u64 taken(void)
+{
+	u64 n;
+
+	return read(taker.fd, &n, sizeof n) == sizeof n ? n : 0;
+}
+
+/* Vector 1 with a message, MSI-X on, not masked. */
+static u64 start_msix(u8 cap)
+{
+	u64 at;
+
+	memset(&taker, 0, sizeof taker);
+	b.accel.irqfd = take_irqfd;
+	pci_assign(b.m->pci);
+	at = table();
+	space_write(&b.m->memory, at + 16, 4, 0xfee01000);
+	space_write(&b.m->memory, at + 24, 4, 0x41);
+	space_write(&b.m->memory, at + 28, 4, 0);
+	set(fn(), PCI_COMMAND, 2, 7);
+	set(fn(), cap + 2, 2, 0x8000);
+	return at;
+}
+
+START_TEST(pci_msix_used_vectors_go_by_eventfd)
+{
+	u8 cap = get(fn(), PCI_CAPABILITY_LIST, 1);
+	u64 at = start_msix(cap);
+
+	pci_msix_notify(&p->pci, 1); /* nobody said that it is used */
+	ck_assert_int_eq(b.nmsi, 1);
+	ck_assert_int_eq(taker.count, 0);
+	pci_msix_use(&p->pci, 1, true);
+	pci_msix_use(&p->pci, 1, true);
+	pci_msix_use(&p->pci, 7, true); /* no such vector */
+	ck_assert_int_eq(taker.count, 1);
+	ck_assert_uint_eq(taker.msi.data, 0x41);
+	pci_msix_notify(&p->pci, 1);
+	ck_assert_uint_eq(taken(), 1);
+	ck_assert_int_eq(b.nmsi, 1);
+	/* Masked, it keeps quiet; the new message comes with the end. */
+	space_write(&b.m->memory, at + 28, 4, 1);
+	pci_msix_notify(&p->pci, 1);
+	space_write(&b.m->memory, at + 24, 4, 0x52);
+	ck_assert_uint_eq(taken(), 0);
+	ck_assert_int_eq(taker.updates, 0);
+	space_write(&b.m->memory, at + 28, 4, 0);
+	ck_assert_int_eq(taker.updates, 1);
+	ck_assert_uint_eq(taker.msi.data, 0x52);
+	ck_assert_uint_eq(taken(), 1);
+	set(fn(), cap + 2, 2, 0xc000); /* the whole function */
+	pci_msix_notify(&p->pci, 1);
+	ck_assert_uint_eq(taken(), 0);
+	set(fn(), cap + 2, 2, 0x8000);
+	ck_assert_uint_eq(taken(), 1);
+	/* The last user goes. */
+	pci_msix_use(&p->pci, 1, false);
+	ck_assert_int_eq(taker.count, 1);
+	pci_msix_use(&p->pci, 1, false);
+	ck_assert_int_eq(taker.count, 0);
+	pci_msix_notify(&p->pci, 1);
+	ck_assert_int_eq(b.nmsi, 2);
+	ck_assert_uint_eq(b.msi.data, 0x52);
+}
+
+END_TEST
+
+START_TEST(pci_msix_lets_go_of_eventfds)
+{
+	u8 cap = get(fn(), PCI_CAPABILITY_LIST, 1);
+
+	start_msix(cap);
+	pci_msix_use(&p->pci, 1, true);
+	ck_assert_int_eq(taker.count, 1);
+	set(fn(), cap + 2, 2, 0); /* MSI-X off */
+	ck_assert_int_eq(taker.count, 0);
+	set(fn(), cap + 2, 2, 0x8000);
+	ck_assert_int_eq(taker.count, 1);
+	device_reset_all(b.m);
+	ck_assert_int_eq(taker.count, 0);
+	start_msix(cap);
+	ck_assert_int_eq(taker.count, 1);
+	device_destroy(&p->pci.dev);
+	ck_assert_int_eq(taker.count, 0);
+}
+
+END_TEST
+
+START_TEST(pci_msix_sends_what_the_accelerator_refuses)
+{
+	u64 at = start_msix(get(fn(), PCI_CAPABILITY_LIST, 1));
+
+	taker.refuse = ENOSPC;
+	pci_msix_use(&p->pci, 1, true);
+	ck_assert_int_eq(taker.count, 0);
+	pci_msix_notify(&p->pci, 1);
+	ck_assert_int_eq(b.nmsi, 1);
+	/* A refused change of the message must not leave the old one. */
+	taker.refuse = 0;
+	space_write(&b.m->memory, at + 28, 4, 0);
+	ck_assert_int_eq(taker.count, 1);
+	taker.refuse = EINVAL;
+	space_write(&b.m->memory, at + 24, 4, 0x77);
+	ck_assert_int_eq(taker.count, 0);
+	pci_msix_notify(&p->pci, 1);
+	ck_assert_int_eq(b.nmsi, 2);
+	ck_assert_uint_eq(b.msi.data, 0x77);
+}
+
+END_TEST
+
 START_TEST(pci_intx_is_swizzled_shared_and_disabled)
 {
 	struct probe *q = (struct probe *)bare_add(&b, &probe_class, "addr=7");
@@ -399,6 +542,9 @@ int main(void)
 	tcase_add_test(tc, pci_bars_are_sized_and_mapped);
 	tcase_add_test(tc, pci_assign_places_everything_apart);
 	tcase_add_test(tc, pci_msix_masks_and_keeps_pending);
+	tcase_add_test(tc, pci_msix_used_vectors_go_by_eventfd);
+	tcase_add_test(tc, pci_msix_lets_go_of_eventfds);
+	tcase_add_test(tc, pci_msix_sends_what_the_accelerator_refuses);
 	tcase_add_test(tc, pci_intx_is_swizzled_shared_and_disabled);
 	tcase_add_test(tc, pci_slots_are_chosen_and_guarded);
 	tcase_add_test(tc, pci_text_has_the_known_layout);

@@ -598,6 +598,48 @@ START_TEST(virtio_pci_doorbells_follow_the_bar)
 
 END_TEST
 
+/* ---- Vectors in the accelerator ---- */
+
+static int vector_count;
+
+static int vector_set(struct machine *mm, const struct msi *msi, int fd,
+		      bool add, int *route)
+{
+	if (add && *route >= 0)
+		return 0;
+	vector_count += add ? 1 : -1;
+	*route = add ? 24 : -1;
+	return 0;
+}
+
+START_TEST(virtio_pci_vectors_are_used_while_queues_live)
+{
+	static const struct accel_class accel = { .name = "fake",
+						  .irqfd = vector_set };
+
+	m->accel = &accel;
+	replug("");
+	pg_enable_msix(&p);
+	ck_assert_int_eq(vector_count, 0);
+	/* One for configuration, one per queue. */
+	pg_start(&p, 0, 2, 16);
+	ck_assert_int_eq(vector_count, 3);
+	pg_write(&p, PG_COMMON(&p, MSIX), 2, QUEUE_NO_VECTOR);
+	ck_assert_int_eq(vector_count, 2);
+	pg_write(&p, PG_COMMON(&p, MSIX), 2, 1); /* shared with a queue */
+	ck_assert_int_eq(vector_count, 2);
+	pg_write(&p, PG_COMMON(&p, MSIX), 2, 0);
+	ck_assert_int_eq(vector_count, 3);
+	pg_set_status(&p, 0);
+	ck_assert_int_eq(vector_count, 0);
+	pg_start(&p, 0, 2, 16);
+	ck_assert_int_eq(vector_count, 3);
+	device_destroy(&p.v->pci.dev);
+	ck_assert_int_eq(vector_count, 0);
+}
+
+END_TEST
+
 /* ---- Noise ---- */
 
 static u32 rnd_state;
@@ -721,6 +763,7 @@ int main(void)
 	tcase_add_test(tc, virtio_pci_legacy_doorbell_rings);
 	tcase_add_test(tc, virtio_pci_has_help_and_info);
 	tcase_add_test(tc, virtio_pci_doorbells_follow_the_bar);
+	tcase_add_test(tc, virtio_pci_vectors_are_used_while_queues_live);
 	tcase_add_test(tc, virtio_pci_survives_noise);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
