@@ -386,6 +386,10 @@ static void decode_opsize(struct insn *i, const struct opdesc *d,
 		if (d->attrs & OP_F64 && (!(mode & MODE_AMD) || !small))
 			i->opsize = 8;
 	}
+	/* Outside 64-bit mode VEX.W means something only where it chooses the
+	 * form. */
+	if (!(mode & MODE_CODE64) && !(d->attrs & (OP_W0 | OP_W1)))
+		i->prefix &= ~INSN_REXW;
 	if (r->ysize)
 		i->opsize = mode & MODE_CODE64 && p->rex & 8 ? 8 : 4;
 	if (r->byte)
@@ -393,7 +397,7 @@ static void decode_opsize(struct insn *i, const struct opdesc *d,
 }
 
 static void decode_imm(struct cursor *k, struct insn *i,
-		       const struct decode_row *r)
+		       const struct decode_row *r, u32 mode)
 {
 	for (int n = 0; n < r->nimm; n++) {
 		u8 size = insn_size(i, r->imm[n]);
@@ -409,7 +413,11 @@ static void decode_imm(struct cursor *k, struct insn *i,
 			i->imm = decode_bytes(k, i->opsize);
 			i->sel = decode_bytes(k, 2);
 			continue;
-		case 'L': i->imm2 = decode_bytes(k, 1); continue;
+		case 'L':
+			i->imm2 = decode_bytes(k, 1);
+			if (!(mode & MODE_CODE64))
+				i->imm2 &= 0x7f; /* eight registers */
+			continue;
 		}
 		v = decode_signed(k, size);
 		if (n == 0)
@@ -522,7 +530,7 @@ static int decode_body(struct cursor *k, struct prefixes *p, u32 mode, u16 off,
 		i->seg = i->is_mem && (i->base == REG_RSP || i->base == REG_RBP)
 				 ? SEG_SS
 				 : SEG_DS;
-	decode_imm(k, i, r);
+	decode_imm(k, i, r, mode);
 	return 0;
 }
 
