@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/bytes.h"
+#include "tcg/ops.h"
 #include "tcg/softmmu.h"
 #include "tcg/vec.h"
 
@@ -35,11 +36,11 @@ void op_maskmov(struct tcg_cpu *c, const struct insn *i)
 		vec_check(c, i);
 	memcpy(src, mmx ? x87_phys(fpu, i->reg & 7) : c->s->vec[i->reg].b, n);
 	memcpy(mask, mmx ? x87_phys(fpu, i->rm & 7) : c->s->vec[i->rm].b, n);
+	/* Before the access can fault, as on hosts. */
 	if (mmx)
 		x87_to_mmx(fpu);
-	va = (c->gpr[REG_RDI] & vec_addr_mask(i)) + c->seg_base[i->seg];
-	if (!c->code64)
-		va = (u32)va;
+	va = ops_seg_linear(c, i->seg, c->gpr[REG_RDI] & vec_addr_mask(i), n,
+			    true);
 	/* Bytes that are not stored fault too, as on hosts. */
 	tcg_probe_write(c, va, n, c->mmu);
 	for (u32 k = 0; k < n; k++)
@@ -78,16 +79,17 @@ void op_vmaskmov(struct tcg_cpu *c, const struct insn *i)
 		memcpy(v->b, out.b, 32);
 }
 
-static gva_t gather_address(struct tcg_cpu *c, const struct insn *i, s64 index)
+static gva_t gather_address(struct tcg_cpu *c, const struct insn *i, s64 index,
+			    u32 size)
 {
 	u64 ea = c->gpr[i->base] + ((u64)index << i->scale) + (u64)i->disp;
 
-	ea = (ea & vec_addr_mask(i)) + c->seg_base[i->seg];
-	return c->code64 ? ea : (u32)ea;
+	return ops_seg_linear(c, i->seg, ea & vec_addr_mask(i), size, false);
 }
 
-/* Each element that arrives clears its mask, so a fault in the middle goes
- * on where it stopped (SDM 2C "VGATHERDPS"). */
+/* Mask elements become all ones or zero first; each element that arrives
+ * clears its own, so a fault in the middle goes on where it stopped (SDM 2C
+ * "VGATHERDPS"). */
 void op_gather(struct tcg_cpu *c, const struct insn *i)
 {
 	u32 size = i->prefix & INSN_REXW ? 8 : 4;
@@ -102,12 +104,17 @@ void op_gather(struct tcg_cpu *c, const struct insn *i)
 		tcg_raise(c, EXC_UD);
 	for (u32 k = 0; k < n; k++) {
 		u8 *m = mask->b + k * size;
+
+		memset(m, m[size - 1] & 0x80 ? 0xff : 0, size);
+	}
+	for (u32 k = 0; k < n; k++) {
+		u8 *m = mask->b + k * size;
 		s64 index = isize == 8 ? (s64)idx->q[k] : (s32)idx->d[k];
 		u8 element[8];
 
 		if (m[size - 1] & 0x80) {
-			tcg_ld_bytes(c, gather_address(c, i, index), element,
-				     size);
+			tcg_ld_bytes(c, gather_address(c, i, index, size),
+				     element, size);
 			memcpy(v->b + k * size, element, size);
 		}
 		memset(m, 0, size);
