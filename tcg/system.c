@@ -178,23 +178,27 @@ static void sys_set_cr8(struct tcg_cpu *c, u64 value)
 }
 
 /* AMD: LOCK MOV CR0 is CR8 outside 64-bit mode. */
-static u8 sys_cr_number(const struct insn *i)
+static u8 sys_cr_number(struct tcg_cpu *c, const struct insn *i)
 {
-	return (i->prefix & INSN_LOCK) && i->reg == 0 ? 8 : i->reg;
+	u8 n = (i->prefix & INSN_LOCK) && i->reg == 0 ? 8 : i->reg;
+
+	/* An invalid register comes before privilege. */
+	if (n > 8 || !(BIT(n) & (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(8))))
+		tcg_raise(c, EXC_UD);
+	sys_need_cpl0(c);
+	return n;
 }
 
 void sys_mov_from_cr(struct tcg_cpu *c, const struct insn *i)
 {
 	u64 value;
 
-	sys_need_cpl0(c);
-	switch (sys_cr_number(i)) {
+	switch (sys_cr_number(c, i)) {
 	case 0: value = c->s->cr0; break;
 	case 2: value = c->s->cr2; break;
 	case 3: value = c->s->cr3; break;
 	case 4: value = c->s->cr4; break;
-	case 8: value = sys_get_cr8(c); break;
-	default: tcg_raise(c, EXC_UD);
+	default: value = sys_get_cr8(c); break;
 	}
 	sys_set_reg(c, i->rm, value, c->code64 ? 8 : 4);
 }
@@ -203,14 +207,12 @@ void sys_mov_to_cr(struct tcg_cpu *c, const struct insn *i)
 {
 	u64 value = c->code64 ? c->gpr[i->rm] : (u32)c->gpr[i->rm];
 
-	sys_need_cpl0(c);
-	switch (sys_cr_number(i)) {
+	switch (sys_cr_number(c, i)) {
 	case 0: sys_set_cr0(c, value); break;
 	case 2: c->s->cr2 = value; break;
 	case 3: sys_set_cr3(c, value); break;
 	case 4: sys_set_cr4(c, value); break;
-	case 8: sys_set_cr8(c, value); break;
-	default: tcg_raise(c, EXC_UD);
+	default: sys_set_cr8(c, value); break;
 	}
 }
 
@@ -518,7 +520,18 @@ void sys_mov_to_sreg(struct tcg_cpu *c, const struct insn *i)
 
 void sys_push_sreg(struct tcg_cpu *c, const struct insn *i)
 {
-	tcg_push(c, c->s->seg[i->opcode >> 3 & 7].sel, i->opsize);
+	u16 sel = c->s->seg[i->opcode >> 3 & 7].sel;
+	struct seg_stack k;
+
+	if (i->opsize != 4 || c->mode_key & MODE_AMD) {
+		tcg_push(c, sel, i->opsize);
+		return;
+	}
+	/* Intel leaves the upper half of the slot as it was (SDM 2 "PUSH"). */
+	stack_current(c, &k);
+	k.sp -= 2;
+	stack_push(c, &k, sel, 2);
+	stack_commit_sp(c, k.sp, k.mask);
 }
 
 void sys_pop_sreg(struct tcg_cpu *c, const struct insn *i)
