@@ -21,7 +21,8 @@ u64 insn_ea(struct tcg_cpu *c, const struct insn *i)
 	return ops_flat_ea(c, i) & ops_mask(i->addrsize);
 }
 
-/* SDM 3A "Limit checking", "Type checking". */
+/* SDM 3A "Limit checking", "Type checking".  What reaches beyond 4 GiB wraps
+ * around, as on hosts. */
 gva_t ops_seg_linear(struct tcg_cpu *c, u8 seg, u64 off, u32 size, bool write)
 {
 	const struct cpu_segment *s = &c->s->seg[seg];
@@ -40,7 +41,7 @@ gva_t ops_seg_linear(struct tcg_cpu *c, u8 seg, u64 off, u32 size, bool write)
 			highest = s->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff;
 		}
 	}
-	if (!ok || off < lowest || last > highest)
+	if (!ok || off < lowest || (last > highest && s->limit != 0xffffffff))
 		tcg_raise_code(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
 	return (u32)(off + s->base);
 }
@@ -253,10 +254,7 @@ void op_pusha(struct tcg_cpu *c, const struct insn *i)
 	u32 n = i->opsize;
 	u64 sp = c->gpr[REG_RSP];
 
-	/* The lowest address first: whatever faults, nothing is stored. */
-	for (int r = 7; r >= 0; r--)
-		tcg_probe_write(c, control_stack(c, sp - n * (r + 1), n, true),
-				n, c->mmu);
+	/* What was stored before a fault stays, as on the host. */
 	for (int r = 0; r < 8; r++)
 		tcg_st(c, control_stack(c, sp - n * (r + 1), n, true),
 		       c->gpr[r], n);
@@ -268,7 +266,7 @@ void op_popa(struct tcg_cpu *c, const struct insn *i)
 	u32 n = i->opsize;
 	u64 sp = c->gpr[REG_RSP], v[8];
 
-	for (int r = 0; r < 8; r++)
+	for (int r = 7; r >= 0; r--)
 		v[r] = tcg_ld(c, control_stack(c, sp + n * (7 - r), n, false),
 			      n);
 	for (int r = 0; r < 8; r++)
@@ -302,23 +300,20 @@ void op_enter(struct tcg_cpu *c, const struct insn *i)
 	ops_set_gpr(c, REG_RSP, frame - n * level - (u16)i->imm, ss);
 }
 
+static s64 control_signed(u64 v, u32 size)
+{
+	return size == 2 ? (s16)v : (s32)v;
+}
+
 void op_bound(struct tcg_cpu *c, const struct insn *i)
 {
 	u32 n = i->opsize;
 	gva_t va = ops_read_va(c, i, 2 * n);
-	s64 low = (s64)tcg_ld(c, va, n), high = (s64)tcg_ld(c, va + n, n);
-	s64 v = (s64)c->gpr[i->reg];
+	s64 v = control_signed(c->gpr[i->reg], n);
 
-	if (n == 2) {
-		low = (s16)low;
-		high = (s16)high;
-		v = (s16)v;
-	} else {
-		low = (s32)low;
-		high = (s32)high;
-		v = (s32)v;
-	}
-	if (v < low || v > high)
+	/* The upper bound is not looked at below the lower one. */
+	if (v < control_signed(tcg_ld(c, va, n), n) ||
+	    v > control_signed(tcg_ld(c, va + n, n), n))
 		tcg_raise(c, EXC_BR);
 }
 

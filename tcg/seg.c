@@ -262,7 +262,7 @@ static bool stack_within(const struct seg_stack *k, u64 off, int size)
 		return false;
 	if ((k->attr & (SEG_ATTR_CODE | SEG_ATTR_CE)) == SEG_ATTR_CE)
 		return off > k->limit && last <= top;
-	return last <= k->limit;
+	return last <= k->limit || k->limit == 0xffffffff;
 }
 
 static gva_t stack_addr(struct tcg_cpu *c, const struct seg_stack *k, u64 off,

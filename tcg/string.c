@@ -156,10 +156,14 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 	{                                                                      \
 		u64 n = string_chunk(c, i, true, true);                        \
 		u32 bytes = (u32)(n * (bits / 8));                             \
-		gva_t from = string_src(c, i, bytes);                          \
-		gva_t to = string_dst(c, i, bytes, true);                      \
+		gva_t from = string_src(c, i, bytes), to = 0;                  \
 		const u8 *s = n > 1 ? tcg_host_r(c, from, bytes) : NULL;       \
-		u8 *d = s ? tcg_host_rw(c, to, bytes) : NULL;                  \
+		u8 *d = NULL;                                                  \
+		u##bits v;                                                     \
+		if (s) {                                                       \
+			to = string_dst(c, i, bytes, true);                    \
+			d = tcg_host_rw(c, to, bytes);                         \
+		}                                                              \
 		if (d) {                                                       \
 			if (d > s && d < s + bytes)                            \
 				string_copy_##bits((void *)d, (const void *)s, \
@@ -168,7 +172,8 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 				memmove(d, s, bytes);                          \
 			tcg_host_written(c, to, bytes);                        \
 		} else {                                                       \
-			tcg_st##bits(c, to, tcg_ld##bits(c, from));            \
+			v = tcg_ld##bits(c, from);                             \
+			tcg_st##bits(c, string_dst(c, i, bits / 8, true), v);  \
 			n = 1;                                                 \
 		}                                                              \
 		string_step(c, i, REG_RSI, n);                                 \
