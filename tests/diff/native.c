@@ -5,10 +5,12 @@
 #include "tests/diff/native.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -22,6 +24,7 @@
 
 struct native_shared {
 	int count;
+	volatile int at; /* the sequence that runs */
 	struct diff_test test[DIFF_BATCH];
 	struct diff_result result[DIFF_BATCH];
 };
@@ -61,8 +64,6 @@ static const int child_gregs[16] = {
 	REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 };
 
-#define FLAGS_ARITH 0x8d5u
-
 static void child_store(const ucontext_t *uc, struct diff_result *r)
 {
 	const greg_t *g = uc->uc_mcontext.gregs;
@@ -73,7 +74,7 @@ static void child_store(const ucontext_t *uc, struct diff_result *r)
 	for (int n = 0; n < 16; n++)
 		s->gpr[n] = (u64)g[child_gregs[n]];
 	s->rip = (u64)g[REG_RIP];
-	s->rflags = (u64)g[REG_EFL] & FLAGS_ARITH;
+	s->rflags = (u64)g[REG_EFL] & FLAGS_SEEN;
 	s->fcw = get_le16(fx);
 	s->fsw = get_le16(fx + 2);
 	s->ftw = fx[4];
@@ -94,6 +95,21 @@ static void child_store(const ucontext_t *uc, struct diff_result *r)
 	memcpy(r->stack, (void *)(uintptr_t)DIFF_STACK, DIFF_STACK_SIZE);
 }
 
+bool native_fsgsbase(void)
+{
+	return getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
+}
+
+/* What a signal's return does not restore. */
+static void child_segments(u16 sel)
+{
+	__asm__ volatile("mov %w0, %%ds; mov %w0, %%es; mov %w1, %%gs"
+			 :
+			 : "r"(sel), "r"(0));
+	if (native_fsgsbase())
+		__asm__ volatile("wrgsbase %0" : : "r"(0ull));
+}
+
 static void child_load(ucontext_t *uc, const struct diff_test *t)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -104,6 +120,8 @@ static void child_load(ucontext_t *uc, const struct diff_test *t)
 		g[child_gregs[n]] = (greg_t)s->gpr[n];
 	g[REG_RIP] = (greg_t)s->rip;
 	g[REG_EFL] = (greg_t)(s->rflags | 0x202);
+	g[REG_CSGSFS] = (greg_t)((u64)DIFF_DS << 48 |
+				 (t->code32 ? DIFF_CS32 : DIFF_CS64));
 	put_le16(fx, s->fcw);
 	put_le16(fx + 2, s->fsw);
 	fx[4] = s->ftw;
@@ -118,7 +136,10 @@ static void child_load(ucontext_t *uc, const struct diff_test *t)
 		memcpy(fx + XSTATE_AVX + 16 * n, s->vec[n] + 16, 16);
 	}
 	put_le64(fx + XSTATE_HEADER, get_le64(fx + XSTATE_HEADER) | 7);
-	memcpy((void *)(uintptr_t)DIFF_CODE, t->code, t->code_len);
+	memcpy((void *)(uintptr_t)(DIFF_CODE + t->at), t->code, sizeof t->code);
+	((volatile u64 *)(uintptr_t)DIFF_CTRL)[0] = t->budget;
+	((volatile u64 *)(uintptr_t)DIFF_CTRL)[1] = t->loops;
+	child_segments(t->code32 ? DIFF_DS : 0);
 	diff_fill(t->seed, (void *)(uintptr_t)DIFF_DATA,
 		  (void *)(uintptr_t)DIFF_STACK);
 }
@@ -132,22 +153,29 @@ static void child_wait(void)
 	child_at = 0;
 }
 
-static void child_trap(int sig, siginfo_t *info, void *ctx)
+/* Flags that the sequence may have left: AC faults on our own accesses, NT
+ * and ID stay through a signal's return. */
+void child_trap(int sig, siginfo_t *info, void *ctx);
+void child_entry(int sig, siginfo_t *info, void *ctx);
+__asm__(".text\n"
+	"child_entry:\n"
+	"	endbr64\n"
+	"	pushq $0x202\n"
+	"	popfq\n"
+	"	jmp child_trap\n");
+
+void child_trap(int sig, siginfo_t *info, void *ctx)
 {
 	ucontext_t *uc = ctx;
-	u64 rip = (u64)uc->uc_mcontext.gregs[REG_RIP];
 
-	if (child_at >= 0) {
-		/* A trap in the harness itself is not a result. */
-		if (rip < DIFF_CODE - 4096 || rip > DIFF_CODE + DIFF_CODE_SIZE)
-			_exit(2);
+	if (child_at >= 0)
 		child_store(uc, &child_shared->result[child_at++]);
-	}
 	if (child_at < 0 || child_at == child_shared->count) {
 		if (child_at > 0 && write(child_done, "", 1) != 1)
 			_exit(1);
 		child_wait();
 	}
+	child_shared->at = child_at;
 	child_load(uc, &child_shared->test[child_at]);
 }
 
@@ -166,14 +194,20 @@ static _Noreturn void child_main(void)
 	static const int sigs[] = { SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS };
 	static u8 stack[256 * 1024] __attribute__((aligned(64)));
 	stack_t alt = { .ss_sp = stack, .ss_size = sizeof stack };
-	struct sigaction sa = { .sa_sigaction = child_trap,
+	struct sigaction sa = { .sa_sigaction = child_entry,
 				.sa_flags = SA_SIGINFO | SA_ONSTACK };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	child_map(DIFF_DATA, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE);
 	child_map(DIFF_STACK, DIFF_STACK_SIZE, PROT_READ | PROT_WRITE);
+	child_map(DIFF_RO, DIFF_RO_SIZE, PROT_READ);
+	(void)*(volatile u8 *)(uintptr_t)DIFF_RO; /* present from now on */
+	child_map(DIFF_CTRL, DIFF_CTRL_SIZE, PROT_READ | PROT_WRITE);
 	child_map(DIFF_CODE, DIFF_CODE_SIZE,
 		  PROT_READ | PROT_WRITE | PROT_EXEC);
+	/* A trap in the harness itself is not a result: with all signals
+	 * blocked it ends the child. */
+	sigfillset(&sa.sa_mask);
 	sigaltstack(&alt, NULL);
 	for (size_t n = 0; n < ARRAY_SIZE(sigs); n++)
 		sigaction(sigs[n], &sa, NULL);
@@ -225,12 +259,19 @@ void native_destroy(struct native *n)
 bool native_run(struct native *n, const struct diff_test *test, int count,
 		struct diff_result *result)
 {
+	struct pollfd ready = { .fd = n->done[0], .events = POLLIN };
 	char byte;
 
 	n->shared->count = count;
 	memcpy(n->shared->test, test, (size_t)count * sizeof *test);
-	if (write(n->go[1], "", 1) != 1 || read(n->done[0], &byte, 1) != 1)
+	if (write(n->go[1], "", 1) != 1 || poll(&ready, 1, 20000) != 1 ||
+	    read(n->done[0], &byte, 1) != 1)
 		return false;
 	memcpy(result, n->shared->result, (size_t)count * sizeof *result);
 	return true;
+}
+
+int native_at(const struct native *n)
+{
+	return n->shared->at;
 }
