@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """File systems on two disks under load, discard, sudden ends."""
+import hashlib
 import os
 import re
 import shutil
@@ -82,6 +83,32 @@ class Disks(unittest.TestCase):
             self.assertEqual(guest.wait(30), 0)
         for path in disks:
             self.check_file_system(path)
+
+    def test_stop(self):
+        """While the machine is stopped, the image stays as it is."""
+        path = self.disk("stop", 64 * MIB)
+
+        def image():
+            with open(path, "rb") as f:
+                return hashlib.sha256(f.read()).hexdigest()
+
+        with vm.LinuxVm("-smp", 2, "-drive", f"file={path},format=raw,"
+                        "if=virtio,cache=none,aio=native", modules=MODULES,
+                        monitor=True) as guest:
+            guest.boot()
+            guest.run("for i in 0 1 2 3; do (while :; do dd if=/dev/urandom "
+                      "of=/dev/vda bs=64k count=200 seek=${i}00 oflag=direct "
+                      "conv=notrunc 2>/dev/null; done) & done")
+            seen = set()
+            for _ in range(5):
+                guest.monitor("stop")
+                before = os.stat(path).st_mtime_ns, image()
+                time.sleep(0.3)
+                self.assertEqual((os.stat(path).st_mtime_ns, image()), before)
+                seen.add(before)
+                guest.monitor("cont")
+                time.sleep(0.3)
+            self.assertGreater(len(seen), 2)
 
     def test_read_only(self):
         path = self.disk("ro", 4 * MIB)

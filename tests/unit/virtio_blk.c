@@ -3,6 +3,7 @@
  * virtio-blk-pci on a real file, driven as a guest would.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include "block/block.h"
 #include "lib/buf.h"
+#include "lib/work.h"
 #include "tests/unit/virtio_pci_guest.h"
 
 extern const struct device_class virtio_blk_pci_class;
@@ -468,6 +470,69 @@ START_TEST(blk_reset_waits_for_requests_in_flight)
 
 END_TEST
 
+static void nap(struct work *w)
+{
+	usleep(50000);
+}
+
+static u64 image_sum(void)
+{
+	u8 data[4096];
+	u64 sum = 0;
+	int fd = open(image, O_RDONLY);
+
+	for (ssize_t n; (n = read(fd, data, sizeof data)) > 0;)
+		for (ssize_t i = 0; i < n; i++)
+			sum = sum * 31 + data[i];
+	close(fd);
+	return sum;
+}
+
+START_TEST(blk_stop_waits_for_writes_in_flight)
+{
+	static struct work naps[16];
+	struct accel_class accel = { .name = "none" };
+	struct err err = { 0 };
+	u64 sum;
+	u32 len;
+
+	m->accel = &accel;
+	mem_fill(&m->mem, DATA, 0x5a, 65536);
+	plug(backends[_i], "");
+	pg_start(&p, 0, 1, 128);
+	/* Workers that are busy let the writes wait. */
+	for (int i = 0; i < 16; i++) {
+		naps[i] = (struct work){ .run = nap };
+		work_submit(&naps[i]);
+	}
+	for (int i = 0; i < 30; i++)
+		ck_assert_int_ge(
+			offer(0, i, VIRTIO_BLK_T_OUT, i * 128, DATA, 65536), 0);
+	pg_kick(&p, 0);
+	loop_once(m->loop, 0);
+	machine_stop(m, RUN_PAUSED);
+	ck_assert_int_eq(drive->inflight, 0);
+	for (int i = 0; i < 30; i++) {
+		ck_assert_int_ge(gq_used(&p.q[0], &len), 0);
+		ck_assert_uint_eq(get_status(i), VIRTIO_BLK_S_OK);
+	}
+	/* What comes now waits for `cont`. */
+	sum = image_sum();
+	mem_fill(&m->mem, DATA, 0xa5, 65536);
+	offer(0, 0, VIRTIO_BLK_T_OUT, 0, DATA, 65536);
+	pg_kick(&p, 0);
+	for (int i = 0; i < 3; i++)
+		loop_once(m->loop, 10 * NS_PER_MS);
+	ck_assert_uint_eq(image_sum(), sum);
+	ck_assert_int_eq(gq_used(&p.q[0], &len), -1);
+	ck_assert_int_eq(machine_cont(m, &err), 0);
+	pg_wait(&p, 0, &len);
+	ck_assert_uint_eq(get_status(0), VIRTIO_BLK_S_OK);
+	m->accel = NULL;
+}
+
+END_TEST
+
 START_TEST(blk_resize_reaches_the_guest)
 {
 	struct err err = { 0 };
@@ -664,6 +729,7 @@ int main(void)
 	tcase_add_test(tc, blk_describes_itself);
 	tcase_add_test(tc, blk_write_cache_follows_the_driver);
 	tcase_add_loop_test(tc, blk_reset_waits_for_requests_in_flight, 0, 4);
+	tcase_add_loop_test(tc, blk_stop_waits_for_writes_in_flight, 0, 3);
 	tcase_add_test(tc, blk_resize_reaches_the_guest);
 	tcase_add_test(tc, blk_error_policy_decides);
 	tcase_add_test(tc, blk_ejected_drive_gives_errors);
