@@ -78,8 +78,11 @@ static bool same_address(const struct diff_test *t, const struct diff_result *a,
 {
 	const struct opdesc *d = row_at(t, a, 0);
 	u64 most = d && !strcmp(d->operands, "Mn") ? 1024 : 32;
+	u64 apart = a->cr2 - b->cr2;
 
-	return a->cr2 - b->cr2 <= most || b->cr2 - a->cr2 <= most;
+	if (t->code32)
+		apart = (u64)(s64)(s32)apart;
+	return apart <= most || 0 - apart <= most;
 }
 
 /* Compatibility mode leaves the upper halves undefined. */

@@ -251,7 +251,11 @@ static void engine_store(struct engine *e, struct diff_result *r)
 
 void engine_code(struct engine *e, const struct diff_test *t)
 {
-	mem_write(&e->m->mem, PHYS_CODE + t->at, t->code, sizeof t->code);
+	static u8 code[DIFF_CODE_SIZE];
+
+	memset(code, 0xcc, sizeof code);
+	memcpy(code + t->at, t->code, sizeof t->code);
+	mem_write(&e->m->mem, PHYS_CODE, code, sizeof code);
 }
 
 void engine_run(struct engine *e, const struct diff_test *t,

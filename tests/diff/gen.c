@@ -498,7 +498,7 @@ static void gen_immediates(struct gen *g, const struct choice *k)
 			gen_imm(g, rnd() & 0xf0, 1);
 		} else if (o->kind == 'O') {
 			gen_imm(g, DIFF_DATA + rnd_below(DIFF_DATA_SIZE - 8),
-				k->addrsize != k->code32 ? 4 : 8);
+				(k->code32 ? 4u : 8u) >> k->addrsize);
 		} else if (o->kind == 'A') {
 			gen_target(g, v, false, 0);
 			gen_imm(g, DIFF_CS32, 2);
@@ -618,7 +618,8 @@ static void choose(struct choice *k, const struct opdesc *d, bool code32)
 	/* With 16 bits and a count above, the result is undefined, too. */
 	if (config.ignore_undef && (d->opcode | 9) == 0xad && d->map == M0F)
 		k->opsize = false;
-	k->addrsize = !rnd_below(code32 ? 64 : 16);
+	/* 16-bit addresses have another ModRM, and nothing lies there. */
+	k->addrsize = !rnd_below(16) && !(code32 && k->mem);
 	k->lock = d->attrs & OP_LOCK && k->mem && !rnd_below(3);
 	k->reg = d->reg < 8 ? d->reg : (u8)rnd_below(8);
 	k->rm = (u8)rnd_below(8);
@@ -740,8 +741,11 @@ static void before_indirect(struct gen *g, struct choice *k)
 		gen_store(g, k->address + 4, 0, 4);
 		return;
 	}
-	if (k->rm == REG_RSP)
+	/* Not a pointer to data, which would become one to the code. */
+	if (k->rm != REG_RDX && k->rm != REG_RBP)
 		k->rm = REG_RAX;
+	if (k->rm == REG_RBP)
+		k->rexb = false;
 	if (k->rexb)
 		gen_byte(g, 0x41);
 	gen_byte(g, 0xb8 | k->rm);

@@ -136,6 +136,7 @@ static void child_load(ucontext_t *uc, const struct diff_test *t)
 		memcpy(fx + XSTATE_AVX + 16 * n, s->vec[n] + 16, 16);
 	}
 	put_le64(fx + XSTATE_HEADER, get_le64(fx + XSTATE_HEADER) | 7);
+	memset((void *)(uintptr_t)DIFF_CODE, 0xcc, DIFF_CODE_SIZE);
 	memcpy((void *)(uintptr_t)(DIFF_CODE + t->at), t->code, sizeof t->code);
 	((volatile u64 *)(uintptr_t)DIFF_CTRL)[0] = t->budget;
 	((volatile u64 *)(uintptr_t)DIFF_CTRL)[1] = t->loops;

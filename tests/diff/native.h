@@ -13,16 +13,17 @@
 #include "lib/types.h"
 
 /* Fixed addresses, the same in the child and in the guest.  Behind the data
- * lies a page that is only read, then nothing. */
+ * lies a page that is only read, then nothing; the code is where bit strings
+ * that begin in the data do not reach with an address as offset. */
 #define DIFF_DATA       0x10000000u
 #define DIFF_DATA_SIZE  8192u
 #define DIFF_RO         (DIFF_DATA + DIFF_DATA_SIZE)
 #define DIFF_RO_SIZE    4096u
 #define DIFF_STACK      0x11000000u
 #define DIFF_STACK_SIZE 4096u
-#define DIFF_CODE       0x12000000u
+#define DIFF_CODE       0x17000000u
 #define DIFF_CODE_SIZE  8192u
-#define DIFF_CTRL       0x13000000u /* two counters, see gen.c */
+#define DIFF_CTRL       0x18000000u /* two counters, see gen.c */
 #define DIFF_CTRL_SIZE  4096u
 
 /* Selectors of ring 3, Linux's. */
