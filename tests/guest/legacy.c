@@ -5,188 +5,11 @@
  *
  * Spec: SDM 3A "Protection", "Task Management", 3B "8086 Emulation".
  */
-#include <stdbool.h>
-#include <stdint.h>
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-
-#define COM1       0x3f8
-#define DEBUG_EXIT 0xf4
-#define ANY_CODE   0xffffffff
-
-#define SEL_CODE  0x08
-#define SEL_DATA  0x10
-#define SEL_TSS0  0x40
-#define SEL_TSS1  0x48
-#define SEL_TSS2  0x50
-#define SEL_TSS16 0x58
-#define SEL_GATE  0x60
-#define SEL_TASK  0x68
-#define SEL_FREE  0x70
-
-#define FLAGS_NT 0x4000
-#define FLAGS_VM 0x20000
-
-struct regs {
-	u32 gs, fs, es, ds;
-	u32 edi, esi, ebp, esp0, ebx, edx, ecx, eax;
-	u32 vector, code, eip, cs, eflags, esp, ss, v86_es, v86_ds, v86_fs,
-		v86_gs;
-};
-
-struct tss {
-	u32 link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
-	u32 eax, ecx, edx, ebx, esp, ebp, esi, edi;
-	u32 es, cs, ss, ds, fs, gs, ldt;
-	u16 trap, iomap;
-};
-
-struct tss16 {
-	u16 link, sp0, ss0, sp1, ss1, sp2, ss2, ip, flags;
-	u16 ax, cx, dx, bx, sp, bp, si, di, es, cs, ss, ds, ldt;
-};
-
-extern u64 gdt[32], idt[256];
-extern u8 stubs[], task_jump[], task_call[], gate_sum[];
-extern u8 low16[], low16_end[], low16_handler[], low16_v86[], low16_cli[],
-	low16_int[];
-extern u32 try_eip, try_esp, user_done[];
-extern volatile u32 task_runs, task_esi, task_flags;
-
-bool try_call(void (*fn)(void *), void *arg);
-bool user_call(void (*fn)(void *), void *arg, u32 eflags);
-u32 far_call(u32 sel);
-void far_jump(u32 sel);
-void call_gate(void *p);
-u32 real_mode(void);
-void guest_main(void);
-void guest_exception(struct regs *r);
+#include "tests/guest/guest32.h"
 
 static struct tss tss[3];
 static struct tss16 tss16;
-static struct regs exc;
-static u32 exc_cr2;
-static int failures;
 static u8 stacks[4][4096] __attribute__((aligned(16)));
-
-/* ---- Output ---- */
-
-static void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static u8 inb(u16 port)
-{
-	u8 v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static void print(const char *s)
-{
-	for (; *s; s++) {
-		while (!(inb(COM1 + 5) & 0x20))
-			;
-		outb(COM1, *s);
-	}
-}
-
-static void print_hex(u32 v)
-{
-	char text[10] = { 0 };
-
-	for (int n = 0; n < 8; n++)
-		text[n] = "0123456789abcdef"[v >> (28 - 4 * n) & 15];
-	print(text);
-}
-
-static void done(void)
-{
-	print(failures ? "RESULT FAIL\n" : "RESULT PASS\n");
-	__asm__ volatile("outl %0, %w1" : : "a"(!!failures), "Nd"(DEBUG_EXIT));
-	for (;;)
-		__asm__ volatile("cli; hlt");
-}
-
-static void check(const char *name, bool ok)
-{
-	print(ok ? "PASS " : "FAIL ");
-	print(name);
-	print("\n");
-	failures += !ok;
-}
-
-static void check_eq(const char *name, u32 got, u32 want)
-{
-	if (got != want) {
-		print("     got ");
-		print_hex(got);
-		print(" want ");
-		print_hex(want);
-		print("\n");
-	}
-	check(name, got == want);
-}
-
-static void check_exc(const char *name, bool returned, u32 vector, u32 code)
-{
-	bool ok = !returned && exc.vector == vector && exc.code == code;
-
-	if (!ok) {
-		print(returned ? "     returned\n" : "     vector ");
-		print_hex(exc.vector);
-		print(" code ");
-		print_hex(exc.code);
-		print(" eip ");
-		print_hex(exc.eip);
-		print("\n");
-	}
-	check(name, ok);
-}
-
-/* ---- Exceptions ---- */
-
-void guest_exception(struct regs *r)
-{
-	u32 eip = try_eip;
-
-	if (r->vector == 0x80 && (r->cs & 3) == 3) {
-		eip = (u32)user_done;
-	} else {
-		exc = *r;
-		__asm__ volatile("mov %%cr2, %0" : "=r"(exc_cr2));
-	}
-	if (!try_eip) {
-		check_exc("unexpected exception", false, ~0u, 0);
-		done();
-	}
-	try_eip = 0;
-	/* Not by IRET: the levels may differ. */
-	__asm__ volatile("pushl $2; popf; mov %0, %%esp; jmp *%1"
-			 :
-			 : "r"(try_esp), "r"(eip)
-			 : "memory");
-}
-
-static void set_gate(int vector, void *fn, int dpl)
-{
-	u32 p = (u32)fn;
-
-	idt[vector] = (p & 0xffff) | (u64)SEL_CODE << 16 |
-		      (u64)(0x8e | dpl << 5) << 40 | (u64)(p >> 16) << 48;
-}
-
-static u64 descriptor(u32 base, u32 limit, u32 access, u32 flags)
-{
-	return (limit & 0xffff) | (u64)(base & 0xffffff) << 16 |
-	       (u64)access << 40 | (u64)(limit >> 16) << 48 | (u64)flags << 52 |
-	       (u64)(base >> 24) << 56;
-}
 
 /* ---- Segments ---- */
 
@@ -464,11 +287,6 @@ static void set_cr0(u32 on, u32 off)
 			 : "memory");
 }
 
-static void set_cr4(u32 v)
-{
-	__asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory");
-}
-
 static void do_read(void *p)
 {
 	(void)*(volatile u32 *)p;
@@ -547,24 +365,12 @@ static void test_pae(void)
 	set_cr4(0);
 }
 
-void guest_main(void)
+void test(void)
 {
-	for (int n = 0; n < 256; n++)
-		set_gate(n, stubs + 16 * n,
-			 n == 0x80 || n == 3 || n == 4 ? 3 : 0);
-	__asm__ volatile("lidt idt_pointer");
-	tss[0].esp0 = (u32)stacks[0] + 4096;
-	tss[0].ss0 = SEL_DATA;
-	tss[0].iomap = sizeof tss[0];
-	gdt[SEL_TSS0 / 8] = descriptor((u32)&tss[0], 0x67, 0x89, 0);
-	__asm__ volatile("ltr %w0; lldt %w1" : : "r"(SEL_TSS0), "r"(0));
-	outb(0x21, 0xff);
-	outb(0xa1, 0xff);
 	test_segments();
 	test_call_gate();
 	test_tasks();
 	test_8086();
 	test_paging32();
 	test_pae();
-	done();
 }
