@@ -154,7 +154,7 @@ class Debian(unittest.TestCase):
         data = os.path.join(self.dir, "data")
         with open(data, "wb") as f:
             f.write(bytes(MIB))
-        guest = self.guest("-snapshot", "-smp", 2, "-no-reboot",
+        guest = self.guest("-snapshot", "-smp", 4, "-no-reboot",
                            "-drive", f"file={data},format=raw,if=none,"
                            "id=data,readonly=on", "-device",
                            "virtio-blk-pci,drive=data,serial=vol7",

@@ -110,6 +110,48 @@ class Disks(unittest.TestCase):
                 time.sleep(0.3)
             self.assertGreater(len(seen), 2)
 
+    @unittest.skipUnless(os.getuid() == 0, "mounts a file system")
+    def test_full(self):
+        """The host has no room: the machine waits for some, or the guest
+        hears of it, as werror= says."""
+        def mount(*args):
+            subprocess.run(["mount", *args], check=True, capture_output=True)
+
+        folder = os.path.join(self.dir, "small")
+        os.mkdir(folder)
+        try:
+            mount("-t", "tmpfs", "-o", "size=4M", "none", folder)
+        except subprocess.CalledProcessError as e:
+            self.skipTest(str(e.stderr))
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=True)
+        path = self.disk("small/disk", 64 * MIB)
+        fill = ("dd if=/dev/zero of=/dev/vda bs=64k count=128 oflag=direct "
+                "2>/dev/null")
+        drive = f"file={path},format=raw,if=virtio"
+        with vm.LinuxVm("-drive", drive, modules=MODULES,
+                        monitor=True) as guest:
+            guest.boot()
+            guest.send(fill + "; echo filled $?\n")
+            for _ in range(100):
+                if "io-error" in guest.monitor("info status"):
+                    break
+                time.sleep(0.1)
+            self.assertEqual(guest.monitor("info status"),
+                             "VM status: paused (io-error)\n")
+            self.assertIn("nospace", guest.monitor("info block"))
+            mount("-o", "remount,size=32M", folder)
+            guest.monitor("cont")
+            guest.expect(r"filled 0\r?\n", 30)
+        os.truncate(path, 0)
+        os.truncate(path, 64 * MIB)
+        mount("-o", "remount,size=4M", folder)
+        with vm.LinuxVm("-drive", drive + ",werror=report", modules=MODULES,
+                        monitor=True) as guest:
+            guest.boot()
+            self.assertNotEqual(guest.run(fill, check=False)[0], 0)
+            self.assertEqual(guest.monitor("info status"),
+                             "VM status: running\n")
+
     def test_read_only(self):
         path = self.disk("ro", 4 * MIB)
         data = os.urandom(4 * MIB)
