@@ -100,12 +100,14 @@ enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_USER_ALIGN, MMU_COUNT };
 #define TLB_BITS    10
 #define TLB_ENTRIES (1u << TLB_BITS)
 
-/* Tags hold the guest page address; an invalid tag has bit 0 set, so it
- * never equals a page address.  Only plain RAM gets a tag. */
+/* Tags hold the guest page address.  An invalid tag has bit 0 set, so it
+ * never equals a page address, and the page number of another slot, so that
+ * `address ^ tag` is never an offset into a page either: tlb_invalid().  Only
+ * plain RAM gets a tag.  The JIT knows this layout. */
 struct tlb_entry {
-	u64 read;   /* tag for loads */
-	u64 write;  /* tag for stores: dirty bit set, not read-only */
-	u64 addend; /* host address = guest address + addend */
+	u64 read;  /* tag for loads */
+	u64 write; /* tag for stores: dirty bit set, not read-only */
+	u8 *host;  /* of the page's first byte */
 	/* The page's byte in ram_block.flags: a store that finds it non-zero
 	 * afterwards calls tcg_store_noticed(). */
 	_Atomic u8 *flags;

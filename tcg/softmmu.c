@@ -18,7 +18,7 @@
 #define PTE_A BIT(5)
 #define PTE_D BIT(6)
 
-#define TLB_INVALID 1
+#define ITLB_INVALID 1
 
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC };
 
@@ -32,16 +32,23 @@ struct mmu_page {
 
 /* ---- Flushing ---- */
 
-static void tlb_clear(struct tlb_entry *e)
+static u64 tlb_invalid(u32 slot)
 {
-	e->read = e->write = TLB_INVALID;
+	return (u64)(slot ^ TLB_ENTRIES / 2) << PAGE_SHIFT | 1;
+}
+
+static void tlb_clear(struct tcg_cpu *c, int mmu, u32 slot)
+{
+	struct tlb_entry *e = &c->tlb[mmu][slot];
+
+	e->read = e->write = tlb_invalid(slot);
 }
 
 static void itlb_flush(struct tcg_cpu *c, bool global)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(c->itlb); i++)
 		if (global || !c->itlb[i].global)
-			c->itlb[i].tag = TLB_INVALID;
+			c->itlb[i].tag = ITLB_INVALID;
 }
 
 void tcg_tlb_flush(struct tcg_cpu *c, bool global)
@@ -52,14 +59,14 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 	itlb_flush(c, global);
 	if (!global && log->n <= TLB_LOG) {
 		for (u32 i = 0; i < log->n; i++)
-			tlb_clear(&c->tlb[log->slot[i] >> TLB_BITS]
-					 [log->slot[i] & (TLB_ENTRIES - 1)]);
+			tlb_clear(c, log->slot[i] >> TLB_BITS,
+				  log->slot[i] & (TLB_ENTRIES - 1));
 		log->n = 0;
 		return;
 	}
 	for (int m = 0; m < MMU_COUNT; m++)
 		for (u32 i = 0; i < TLB_ENTRIES; i++)
-			tlb_clear(&c->tlb[m][i]);
+			tlb_clear(c, m, i);
 	memset(log, 0, sizeof *log);
 }
 
@@ -85,15 +92,15 @@ void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 	if (tlb_huge_test(c, va, 2 * MIB)) {
 		for (int m = 0; m < MMU_COUNT; m++)
 			for (u32 i = 0; i < 512; i++)
-				tlb_clear(tcg_tlb_entry(
-					c, ALIGN_DOWN(va, 2 * MIB) + i * 4096,
-					m));
+				tlb_clear(c, m,
+					  ((va >> PAGE_SHIFT & ~511ULL) + i) &
+						  (TLB_ENTRIES - 1));
 		itlb_flush(c, true);
 		return;
 	}
 	for (int m = 0; m < MMU_COUNT; m++)
-		tlb_clear(tcg_tlb_entry(c, va, m));
-	c->itlb[ITLB_SLOT(va)].tag = TLB_INVALID;
+		tlb_clear(c, m, va >> PAGE_SHIFT & (TLB_ENTRIES - 1));
+	c->itlb[ITLB_SLOT(va)].tag = ITLB_INVALID;
 }
 
 /* ---- Walk, rights, accessed and dirty bits ---- */
@@ -306,10 +313,10 @@ static void mmu_fill(struct tcg_cpu *c, gva_t va, u8 mmu,
 		return;
 	mmu_log_fill(c, mmu, va, e, w);
 	e->read = page;
-	e->write = TLB_INVALID;
+	e->write = tlb_invalid(va >> PAGE_SHIFT & (TLB_ENTRIES - 1));
 	if (!p->readonly && !clean && mmu_allows(c, w, mmu, MMU_WRITE))
 		e->write = page;
-	e->addend = (u64)p->host - va;
+	e->host = p->host - (va & (PAGE_SIZE - 1));
 	e->flags = p->flags;
 }
 
@@ -336,7 +343,7 @@ static void mmu_get(struct tcg_cpu *c, gva_t va, u8 mmu, enum mmu_access access,
 	struct cpu_walk w;
 
 	if ((access == MMU_WRITE ? e->write : e->read) == (va & PAGE_MASK)) {
-		p->host = (u8 *)(va + e->addend);
+		p->host = tcg_tlb_host(e, va);
 		p->flags = e->flags;
 		p->readonly = false;
 		return;
@@ -654,5 +661,5 @@ static void mmu_noticed(struct tcg_cpu *c, const u8 *host, u32 size)
 void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
 		       u32 size)
 {
-	mmu_noticed(c, (const u8 *)(va + e->addend), size);
+	mmu_noticed(c, tcg_tlb_host(e, va), size);
 }

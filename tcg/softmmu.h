@@ -54,6 +54,11 @@ static inline bool tcg_tlb_hit(u64 tag, gva_t va, u32 size)
 	return likely(((va + (size - 1)) & PAGE_MASK) == tag);
 }
 
+static inline void *tcg_tlb_host(const struct tlb_entry *e, gva_t va)
+{
+	return e->host + (va & (PAGE_SIZE - 1));
+}
+
 static inline void tcg_store_check(struct tcg_cpu *c, gva_t va,
 				   struct tlb_entry *e, u32 size)
 {
@@ -71,7 +76,8 @@ static inline void tcg_store_check(struct tcg_cpu *c, gva_t va,
 		struct tlb_entry *e = tcg_tlb_entry(c, va, mmu);               \
 		if (!tcg_tlb_hit(e->read, va, bits / 8))                       \
 			return tcg_ld_slow(c, va, bits / 8, mmu);              \
-		return ((const volatile struct tcg_u##bits *)(va + e->addend)) \
+		return ((const volatile struct tcg_u##bits *)tcg_tlb_host(e,   \
+									  va)) \
 			->v;                                                   \
 	}                                                                      \
 	static inline void tcg_st##bits##_mmu(struct tcg_cpu *c, gva_t va,     \
@@ -82,7 +88,8 @@ static inline void tcg_store_check(struct tcg_cpu *c, gva_t va,
 			tcg_st_slow(c, va, value, bits / 8, mmu);              \
 			return;                                                \
 		}                                                              \
-		((volatile struct tcg_u##bits *)(va + e->addend))->v = value;  \
+		((volatile struct tcg_u##bits *)tcg_tlb_host(e, va))->v =      \
+			value;                                                 \
 		tcg_store_check(c, va, e, bits / 8);                           \
 	}                                                                      \
 	static inline u##bits tcg_ld##bits(struct tcg_cpu *c, gva_t va)        \
@@ -145,7 +152,7 @@ static inline void tcg_ld_bytes(struct tcg_cpu *c, gva_t va, void *dst, u32 n)
 		tcg_ld_bytes_slow(c, va, dst, n, c->mmu);
 		return;
 	}
-	__builtin_memcpy(dst, (const void *)(va + e->addend), n);
+	__builtin_memcpy(dst, tcg_tlb_host(e, va), n);
 }
 
 static inline void tcg_st_bytes(struct tcg_cpu *c, gva_t va, const void *src,
@@ -157,7 +164,7 @@ static inline void tcg_st_bytes(struct tcg_cpu *c, gva_t va, const void *src,
 		tcg_st_bytes_slow(c, va, src, n, c->mmu);
 		return;
 	}
-	__builtin_memcpy((void *)(va + e->addend), src, n);
+	__builtin_memcpy(tcg_tlb_host(e, va), src, n);
 	tcg_store_check(c, va, e, n);
 }
 
@@ -180,7 +187,7 @@ static inline const void *tcg_host_r(struct tcg_cpu *c, gva_t va, u32 size)
 
 	if (!tcg_tlb_hit(e->read, va, size))
 		return tcg_host_r_slow(c, va, size);
-	return (const void *)(va + e->addend);
+	return tcg_tlb_host(e, va);
 }
 
 /* The same for read-modify-write and bulk stores: raises (with PF_W) when
@@ -194,7 +201,7 @@ static inline void *tcg_host_rw(struct tcg_cpu *c, gva_t va, u32 size)
 
 	if (!tcg_tlb_hit(e->write, va, size))
 		return tcg_host_rw_slow(c, va, size);
-	return (void *)(va + e->addend);
+	return tcg_tlb_host(e, va);
 }
 
 static inline void tcg_host_written(struct tcg_cpu *c, gva_t va, u32 size)
