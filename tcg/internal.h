@@ -132,6 +132,23 @@ struct tlb_log {
 	u64 huge[4];
 };
 
+/* ---- JIT ---- */
+
+struct jit;
+
+/* Where translated code for a linear address starts, good while `key` is
+ * c->jit_key. */
+struct jit_jcache {
+	u64 pc, key;
+	const void *host;
+	u64 unused;
+};
+
+#define JIT_JCACHE_BITS 11
+#define JIT_JCACHE_SIZE (1u << JIT_JCACHE_BITS)
+#define JIT_JCACHE_SLOT(pc) \
+	(((u32)(pc) ^ (u32)(pc) >> JIT_JCACHE_BITS) & (JIT_JCACHE_SIZE - 1))
+
 /* ---- One vCPU ---- */
 
 struct tcg_cpu {
@@ -184,6 +201,17 @@ struct tcg_cpu {
 	struct itlb_entry itlb[256];
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
 	struct tlb_log tlb_log;
+
+	/* For translated code: tcg/jit.h. */
+	struct jit *jit; /* NULL: interpreter only */
+	struct tcg_cpu *self;
+	u64 jit_key; /* mode, privilege, TLB, code_epoch */
+	u64 jit_tmp;
+	u32 jit_index;  /* TLB slot of a store, as an offset */
+	u32 jit_branch; /* JIT_BRANCH() */
+	/* Others set it after v->request: translated code polls it. */
+	_Atomic u32 exit_req;
+	struct jit_jcache jcache[JIT_JCACHE_SIZE];
 
 	void *cache;       /* decoded blocks: interp.c */
 	void *vec;         /* host-executed vector code: vec.c */
@@ -277,6 +305,11 @@ _Atomic u32 *tcg_page_gen(struct tcg_cpu *c, gpa_t phys);
 void tcg_code_lock(struct tcg_cpu *c);
 void tcg_code_fence(struct tcg_cpu *c);
 void tcg_code_unlock(struct tcg_cpu *c);
+/* Makes a later access of `size` bytes at `va` a hit of the fast path if it
+ * can be one; never raises. */
+bool tcg_tlb_fill(struct tcg_cpu *c, gva_t va, u32 size, bool write);
+/* As tcg_store_noticed() for the page whose flag byte is `flags`. */
+void tcg_page_noticed(struct tcg_cpu *c, _Atomic u8 *flags, u32 size);
 /* Slow half of a store that hit a page with flags; ends the block if code
  * was hit. */
 void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
@@ -286,6 +319,9 @@ void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
  * inside: tcg_host_rw() has probed before; tcg_raise*() ends the section. */
 void tcg_exclusive_begin(struct tcg_cpu *c);
 void tcg_exclusive_end(struct tcg_cpu *c);
+/* The other vCPUs leave translated code soon and look at v->request and page
+ * generations before they enter again. */
+void tcg_stop_translated(struct tcg_cpu *c);
 
 /* ---- Segments (seg.c) ---- */
 

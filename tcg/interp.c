@@ -19,37 +19,16 @@
 #include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/log.h"
+#include "tcg/block.h"
 #include "tcg/handlers.h"
+#include "tcg/jit.h"
 #include "tcg/ops.h"
 #include "tcg/tcg.h"
 #include "vmm/machine.h"
 
-#define BLOCK_INSNS     64
 #define HASH_BITS       14
 #define JCACHE_BITS     12
 #define JCACHE_SLOT(pc) (((pc) ^ (pc) >> JCACHE_BITS) & (BIT(JCACHE_BITS) - 1))
-
-/* A block that was found by linear address, good while `key` is the current
- * one: mode, privilege and c->code_epoch. */
-struct block_ref {
-	u64 pc, key;
-	struct tcg_block *block;
-};
-
-struct tcg_block {
-	_Atomic u32 *gen_now;
-	/* Second page of a crossing instruction; NULL otherwise. */
-	_Atomic u32 *gen_now2;
-	u32 gen, gen2;
-	u16 n; /* instructions */
-	u16 bytes;
-	u32 mode_key;
-	/* What ran after it last: fell through, branched. */
-	struct block_ref link[2];
-	gpa_t phys, phys2;
-	struct tcg_block *next; /* same hash */
-	struct insn insn[];
-};
 
 struct tcg_cache {
 	struct block_ref jcache[1u << JCACHE_BITS];
@@ -252,6 +231,8 @@ static struct tcg_block *block_start(struct tcg_cpu *c, gpa_t phys)
 	b->gen_now2 = NULL;
 	b->phys2 = ~0ULL;
 	memset(b->link, 0, sizeof b->link);
+	b->jit = NULL;
+	b->runs = 0;
 	return b;
 }
 
@@ -406,7 +387,7 @@ static void run_count(struct tcg_cpu *c, u64 n)
 	atomic_store_explicit(&c->insns, n, memory_order_relaxed);
 }
 
-static void run_single(struct tcg_cpu *c)
+void tcg_run_single(struct tcg_cpu *c)
 {
 	struct tcg_cache *k = c->cache;
 	bool step = c->mode_key & MODE_STEP;
@@ -476,12 +457,16 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 	for (;;) {
 		c->ip = NULL;
 		c->end_block = false;
+		/* Before v->request is read: see tcg_kick(). */
+		if (unlikely(atomic_load_explicit(&c->exit_req,
+						  memory_order_relaxed)))
+			atomic_store(&c->exit_req, 0);
 		if (unlikely(run_stops(c))) {
 			if (c->halted)
 				return VCPU_EXIT_HALT;
 			if (c->shadow) {
 				c->shadow = false;
-				run_single(c);
+				tcg_run_single(c);
 				b = NULL;
 				continue;
 			}
@@ -489,7 +474,7 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 						 memory_order_relaxed))
 				return VCPU_EXIT_AGAIN;
 			if (c->mode_key & MODE_STEP) {
-				run_single(c);
+				tcg_run_single(c);
 				b = NULL;
 				continue;
 			}
@@ -498,13 +483,17 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 		if (unlikely(!b) ||
 		    unlikely(!c->code64 &&
 			     c->rip + b->bytes - 1 > c->s->seg[SEG_CS].limit)) {
-			run_single(c);
+			tcg_run_single(c);
 			b = NULL;
 			continue;
 		}
 		if (unlikely(atomic_load_explicit(&log_mask,
 						  memory_order_relaxed)))
 			block_log_run(c, b);
+		else if (c->jit && jit_run(c, b)) {
+			b = NULL;
+			continue;
+		}
 		c->gpr[INSN_RIP] = c->rip;
 		c->ip = b->insn;
 		run_count(c, b->n);
@@ -533,7 +522,7 @@ bool tcg_step(struct tcg_cpu *c)
 		r = tcg_deliver(c, c->exc.vector, c->exc.has_code, c->exc.code,
 				c->exc.soft, false);
 	else
-		run_single(c);
+		tcg_run_single(c);
 	c->ip = NULL;
 	return r == VCPU_EXIT_AGAIN;
 }

@@ -361,6 +361,26 @@ static bool mmu_crosses(gva_t va, u32 size)
 	return (va & (PAGE_SIZE - 1)) + size > PAGE_SIZE;
 }
 
+bool tcg_tlb_fill(struct tcg_cpu *c, gva_t va, u32 size, bool write)
+{
+	enum mmu_access access = write ? MMU_WRITE : MMU_READ;
+	struct tlb_entry *e = tcg_tlb_entry(c, va, c->mmu);
+	struct mmu_page p;
+	struct cpu_walk w;
+
+	if (c->mmu == MMU_USER_ALIGN || mmu_crosses(va, size) ||
+	    (c->long_mode && !mmu_canonical(va)))
+		return false;
+	if (!cpu_walk(c->s, &c->m->mem, va, &w) ||
+	    !mmu_allows(c, &w, c->mmu, access) || !mmu_mark(c, &w, access))
+		return false;
+	mmu_page_of(c, w.pa, &p);
+	if (!p.host)
+		return false;
+	mmu_fill(c, va, c->mmu, access, &w, &p);
+	return (write ? e->write : e->read) == (va & PAGE_MASK);
+}
+
 /* First byte of the page after va's; 32-bit addresses wrap. */
 static gva_t mmu_next_page(const struct tcg_cpu *c, gva_t va)
 {
@@ -632,6 +652,23 @@ u32 tcg_code_page(struct tcg_cpu *c, gpa_t phys)
 	}
 }
 
+/* Page `page` of `b` has flags and was stored to. */
+static void mmu_page_noticed(struct tcg_cpu *c, struct ram_block *b, u64 page,
+			     u32 size)
+{
+	struct memory *mem = &c->m->mem;
+
+	if (atomic_load(&b->flags[page]) & MEM_PAGE_LOG)
+		mem_mark_dirty(mem, b->base + (page << PAGE_SHIFT), size);
+	if (atomic_load(&b->flags[page]) & MEM_PAGE_CODE) {
+		atomic_fetch_and(&b->flags[page],
+				 (u8) ~(MEM_PAGE_CODE | MEM_PAGE_FENCED));
+		atomic_fetch_add(&b->gen[page], 1);
+		c->end_block = true;
+		tcg_stop_translated(c);
+	}
+}
+
 /* `host` lies in a page with flags. */
 static void mmu_noticed(struct tcg_cpu *c, const u8 *host, u32 size)
 {
@@ -644,16 +681,7 @@ static void mmu_noticed(struct tcg_cpu *c, const u8 *host, u32 size)
 
 		if (at >= b->size)
 			continue;
-		at >>= PAGE_SHIFT;
-		if (atomic_load(&b->flags[at]) & MEM_PAGE_LOG)
-			mem_mark_dirty(mem, b->base + (at << PAGE_SHIFT), size);
-		if (atomic_load(&b->flags[at]) & MEM_PAGE_CODE) {
-			atomic_fetch_and(
-				&b->flags[at],
-				(u8) ~(MEM_PAGE_CODE | MEM_PAGE_FENCED));
-			atomic_fetch_add(&b->gen[at], 1);
-			c->end_block = true;
-		}
+		mmu_page_noticed(c, b, at >> PAGE_SHIFT, size);
 		return;
 	}
 }
@@ -662,4 +690,20 @@ void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,
 		       u32 size)
 {
 	mmu_noticed(c, tcg_tlb_host(e, va), size);
+}
+
+void tcg_page_noticed(struct tcg_cpu *c, _Atomic u8 *flags, u32 size)
+{
+	struct memory *mem = &c->m->mem;
+	int n = atomic_load_explicit(&mem->nram, memory_order_acquire);
+
+	for (int i = 0; i < n; i++) {
+		struct ram_block *b = &mem->ram[i];
+		u64 page = (u64)(flags - b->flags);
+
+		if (page >= b->size >> PAGE_SHIFT)
+			continue;
+		mmu_page_noticed(c, b, page, size);
+		return;
+	}
 }

@@ -23,9 +23,12 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/opt.h"
+#include "tcg/jit.h"
 #include "tcg/seg.h"
 #include "tcg/vec.h"
 #include "vmm/machine.h"
+
+#define TCG_JIT_BYTES (32 * MIB)
 
 /* ---- Derived state ---- */
 
@@ -114,6 +117,17 @@ void tcg_sync_in(struct tcg_cpu *c)
 
 /* ---- Exclusive sections and fences ---- */
 
+void tcg_stop_translated(struct tcg_cpu *c)
+{
+	for (int n = 0; n < c->m->nvcpus; n++) {
+		struct vcpu *v = c->m->vcpus[n];
+		struct tcg_cpu *other = v ? v->accel : NULL;
+
+		if (other && other != c && c->m->accel == &tcg_accel)
+			atomic_store(&other->exit_req, 1);
+	}
+}
+
 void tcg_enter(struct tcg_cpu *c)
 {
 	struct tcg *t = c->t;
@@ -150,6 +164,7 @@ void tcg_exclusive_begin(struct tcg_cpu *c)
 		if (c->m->vcpus[n] && c->m->vcpus[n] != c->v)
 			atomic_fetch_or(&c->m->vcpus[n]->request,
 					VCPU_REQ_POLL);
+	tcg_stop_translated(c);
 	while (t->running)
 		cond_wait(&t->changed, &t->lock);
 	t->running++;
@@ -367,6 +382,10 @@ static enum vcpu_exit tcg_run(struct vcpu *v)
 /* A running vCPU polls v->request, which the caller has set. */
 static void tcg_kick(struct vcpu *v)
 {
+	struct tcg_cpu *c = v->accel;
+
+	if (c)
+		atomic_store(&c->exit_req, 1);
 }
 
 static void tcg_get(struct vcpu *v)
@@ -431,8 +450,12 @@ static int tcg_cpu_init(struct tcg_cpu *c, struct err *err)
 	if (r < 0)
 		return err_code(err, r, "no memory for vCPU %d", c->v->index);
 	r = vec_create(c, err);
-	if (r < 0)
+	if (!r && c->t->jit)
+		r = jit_create(c, TCG_JIT_BYTES, err);
+	if (r < 0) {
+		vec_destroy(c);
 		tcg_cache_fini(c);
+	}
 	return r;
 }
 
@@ -461,6 +484,7 @@ void tcg_cpu_close(struct tcg_cpu *c)
 {
 	if (!c)
 		return;
+	jit_destroy(c);
 	vec_destroy(c);
 	tcg_cache_fini(c);
 	munmap(c, sizeof *c);
@@ -519,6 +543,8 @@ static const struct option_row tcg_options[] = {
 	{ "thread", &opt_enum, offsetof(struct tcg, thread), "multi",
 	  "multi: each vCPU has a thread; single is taken as multi",
 	  tcg_thread_names },
+	{ "jit", &opt_bool, offsetof(struct tcg, jit), "on",
+	  "translate what runs often into host code" },
 	OPTION_END,
 };
 

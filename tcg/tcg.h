@@ -16,6 +16,7 @@ extern const struct accel_class tcg_accel;
 struct tcg {
 	u32 tb_size; /* MiB, of all vCPUs together */
 	int thread;  /* enum of tcg_thread_names; all but ignored */
+	bool jit;    /* translate */
 
 	/* Exclusive sections: how many vCPUs execute guest code, and whether
 	 * one of them has asked the others to wait. */

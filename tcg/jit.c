@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * T1's run time: code memory, the shared pieces of code around translations,
+ * finding and linking blocks, what translated code calls.
+ *
+ * When code memory is full everything is dropped; nothing in it outlives a
+ * return to C.
+ */
+#include "tcg/jit.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "tcg/handlers.h"
+#include "tcg/softmmu.h"
+#include "tcg/tcg.h"
+
+#define JIT_THRESHOLD 2
+#define JIT_NEVER     UINT32_MAX
+
+const u8 jit_home[16] = {
+	[REG_RAX] = H_R11,      [REG_RCX] = H_RCX,      [REG_RDX] = H_RDX,
+	[REG_RBX] = H_RBX,      [REG_RSP] = H_R15,      [REG_RBP] = H_RBP,
+	[REG_RSI] = H_RSI,      [REG_RDI] = H_RDI,      [REG_R8] = H_R8,
+	[REG_R9] = H_R9,        [REG_R10] = JIT_NOHOME, [REG_R11] = JIT_NOHOME,
+	[REG_R12] = H_R12,      [REG_R13] = H_R13,      [REG_R14] = H_R14,
+	[REG_R15] = JIT_NOHOME,
+};
+
+#define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
+
+/* ---- What translated code calls ---- */
+
+enum jit_answer { ANSWER_RETRY, ANSWER_DONE, ANSWER_LEAVE };
+
+/* After something that may have changed more than registers. */
+static enum jit_answer jit_goes_on(struct tcg_cpu *c, u64 page, u32 info)
+{
+	u64 next = page + JIT_INFO_OFF(info) + JIT_INFO_LEN(info);
+
+	c->ip = NULL;
+	c->gpr[INSN_RIP] = page;
+	if (info & JIT_INFO_JUMPS || c->rip != next || c->end_block ||
+	    c->shadow || c->halted ||
+	    atomic_load_explicit(&c->v->request, memory_order_relaxed))
+		return ANSWER_LEAVE;
+	return ANSWER_DONE;
+}
+
+/* An access to `va` was no hit: fills the TLB, or has the interpreter run
+ * the whole instruction. */
+static u32 jit_slow(struct tcg_cpu *c, gva_t va, u32 info)
+{
+	u64 page = c->gpr[INSN_RIP];
+
+	if (tcg_tlb_fill(c, va, JIT_INFO_SIZE(info), JIT_INFO_WRITE(info))) {
+		c->jit->fills++;
+		return ANSWER_RETRY;
+	}
+	c->jit->singles++;
+	c->rip = page + JIT_INFO_OFF(info);
+	tcg_run_single(c);
+	return jit_goes_on(c, page, info);
+}
+
+/* Runs the handler of an instruction that has no template. */
+static u32 jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info)
+{
+	c->jit->interps++;
+	c->end_block = false;
+	c->ip = i;
+	i->fn(c, i);
+	return jit_goes_on(c, c->gpr[INSN_RIP], info);
+}
+
+/* A store has hit a page with flags: `flags` is its byte. */
+static u32 jit_notice(struct tcg_cpu *c, _Atomic u8 *flags, u32 info)
+{
+	u64 page = c->gpr[INSN_RIP];
+
+	c->jit->notices++;
+	c->end_block = false;
+	tcg_page_noticed(c, flags, JIT_INFO_SIZE(info));
+	if (!(info & JIT_INFO_JUMPS))
+		c->rip = page + JIT_INFO_OFF(info) + JIT_INFO_LEN(info);
+	return c->end_block ? ANSWER_LEAVE : ANSWER_DONE;
+}
+
+/* ---- Shared code ---- */
+
+static void thunk_registers(struct jit_emit *e, bool save)
+{
+	for (int r = 0; r < 16; r++) {
+		if (jit_home[r] == JIT_NOHOME)
+			continue;
+		if (save)
+			em_store(e, STATE(gpr[r]), jit_home[r]);
+		else
+			em_load(e, jit_home[r], STATE(gpr[r]));
+	}
+}
+
+static const u8 thunk_callee_saved[] = { H_RBX, H_RBP, H_R12,
+					 H_R13, H_R14, H_R15 };
+
+static u8 *thunk_enter(struct jit_emit *e)
+{
+	u8 *start = e->at;
+
+	for (size_t n = 0; n < ARRAY_SIZE(thunk_callee_saved); n++)
+		em_plus(e, 0x50, thunk_callee_saved[n]);
+	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
+	em8(e, 8);
+	em_mov(e, H_RAX, H_RSI);
+	thunk_registers(e, false);
+	em_rm(e, 0xff, 4, rm_reg(H_RAX)); /* jmp rax */
+	return start;
+}
+
+/* rax: what jit_run() gets.  `leave` when registers are saved already. */
+static void thunk_exit(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+
+	j->exit = e->at;
+	thunk_registers(e, true);
+	j->leave = e->at;
+	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
+	em8(e, 8);
+	for (size_t n = ARRAY_SIZE(thunk_callee_saved); n-- > 0;)
+		em_plus(e, 0x58, thunk_callee_saved[n]);
+	em8(e, 0xc3);
+}
+
+/* Called; a struct jit_exit follows the call. */
+static u8 *thunk_exit_stub(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at;
+
+	em_plus(e, 0x58, H_RAX);                        /* pop rax */
+	em_rm(e, EM_W | 0x63, H_R10, rm_mem(H_RAX, 0)); /* movsxd */
+	em_rm(e, EM_W | 0x03, H_R10, STATE(gpr[INSN_RIP]));
+	em_store(e, STATE(rip), H_R10);
+	em_to(em_jmp(e), j->exit);
+	return start;
+}
+
+/* r10: linear address to go to. */
+static u8 *thunk_lookup(struct jit *j, u32 left)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at, *miss[3];
+	size_t jc = offsetof(struct tcg_cpu, jcache);
+
+	em_store(e, STATE(rip), H_R10);
+	em_rm(e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
+	em8(e, 0);
+	miss[0] = em_jcc(e, 5);
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, bits */
+	em8(e, JIT_JCACHE_BITS);
+	em_rm(e, 0x33, H_RAX, rm_reg(H_R10));
+	em_rm(e, 0x81, 4, rm_reg(H_RAX)); /* and eax, mask */
+	em32(e, JIT_JCACHE_SIZE - 1);
+	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 5 */
+	em8(e, 5);
+	_Static_assert(sizeof(struct jit_jcache) == 32, "shift above");
+	em_rm(e, EM_W | 0x3b, H_R10,
+	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, pc)));
+	miss[1] = em_jcc(e, 5);
+	em_load(e, H_R10, STATE(jit_key));
+	em_rm(e, EM_W | 0x3b, H_R10,
+	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, key)));
+	miss[2] = em_jcc(e, 5);
+	em_load(e, H_R10, STATE(rip));
+	em_rm(e, EM_W | 0x81, 4, rm_reg(H_R10)); /* and r10, -4096 */
+	em32(e, (u32)-4096);
+	em_store(e, STATE(gpr[INSN_RIP]), H_R10);
+	em_rm(e, 0xff, 4,
+	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, host)));
+	for (size_t n = 0; n < ARRAY_SIZE(miss); n++)
+		em_here(e, miss[n]);
+	em_mov_imm(e, H_RAX, left);
+	em_to(em_jmp(e), j->exit);
+	return start;
+}
+
+/* Calls a function of C with (c, r10, eax).  Its caller goes on behind the
+ * call, or 5 bytes later, on ANSWER_DONE, if it can be asked to retry. */
+static u8 *thunk_c(struct jit *j, const void *fn, bool retries)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at, *leave, *again = NULL;
+
+	thunk_registers(e, true);
+	em_load(e, H_RDI, STATE(self));
+	em_mov(e, H_RSI, H_R10);
+	em_rm(e, 0x89, H_RAX, rm_reg(H_RDX));
+	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
+	em8(e, 8);
+	em_call_abs(e, fn);
+	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
+	em8(e, 8);
+	em_rm(e, 0x83, 7, rm_reg(H_RAX)); /* cmp eax, LEAVE */
+	em8(e, ANSWER_LEAVE);
+	leave = em_jcc(e, 4);
+	thunk_registers(e, false);
+	if (retries) {
+		em_rm(e, 0x85, H_RAX, rm_reg(H_RAX));
+		again = em_jcc(e, 4);
+		em_rm(e, EM_W | 0x83, 0, rm_mem(H_RSP, 0));
+		em8(e, 5);
+		em_here(e, again);
+	}
+	em8(e, 0xc3);
+	em_here(e, leave);
+	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* drop the return address */
+	em8(e, 8);
+	em_mov_imm(e, H_RAX, JIT_LEFT);
+	em_to(em_jmp(e), j->leave);
+	return start;
+}
+
+static void jit_thunks(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+	u8 *enter;
+
+	enter = thunk_enter(e);
+	j->enter = (const void *(*)(struct tcg_cpu *, const void *))(
+		uintptr_t)(enter + e->rx);
+	thunk_exit(j);
+	j->exit_stub = thunk_exit_stub(j);
+	j->lookup = thunk_lookup(j, JIT_LEFT_IND);
+	j->lookup_direct = thunk_lookup(j, JIT_LEFT_JMP);
+	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
+	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
+	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, false);
+	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
+	j->start = (size_t)(e->at - j->rw);
+}
+
+/* ---- Life ---- */
+
+static int jit_map(struct jit *j)
+{
+	int fd = memfd_create("vmon-jit", MFD_CLOEXEC);
+	void *rw, *rx;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)j->size) < 0) {
+		close(fd);
+		return -errno;
+	}
+	rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	rx = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	close(fd);
+	if (rw == MAP_FAILED || rx == MAP_FAILED) {
+		if (rw != MAP_FAILED)
+			munmap(rw, j->size);
+		return -EACCES;
+	}
+	j->rw = j->e.at = rw;
+	j->e.rx = (u8 *)rx - (u8 *)rw;
+	return 0;
+}
+
+int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
+{
+	struct jit *j = xalloc(sizeof *j);
+	int r;
+
+	j->size = size;
+	r = jit_map(j);
+	if (r < 0) {
+		free(j);
+		return err_code(err, r, "no executable memory for the JIT");
+	}
+	j->hash = xcalloc(1u << JIT_HASH_BITS, sizeof *j->hash);
+	j->classes = xcalloc(opdesc_count, 1);
+	for (u16 row = 0; row < opdesc_count; row++)
+		j->classes[row] = jit_classify(row);
+	jit_thunks(j);
+	c->self = c;
+	c->jit = j;
+	return 0;
+}
+
+void jit_destroy(struct tcg_cpu *c)
+{
+	struct jit *j = c->jit;
+
+	if (!j)
+		return;
+	munmap(j->rw + j->e.rx, j->size);
+	munmap(j->rw, j->size);
+	free(j->hash);
+	free(j->classes);
+	free(j);
+	c->jit = NULL;
+}
+
+void jit_flush(struct tcg_cpu *c)
+{
+	struct jit *j = c->jit;
+
+	memset(j->hash, 0, sizeof *j->hash << JIT_HASH_BITS);
+	memset(c->jcache, 0, sizeof c->jcache);
+	j->e.at = j->rw + j->start;
+	j->link = NULL;
+	j->flushes++;
+}
+
+/* ---- Finding ---- */
+
+/* GS belongs to nobody else in this process. */
+static void jit_thread(struct tcg_cpu *c)
+{
+	static _Thread_local const struct tcg_cpu *gs;
+
+	if (likely(gs == c))
+		return;
+	syscall(SYS_arch_prctl, ARCH_SET_GS, c);
+	gs = c;
+}
+
+static u64 jit_block_key(const struct tcg_cpu *c)
+{
+	return c->mode_key | (u64)c->cpl << JIT_KEY_CPL_SHIFT |
+	       (u64)c->mmu << JIT_KEY_MMU_SHIFT;
+}
+
+static u32 jit_hash(gpa_t phys, u64 key)
+{
+	u64 h = (phys ^ key << 40) * 0x9e3779b97f4a7c15ULL;
+
+	return (u32)(h >> (64 - JIT_HASH_BITS));
+}
+
+static struct jit_block *jit_lookup(struct jit *j, const struct tcg_block *b,
+				    u64 key)
+{
+	struct jit_block *t = j->hash[jit_hash(b->phys, key)];
+
+	for (; t; t = t->next)
+		if (t->phys == b->phys && t->key == key && t->gen == b->gen &&
+		    t->gen_now == b->gen_now)
+			return t;
+	return NULL;
+}
+
+static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
+				  u64 key)
+{
+	struct jit *j = c->jit;
+	u32 h = jit_hash(b->phys, key);
+	struct jit_block *t;
+
+	if (j->size - (size_t)(j->e.at - j->rw) < JIT_BLOCK_ROOM)
+		jit_flush(c);
+	t = jit_translate(c, j, b, key);
+	if (!t)
+		return NULL;
+	t->next = j->hash[h];
+	j->hash[h] = t;
+	return t;
+}
+
+/* The translation of a block, made if it has run often enough. */
+static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b)
+{
+	struct jit *j = c->jit;
+	u64 key = jit_block_key(c), held = key | (u64)j->flushes << 32;
+	const struct jit_block *t;
+
+	if (likely(b->jit && b->jit_key == held))
+		return b->jit;
+	if (b->runs == JIT_NEVER)
+		return NULL;
+	if (b->runs < JIT_THRESHOLD && ++b->runs < JIT_THRESHOLD)
+		return NULL;
+	if (b->gen_now2 || !(b->mode_key & MODE_CODE64)) {
+		b->runs = JIT_NEVER;
+		return NULL;
+	}
+	t = jit_lookup(j, b, key);
+	if (!t)
+		t = jit_make(c, b, key);
+	if (!t) {
+		b->runs = JIT_NEVER;
+		return NULL;
+	}
+	b->jit = t;
+	b->jit_key = key | (u64)j->flushes << 32;
+	return t;
+}
+
+/* Makes the jump that was left by go to `t`.  `link` was in the same page
+ * under the same generation, or it is not linked. */
+static void jit_link(struct jit *j, const struct jit_exit *link,
+		     const struct jit_block *t)
+{
+	const struct jit_block *from;
+	u8 *site;
+
+	if (!link->site)
+		return;
+	from = (const struct jit_block *)((const u8 *)link - link->block);
+	if ((from->phys ^ t->phys) & PAGE_MASK || from->key != t->key ||
+	    from->gen != t->gen || from->gen_now != t->gen_now ||
+	    (u32)link->target != (t->phys & (PAGE_SIZE - 1)))
+		return;
+	site = (u8 *)link - link->site;
+	__atomic_store_n((u32 *)(site - j->e.rx), (u32)(t->body - (site + 4)),
+			 __ATOMIC_RELAXED);
+	j->links++;
+}
+
+/* ---- Running ---- */
+
+static bool jit_canonical(u64 va)
+{
+	return (u64)((s64)(va << 16) >> 16) == va;
+}
+
+/* The branch that has been made faults, and is taken back.  SDM 2 "CALL",
+ * "RET": #GP when the target is not canonical. */
+_Noreturn static void jit_refuse_branch(struct tcg_cpu *c)
+{
+	u32 branch = c->jit_branch;
+
+	if ((branch >> 12 & 3) == JIT_BRANCH_CALL)
+		c->gpr[REG_RSP] += 8;
+	if ((branch >> 12 & 3) == JIT_BRANCH_RET)
+		c->gpr[REG_RSP] -= 8 + (branch >> 16);
+	c->rip = c->gpr[INSN_RIP] + (branch & 0xfff);
+	c->ip = NULL;
+	tcg_raise_code(c, EXC_GP, 0);
+}
+
+bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
+{
+	struct jit *j = c->jit;
+	const struct jit_exit *link = j->link;
+	const struct jit_block *t;
+	struct jit_jcache *slot;
+	u32 flushes = j->flushes;
+	const void *left;
+
+	j->link = NULL;
+	t = jit_find(c, b);
+	if (!t)
+		return false;
+	if (link && flushes == j->flushes)
+		jit_link(j, link, t);
+	c->jit_key = jit_block_key(c) | (u64)c->code_epoch << 32;
+	slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
+	slot->pc = c->rip;
+	slot->key = c->jit_key;
+	slot->host = t->entry;
+	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
+	jit_thread(c);
+	left = j->enter(c, t->entry);
+	if (left > (const void *)JIT_LEFT_IND)
+		j->link = left;
+	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))
+		jit_refuse_branch(c);
+	return true;
+}

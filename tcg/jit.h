@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * T1: translation of 64-bit code into host code, block by block.
+ *
+ * A translation is made from a block of the interpreter that has run a few
+ * times, from the same decoded instructions.  What it cannot translate it
+ * calls the interpreter's handler for, or leaves to the interpreter.
+ *
+ * Registers in translated code: GS base is struct tcg_cpu; guest RAX lives in
+ * R11, RSP in R15, guest R10, R11 and R15 in c->gpr[], all others in the host
+ * register of their name; RAX and R10 are scratch, RSP is the host's stack.
+ * Guest flags are in the host's flags or in c->cc, which the translator
+ * knows at each point (tcg/jit_gen.c); at each block's start, each exit and
+ * each access that may fault they are in c->cc.  Vector and x87 state is in
+ * memory.
+ *
+ * c->gpr[INSN_RIP] holds the linear address of the page that is executed, and
+ * all code is relative to it: a translation serves every mapping of its page.
+ * Jumps within a page are linked directly; all blocks of one chain have been
+ * translated under the same generation of their page, and entering from
+ * outside compares it (softmmu.c, "the protocol").  Jumps to other pages go
+ * through c->jcache.
+ *
+ * Each vCPU has its own code, so nothing here is locked.
+ */
+#ifndef TCG_JIT_H
+#define TCG_JIT_H
+
+#include "tcg/block.h"
+#include "tcg/jit_emit.h"
+
+struct err;
+
+/* Blocks are keyed by physical address and this: mode, privilege, TLB. */
+#define JIT_KEY_CPL_SHIFT 12
+#define JIT_KEY_MMU_SHIFT 16
+
+/* A block's code follows the header. */
+struct jit_block {
+	struct jit_block *next; /* same hash */
+	gpa_t phys;
+	u64 key;
+	_Atomic u32 *gen_now;
+	u32 gen;
+	u32 bytes;       /* of guest code */
+	const u8 *entry; /* compares the generation */
+	const u8 *body;  /* for links within the page */
+};
+
+/* Behind the call of an exit stub. */
+struct jit_exit {
+	s32 target; /* relative to the page */
+	u32 site;   /* back to the displacement to be linked; 0: none */
+	u32 block;  /* back to the code's struct jit_block */
+} __attribute__((packed));
+
+/* What translated code tells C about an instruction, in one register. */
+#define JIT_INFO(off, len, size, write) \
+	((u32)(off) | (u32)(len) << 12 | (u32)(size) << 16 | (u32)(write) << 23)
+#define JIT_INFO_OFF(info)   ((info)&0xfff)
+#define JIT_INFO_LEN(info)   ((info) >> 12 & 15)
+#define JIT_INFO_SIZE(info)  ((info) >> 16 & 127)
+#define JIT_INFO_WRITE(info) ((info) >> 23 & 1)
+#define JIT_INFO_JUMPS       0x01000000u /* c->rip is set already */
+
+/* c->jit_branch: an indirect branch, should its target be refused. */
+#define JIT_BRANCH_JMP  0u
+#define JIT_BRANCH_CALL 1u
+#define JIT_BRANCH_RET  2u
+#define JIT_BRANCH(off, kind, pop) \
+	((u32)(off) | (kind) << 12 | (u32)(pop) << 16)
+
+/* Returned by translated code instead of a struct jit_exit. */
+#define JIT_LEFT     0 /* c->rip is set */
+#define JIT_LEFT_JMP 1 /* by a direct jump to another page */
+#define JIT_LEFT_IND 2 /* by the branch in c->jit_branch */
+
+/* Instruction classes: how a row is translated. */
+enum jit_class {
+	JIT_INTERP, /* its handler is called */
+	JIT_STOP,   /* the block ends in front of it */
+	JIT_COPY,   /* re-encoded, ModRM operands replaced */
+	JIT_ACC,    /* AL or rAX with an immediate */
+	JIT_MOV_IMM,
+	JIT_BSWAP,
+	JIT_LEA,
+	JIT_NOP,
+	JIT_MUL,
+	JIT_CBW,
+	JIT_CWD,
+	JIT_CMPXCHG,
+	JIT_CARRY, /* clc stc cmc */
+	JIT_PUSH,
+	JIT_PUSH_IMM,
+	JIT_POP,
+	JIT_LEAVE,
+	JIT_CALL,
+	JIT_CALL_IND,
+	JIT_JMP,
+	JIT_JMP_IND,
+	JIT_JCC,
+	JIT_RET,
+};
+
+struct jit {
+	struct jit_emit e;
+	u8 *rw; /* code memory, writable view; rw + e.rx is executable */
+	size_t size, start;
+	u32 flushes;                 /* part of block keys held elsewhere */
+	u8 *classes;                 /* enum jit_class by row */
+	const struct jit_exit *link; /* left by it; to be linked */
+	struct jit_block **hash;
+	const void *(*enter)(struct tcg_cpu *c, const void *code);
+	/* Shared code, writable view. */
+	u8 *exit, *leave, *exit_stub, *lookup, *lookup_direct;
+	u8 *slow, *interp, *notice;
+	/* What has been done: `info jit`. */
+	u64 blocks, insns, guest_bytes, host_bytes;
+	u64 fills, singles, interps, notices, links;
+};
+
+#define JIT_HASH_BITS 14
+/* Room that must be left before a block is begun, and an instruction. */
+#define JIT_BLOCK_ROOM (48 * KIB)
+#define JIT_SLACK      1024
+
+/* -errno with the reason: no executable memory. */
+int jit_create(struct tcg_cpu *c, size_t size, struct err *err);
+void jit_destroy(struct tcg_cpu *c);
+void jit_flush(struct tcg_cpu *c);
+
+/* Runs translated code from block `b` at c->rip on, until it must leave;
+ * c->rip is the next instruction's address.  False: not translated, the
+ * interpreter's turn.  Raises. */
+bool jit_run(struct tcg_cpu *c, struct tcg_block *b);
+
+/* jit_gen.c: NULL when the first instruction is not for the JIT.  There is
+ * room for a block. */
+struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
+				const struct tcg_block *b, u64 key);
+/* enum jit_class of a row. */
+u8 jit_classify(u16 row);
+
+/* Host register that holds a guest register, or JIT_NOHOME. */
+#define JIT_NOHOME 0xff
+extern const u8 jit_home[16];
+
+#endif

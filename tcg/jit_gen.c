@@ -1,0 +1,1138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * T1's translator: one pass over a block, each instruction by the class of
+ * its row.
+ *
+ * Most instructions are copied: the same opcode with its registers renamed
+ * and its memory operand replaced by a host address from the TLB.  Nothing
+ * visible is reordered, and an instruction changes nothing before its last
+ * access that can fault; so what goes wrong in the middle is left to the
+ * interpreter, which runs the instruction again from its start.
+ *
+ * From the guest come only register numbers, immediates and displacements, as
+ * the decoder has checked them.
+ */
+#include "tcg/jit.h"
+
+#include <string.h>
+
+#include "tcg/decode.h"
+#include "tcg/flags.h"
+#include "tcg/handlers.h"
+#include "vmm/memory.h"
+
+#define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
+
+#define GEN_COLD_MAX (BLOCK_INSNS * 4)
+
+/* Where the guest's arithmetic flags are. */
+enum gen_flags {
+	FLAGS_CC,   /* c->cc; the host's are garbage */
+	FLAGS_HOST, /* the host's; c->cc is old */
+	FLAGS_BOTH,
+};
+
+/* Code out of line, made when the block is done. */
+struct gen_cold {
+	enum { COLD_SLOW, COLD_NOTICE, COLD_EXIT } kind;
+
+	u8 *from;  /* displacement of the jump here */
+	u8 *retry; /* COLD_SLOW: where the address is computed */
+	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
+	u32 info;
+	s32 target;           /* COLD_EXIT */
+	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
+	enum gen_flags flags; /* at `back` */
+	bool at_insn;         /* `back` is the end of insn number `insn` */
+	int insn;
+};
+
+struct gen {
+	struct jit *j;
+	struct jit_emit e;
+	const struct tcg_block *b;
+	struct jit_block *t;
+	const struct insn *i;
+	u32 off; /* of the instruction in its page */
+	u32 tlb; /* offset of the TLB in struct tcg_cpu */
+	enum gen_flags flags;
+	int n; /* number of the instruction */
+	struct gen_cold cold[GEN_COLD_MAX];
+	int ncold;
+	bool index_kept; /* TLB slot of the store is in c->jit_index */
+};
+
+/* ---- Classes ---- */
+
+struct gen_name {
+	const char *name;
+	u8 class;
+};
+
+static const struct gen_name gen_names[] = {
+	{ "add", JIT_COPY },        { "or", JIT_COPY },
+	{ "adc", JIT_COPY },        { "sbb", JIT_COPY },
+	{ "and", JIT_COPY },        { "sub", JIT_COPY },
+	{ "xor", JIT_COPY },        { "cmp", JIT_COPY },
+	{ "test", JIT_COPY },       { "inc", JIT_COPY },
+	{ "dec", JIT_COPY },        { "neg", JIT_COPY },
+	{ "not", JIT_COPY },        { "rol", JIT_COPY },
+	{ "ror", JIT_COPY },        { "rcl", JIT_COPY },
+	{ "rcr", JIT_COPY },        { "shl", JIT_COPY },
+	{ "shr", JIT_COPY },        { "sar", JIT_COPY },
+	{ "shld", JIT_COPY },       { "shrd", JIT_COPY },
+	{ "bt", JIT_COPY },         { "bts", JIT_COPY },
+	{ "btr", JIT_COPY },        { "btc", JIT_COPY },
+	{ "mov", JIT_COPY },        { "movzx", JIT_COPY },
+	{ "movsx", JIT_COPY },      { "movsxd", JIT_COPY },
+	{ "cmov", JIT_COPY },       { "set", JIT_COPY },
+	{ "xchg", JIT_COPY },       { "xadd", JIT_COPY },
+	{ "popcnt", JIT_COPY },     { "tzcnt", JIT_COPY },
+	{ "lzcnt", JIT_COPY },      { "bsf", JIT_COPY },
+	{ "bsr", JIT_COPY },        { "movbe", JIT_COPY },
+	{ "bswap", JIT_BSWAP },     { "lea", JIT_LEA },
+	{ "nop", JIT_NOP },         { "prefetch", JIT_NOP },
+	{ "prefetchw", JIT_NOP },   { "mul", JIT_MUL },
+	{ "cwde", JIT_CBW },        { "cdq", JIT_CWD },
+	{ "cmpxchg", JIT_CMPXCHG }, { "clc", JIT_CARRY },
+	{ "stc", JIT_CARRY },       { "cmc", JIT_CARRY },
+	{ "push", JIT_PUSH },       { "pop", JIT_POP },
+	{ "leave", JIT_LEAVE },     { "call", JIT_CALL },
+	{ "jmp", JIT_JMP },         { "j", JIT_JCC },
+	{ "ret", JIT_RET },         { "imul", JIT_COPY },
+};
+
+/* By its operands, within what the name says. */
+static u8 gen_refine(const struct opdesc *d, u8 class)
+{
+	struct operand ops[OPERANDS_MAX];
+	const char *o = d->operands;
+
+	switch (class) {
+	case JIT_COPY:
+		if (!strncmp(o, "AL,I", 4) || !strncmp(o, "rAX,I", 5))
+			return JIT_ACC;
+		if (o[0] == 'Z' && o[3] == 'I')
+			return JIT_MOV_IMM;
+		if (!strcmp(d->name, "imul") && !strchr(o, ','))
+			return JIT_MUL;
+		for (int n = opdesc_operands(d, ops); n-- > 0;)
+			if (strchr("SCDOAR", ops[n].kind))
+				return JIT_INTERP;
+		return JIT_COPY;
+	case JIT_PUSH: return o[0] == 'I' ? JIT_PUSH_IMM : JIT_PUSH;
+	case JIT_CALL: return o[0] == 'J' ? JIT_CALL : JIT_CALL_IND;
+	case JIT_JMP: return o[0] == 'J' ? JIT_JMP : JIT_JMP_IND;
+	}
+	return class;
+}
+
+u8 jit_classify(u16 row)
+{
+	const struct opdesc *d = &opdescs[row];
+	u8 class = d->attrs & OP_END ? JIT_STOP : JIT_INTERP;
+
+	if (d->attrs & (OP_SYS | OP_PRIV | OP_IOPL | OP_NEVER))
+		return class;
+	if (d->map > M3A)
+		return class;
+	for (size_t n = 0; n < ARRAY_SIZE(gen_names); n++)
+		if (!strcmp(d->name, gen_names[n].name))
+			return gen_refine(d, gen_names[n].class);
+	return class;
+}
+
+/* ---- Flags ---- */
+
+/* c->cc becomes valid. */
+static void gen_save_flags(struct gen *g)
+{
+	if (g->flags != FLAGS_HOST)
+		return;
+	em8(&g->e, 0x9f);                             /* lahf */
+	em_rm(&g->e, EM_0F | 0x90, 0, rm_reg(H_RAX)); /* seto al */
+	em_rm(&g->e, EM_66 | 0x89, H_RAX, STATE(cc));
+	g->flags = FLAGS_BOTH;
+}
+
+/* The host's become valid; clobbers RAX. */
+static void gen_load_flags(struct gen *g)
+{
+	if (g->flags != FLAGS_CC)
+		return;
+	em_rm(&g->e, 0x8b, H_RAX, STATE(cc));
+	em8(&g->e, 0x04); /* add al, 0x7f: OF from bit 0 */
+	em8(&g->e, 0x7f);
+	em8(&g->e, 0x9e); /* sahf */
+	g->flags = FLAGS_BOTH;
+}
+
+/* The host's are about to be lost. */
+static void gen_spill_flags(struct gen *g)
+{
+	gen_save_flags(g);
+	g->flags = FLAGS_CC;
+}
+
+/* ---- Addresses ---- */
+
+static struct jit_rm gen_slot(u8 reg)
+{
+	return rm_state(offsetof(struct tcg_cpu, gpr) + reg * 8);
+}
+
+/* A guest register for reading: its host register, or `scratch` loaded. */
+static u8 gen_read(struct gen *g, u8 reg, u8 scratch)
+{
+	if (jit_home[reg] != JIT_NOHOME)
+		return jit_home[reg];
+	em_load(&g->e, scratch, gen_slot(reg));
+	return scratch;
+}
+
+/* Effective address of the memory operand into `to`; clobbers RAX. */
+static void gen_ea(struct gen *g, u8 to)
+{
+	const struct insn *i = g->i;
+	u32 lea = i->addrsize == 8 ? EM_W | 0x8d : 0x8d;
+	s64 disp = i->disp;
+	u8 base, index = H_RSP;
+
+	if (i->base == INSN_RIP)
+		disp += g->b->phys & (PAGE_SIZE - 1);
+	if (disp != (s32)disp ||
+	    (i->base == INSN_NOREG && i->index == INSN_NOREG)) {
+		/* Absolute; no form with registers has so large a one. */
+		em_mov_imm(&g->e, to, i->addrsize == 8 ? (u64)disp : (u32)disp);
+		return;
+	}
+	if (i->index != INSN_NOREG)
+		index = gen_read(g, i->index, H_RAX);
+	if (i->base == INSN_NOREG) {
+		em_mov_imm(&g->e, to, 0);
+		base = to;
+	} else if (i->base == INSN_RIP) {
+		em_load(&g->e, to, gen_slot(INSN_RIP));
+		base = to;
+	} else {
+		base = gen_read(g, i->base, to);
+	}
+	em_rm(&g->e, lea, to, rm_index(base, index, i->scale, (s32)disp));
+}
+
+static struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
+{
+	struct gen_cold *cold = &g->cold[g->ncold++];
+
+	*cold = (struct gen_cold){ .kind = kind, .from = from, .insn = g->n };
+	return cold;
+}
+
+static u32 gen_info(const struct gen *g, u32 size, bool write)
+{
+	u32 info = JIT_INFO(g->off, g->i->len, size, write);
+
+	return insn_desc(g->i)->attrs & OP_END ? info | JIT_INFO_JUMPS : info;
+}
+
+static size_t gen_tag(u32 info)
+{
+	return JIT_INFO_WRITE(info) ? offsetof(struct tlb_entry, write)
+				    : offsetof(struct tlb_entry, read);
+}
+
+/* Looks up the `size` bytes at R10 (computed from `retry` on).  RAX becomes
+ * the TLB slot's offset, R10 the offset in the page.  Flags are in c->cc
+ * before and after. */
+static void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
+{
+	struct jit_emit *e = &g->e;
+	u32 info = gen_info(g, size, write);
+	struct gen_cold *cold;
+
+	_Static_assert(sizeof(struct tlb_entry) == 32, "shift below");
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
+	em8(e, PAGE_SHIFT - 5);
+	em8(e, 0x25); /* and eax, slots */
+	em32(e, (TLB_ENTRIES - 1) << 5);
+	em_rm(e, EM_W | 0x33, H_R10,
+	      rm_state_index(H_RAX, g->tlb + gen_tag(info)));
+	em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, 4096 - size */
+	em32(e, PAGE_SIZE - size);
+	cold = gen_cold(g, COLD_SLOW, em_jcc(e, 7));
+	cold->retry = retry;
+	cold->info = info;
+	cold->at_insn = true;
+}
+
+static struct jit_rm gen_tlb(const struct gen *g, size_t field)
+{
+	return rm_state_index(H_RAX, g->tlb + field);
+}
+
+/* The memory operand for loading: [RAX + R10], or [R10] with RAX free. */
+static struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
+{
+	em_load(&g->e, H_RAX, gen_tlb(g, offsetof(struct tlb_entry, host)));
+	if (!free_rax)
+		return rm_index(H_RAX, H_R10, 0, 0);
+	em_lea(&g->e, H_R10, rm_index(H_RAX, H_R10, 0, 0));
+	return rm_mem(H_R10, 0);
+}
+
+/* For storing: [R10]; RAX holds the slot unless it has to be free. */
+static struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
+{
+	em_rm(&g->e, EM_W | 0x03, H_R10,
+	      gen_tlb(g, offsetof(struct tlb_entry, host)));
+	g->index_kept = free_rax;
+	if (free_rax)
+		em_rm(&g->e, 0x89, H_RAX, STATE(jit_index));
+	return rm_mem(H_R10, 0);
+}
+
+/* After a store by gen_store_operand(): has the page a flag?  Last part of
+ * its instruction but for a jump. */
+static void gen_stored(struct gen *g, u32 size)
+{
+	struct gen_cold *cold;
+
+	if (g->index_kept) {
+		gen_save_flags(g);
+		em_rm(&g->e, 0x8b, H_RAX, STATE(jit_index));
+	}
+	em_load(&g->e, H_R10, gen_tlb(g, offsetof(struct tlb_entry, flags)));
+	gen_spill_flags(g);
+	em_rm(&g->e, 0x80, 7, rm_mem(H_R10, 0)); /* cmp byte, 0 */
+	em8(&g->e, 0);
+	cold = gen_cold(g, COLD_NOTICE, em_jcc(&g->e, 5));
+	cold->info = gen_info(g, size, true);
+	cold->back = g->e.at;
+}
+
+/* Address of the memory operand, with segment base, looked up. */
+static void gen_access(struct gen *g, u32 size, bool write)
+{
+	u8 *retry;
+
+	gen_spill_flags(g);
+	retry = g->e.at;
+	gen_ea(g, H_R10);
+	if (g->i->seg >= SEG_FS)
+		em_rm(&g->e, EM_W | 0x03, H_R10,
+		      rm_state(offsetof(struct tcg_cpu, seg_base) +
+			       g->i->seg * 8));
+	gen_lookup(g, retry, size, write);
+}
+
+/* The same for [RSP + disp]. */
+static void gen_stack_access(struct gen *g, u8 sp, s32 disp, bool write)
+{
+	u8 *retry;
+
+	gen_spill_flags(g);
+	retry = g->e.at;
+	em_lea(&g->e, H_R10, rm_mem(sp, disp));
+	gen_lookup(g, retry, 8, write);
+}
+
+/* ---- Calling the interpreter ---- */
+
+/* The handler gets a copy of the instruction, relative to the page, and an
+ * end behind it. */
+static void gen_interp(struct gen *g)
+{
+	struct jit_emit *e = &g->e;
+	struct insn *copy;
+	u8 *over;
+
+	gen_spill_flags(g);
+	over = em_jmp(e);
+	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 8);
+	copy = (struct insn *)e->at;
+	copy[0] = *g->i;
+	copy[0].off = (u16)g->off;
+	if (copy[0].base == INSN_RIP)
+		copy[0].disp += g->b->phys & (PAGE_SIZE - 1);
+	copy[1] = (struct insn){ .fn = insn_block_end,
+				 .off = (u16)(g->off + g->i->len),
+				 .base = INSN_NOREG,
+				 .index = INSN_NOREG };
+	e->at += 2 * sizeof *copy;
+	em_here(e, over);
+	em_mov_imm(e, H_R10, (u64)((u8 *)copy + e->rx));
+	em_mov_imm(e, H_RAX, gen_info(g, 0, false));
+	em_to(em_call(e), g->j->interp);
+}
+
+/* ---- Copied instructions ---- */
+
+/* Roles of the operands of a JIT_COPY row. */
+struct gen_form {
+	u32 op;
+	u32 size;    /* of E */
+	u8 imm_size; /* 0: none */
+	bool has_g, g_read, g_written, g_byte;
+	bool e_byte, e_read, e_written;
+	bool needs_flags, sets_flags;
+};
+
+static bool gen_high_byte(u8 reg8)
+{
+	return reg8 & 7;
+}
+
+static u32 gen_opcode(const struct gen *g)
+{
+	static const u32 maps[] = {
+		[M1] = 0, [M0F] = EM_0F, [M38] = EM_38, [M3A] = EM_3A
+	};
+	const struct insn *i = g->i;
+	const struct opdesc *d = insn_desc(i);
+	u32 op = i->opcode | maps[d->map];
+
+	if (i->opsize == 2)
+		op |= EM_66;
+	if (i->opsize == 8)
+		op |= EM_W;
+	if (i->prefix & INSN_LOCK)
+		op |= EM_LOCK;
+	if (d->pfx == PF3)
+		op |= EM_F3;
+	if (d->pfx == PF2)
+		op |= EM_F2;
+	return op;
+}
+
+static void gen_form(const struct gen *g, struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	const struct opdesc *d = insn_desc(i);
+	struct operand o[OPERANDS_MAX];
+	int n = opdesc_operands(d, o);
+	bool both = !strcmp(d->name, "xchg") || !strcmp(d->name, "xadd");
+	bool shift = false;
+	u16 written = d->flags_written & RFLAGS_ARITH;
+
+	memset(f, 0, sizeof *f);
+	f->op = gen_opcode(g);
+	f->e_read = d->attrs & OP_RD;
+	f->e_written = d->attrs & OP_WR;
+	for (int k = 0; k < n; k++) {
+		if (o[k].kind == 'G' || (o[k].kind == 'f' && both)) {
+			f->has_g = f->g_read = true;
+			f->g_byte = o[k].size == 'b';
+			f->g_written = k == 0 || both;
+		} else if (strchr("EMZ", o[k].kind)) {
+			f->size = insn_size(i, o[k].size);
+			f->e_byte = o[k].size == 'b';
+			if (o[k].kind == 'Z')
+				f->e_read = f->e_written = true;
+		} else if (o[k].kind == 'I') {
+			f->imm_size = (u8)insn_size(i, o[k].size);
+		}
+		if (o[k].kind == 'f' && !strcmp(o[k].fixed, "CL"))
+			shift = true;
+	}
+	if (!strcmp(d->operands, "Zv,rAX"))
+		f->op = (f->op & ~0xffu) | 0x87;
+	/* Flags that stay, or may stay, have to be there. */
+	f->sets_flags = written;
+	f->needs_flags = d->flags_read & RFLAGS_ARITH ||
+			 (written && written != RFLAGS_ARITH) || shift;
+	if (f->imm_size && d->attrs & OP_COND) {
+		u8 mask = i->opsize == 8 ? 63 : 31;
+
+		/* A rotation by nothing, seen through a carry of 9 or 17. */
+		if (!(i->imm & mask) || i->opsize < 4)
+			f->needs_flags = true;
+	}
+	if (!strcmp(d->name, "bsf") || !strcmp(d->name, "bsr"))
+		f->needs_flags = true;
+}
+
+/* Byte registers that the host cannot name here are left to C. */
+static bool gen_bytes_ok(const struct gen *g, const struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	bool high_g = f->has_g && f->g_byte && gen_high_byte(i->reg8);
+	bool high_e = f->e_byte && !i->is_mem && gen_high_byte(i->rm8);
+
+	return !high_g && !high_e;
+}
+
+static void gen_copy_imm(struct gen *g, const struct gen_form *f)
+{
+	em_imm(&g->e, g->i->imm, f->imm_size);
+}
+
+/* movzx and movsx from AH, BH, CH, DH. */
+static bool gen_extend_high(struct gen *g, const struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	u8 from = jit_home[i->rm8 / 8], to = jit_home[i->reg];
+
+	if (i->is_mem || (f->op & 0xff) >> 4 != 0xb || !(f->op & EM_0F) ||
+	    !f->e_byte || !gen_high_byte(i->rm8) || i->opsize == 2)
+		return false;
+	em_mov(&g->e, H_RAX, from);
+	/* movzx or movsx eax, ah */
+	em_rm(&g->e, (f->op & 0xff) | EM_0F, H_RAX, rm_reg(4));
+	if (i->opsize == 8 && (f->op & 0xff) == 0xbe)
+		em_rm(&g->e, EM_W | 0x63, H_RAX, rm_reg(H_RAX));
+	if (to == JIT_NOHOME)
+		em_store(&g->e, gen_slot(i->reg), H_RAX);
+	else
+		em_mov(&g->e, to, H_RAX);
+	return true;
+}
+
+static void gen_copy_reg(struct gen *g, struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	struct jit_emit *e = &g->e;
+	u8 g_reg = insn_desc(i)->reg, rm_home = jit_home[i->rm];
+	struct jit_rm rm;
+	bool g_slot = false, e_temp = false;
+
+	if (g_reg > 7)
+		g_reg = 0;
+	if (f->needs_flags)
+		gen_load_flags(g);
+	if (rm_home != JIT_NOHOME) {
+		rm = rm_reg(rm_home);
+	} else if (f->e_written && (f->size == 4 || f->has_g)) {
+		em_load(e, H_R10, gen_slot(i->rm));
+		rm = rm_reg(H_R10);
+		e_temp = true;
+	} else if (f->has_g && (f->op & 0xff) == 0xa3) {
+		em_load(e, H_R10, gen_slot(i->rm)); /* bt: no bit string */
+		rm = rm_reg(H_R10);
+	} else {
+		rm = gen_slot(i->rm);
+	}
+	if (f->has_g) {
+		g_slot = jit_home[i->reg] == JIT_NOHOME;
+		g_reg = gen_read(g, i->reg, H_RAX);
+	}
+	if ((f->g_byte && g_reg >= 4) ||
+	    (f->e_byte && rm.kind == RM_REG && rm.base >= 4))
+		f->op |= EM_REX;
+	em_rm(e, f->op, g_reg, rm);
+	gen_copy_imm(g, f);
+	if (g_slot && f->g_written)
+		em_store(e, gen_slot(i->reg), H_RAX);
+	if (e_temp)
+		em_store(e, gen_slot(i->rm), H_R10);
+	if (f->sets_flags)
+		g->flags = FLAGS_HOST;
+}
+
+static void gen_copy_mem(struct gen *g, struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	struct jit_emit *e = &g->e;
+	u8 g_reg = insn_desc(i)->reg;
+	struct jit_rm rm;
+	bool g_slot = f->has_g && jit_home[i->reg] == JIT_NOHOME;
+	bool free_rax = g_slot || f->needs_flags;
+
+	if (g_reg > 7)
+		g_reg = 0;
+	gen_access(g, f->size, f->e_written);
+	if (f->e_written)
+		rm = gen_store_operand(g, free_rax);
+	else
+		rm = gen_load_operand(g, free_rax);
+	if (f->needs_flags)
+		gen_load_flags(g);
+	if (f->has_g)
+		g_reg = gen_read(g, i->reg, H_RAX);
+	if (f->g_byte && g_reg >= 4)
+		f->op |= EM_REX;
+	em_rm(e, f->op, g_reg, rm);
+	gen_copy_imm(g, f);
+	if (g_slot && f->g_written)
+		em_store(e, gen_slot(i->reg), H_RAX);
+	if (f->sets_flags)
+		g->flags = FLAGS_HOST;
+	if (f->e_written)
+		gen_stored(g, f->size);
+}
+
+static void gen_copy(struct gen *g)
+{
+	const struct insn *i = g->i;
+	struct gen_form f;
+
+	gen_form(g, &f);
+	if (gen_extend_high(g, &f))
+		return;
+	/* A bit offset in a register reaches beyond the operand. */
+	if (!gen_bytes_ok(g, &f) ||
+	    (i->is_mem && f.has_g && insn_desc(i)->name[0] == 'b' &&
+	     insn_desc(i)->name[1] == 't')) {
+		gen_interp(g);
+		return;
+	}
+	if (i->is_mem)
+		gen_copy_mem(g, &f);
+	else
+		gen_copy_reg(g, &f);
+}
+
+/* AL or rAX with an immediate: as the ModRM form. */
+static void gen_acc(struct gen *g)
+{
+	const struct insn *i = g->i;
+	struct jit_emit *e = &g->e;
+	u32 op = gen_opcode(g) & ~0xffu;
+	u32 size = MIN(i->opsize, 4);
+	u8 digit = i->opcode >> 3 & 7;
+	const struct opdesc *d = insn_desc(i);
+
+	if (d->flags_read & RFLAGS_ARITH)
+		gen_load_flags(g);
+	if (i->opcode >= 0xa8) {
+		digit = 0;
+		op |= i->opsize == 1 ? 0xf6 : 0xf7;
+	} else {
+		op |= i->opsize == 1 ? 0x80 : 0x81;
+	}
+	em_rm(e, op, digit, rm_reg(jit_home[REG_RAX]));
+	em_imm(e, i->imm, (unsigned)size);
+	g->flags = FLAGS_HOST;
+}
+
+static void gen_mov_imm(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u8 home = jit_home[i->rm];
+	u32 op = i->opsize == 2 ? EM_66 : 0;
+
+	if (i->opsize == 1 && gen_high_byte(i->rm8)) {
+		gen_interp(g);
+	} else if (i->opsize <= 2) {
+		struct jit_rm rm =
+			home == JIT_NOHOME ? gen_slot(i->rm) : rm_reg(home);
+
+		op |= i->opsize == 1 ? EM_REX | 0xc6 : 0xc7;
+		em_rm(&g->e, op, 0, rm);
+		em_imm(&g->e, i->imm, i->opsize);
+	} else {
+		u64 v = i->opsize == 4 ? (u32)i->imm : i->imm;
+
+		em_mov_imm(&g->e, home == JIT_NOHOME ? H_RAX : home, v);
+		if (home == JIT_NOHOME)
+			em_store(&g->e, gen_slot(i->rm), H_RAX);
+	}
+}
+
+static void gen_bswap(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u8 reg = gen_read(g, i->rm, H_RAX);
+
+	if (i->opsize == 2) {
+		gen_interp(g); /* undefined: the handler knows */
+		return;
+	}
+	em_plus(&g->e, EM_0F | 0xc8 | (i->opsize == 8 ? EM_W : 0), reg);
+	if (reg == H_RAX)
+		em_store(&g->e, gen_slot(i->rm), H_RAX);
+}
+
+static void gen_lea(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u8 home = jit_home[i->reg];
+
+	if (i->opsize == 2) {
+		gen_interp(g);
+		return;
+	}
+	gen_ea(g, H_R10);
+	if (home == JIT_NOHOME) {
+		if (i->opsize == 4)
+			em_rm(&g->e, 0x89, H_R10, rm_reg(H_R10));
+		em_store(&g->e, gen_slot(i->reg), H_R10);
+	} else {
+		em_rm(&g->e, (i->opsize == 8 ? EM_W : 0) | 0x89, H_R10,
+		      rm_reg(home));
+	}
+}
+
+/* One operand; the other is in rAX, the result in rDX:rAX. */
+static void gen_mul(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u32 op = gen_opcode(g);
+	struct jit_rm rm;
+
+	if (!i->is_mem && i->opsize == 1 && gen_high_byte(i->rm8)) {
+		gen_interp(g);
+		return;
+	}
+	if (i->is_mem) {
+		gen_access(g, i->opsize, false);
+		rm = gen_load_operand(g, true);
+	} else if (jit_home[i->rm] == JIT_NOHOME) {
+		rm = gen_slot(i->rm);
+	} else {
+		rm = rm_reg(jit_home[i->rm]);
+		if (i->opsize == 1)
+			op |= EM_REX;
+	}
+	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
+	em_rm(&g->e, op, insn_desc(i)->reg, rm);
+	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
+	g->flags = FLAGS_HOST;
+}
+
+static void gen_cbw(struct gen *g)
+{
+	u8 rax = jit_home[REG_RAX];
+
+	switch (g->i->opsize) {
+	case 2: em_rm(&g->e, EM_66 | EM_0F | 0xbe, rax, rm_reg(rax)); break;
+	case 4: em_rm(&g->e, EM_0F | 0xbf, rax, rm_reg(rax)); break;
+	default: em_rm(&g->e, EM_W | 0x63, rax, rm_reg(rax)); break;
+	}
+}
+
+static void gen_cwd(struct gen *g)
+{
+	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
+	if (g->i->opsize == 2)
+		em8(&g->e, 0x66);
+	if (g->i->opsize == 8)
+		em8(&g->e, 0x48);
+	em8(&g->e, 0x99);
+}
+
+static void gen_cmpxchg(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u32 op = gen_opcode(g);
+	u8 reg = jit_home[i->reg];
+	struct jit_rm rm;
+
+	if (reg == JIT_NOHOME || i->reg == REG_RAX ||
+	    (i->opsize == 1 && gen_high_byte(i->reg8)) ||
+	    (!i->is_mem && (jit_home[i->rm] == JIT_NOHOME || i->rm == REG_RAX ||
+			    i->opsize == 1))) {
+		gen_interp(g);
+		return;
+	}
+	if (i->opsize == 1)
+		op |= EM_REX;
+	if (i->is_mem) {
+		gen_access(g, i->opsize, true);
+		rm = gen_store_operand(g, true);
+	} else {
+		rm = rm_reg(jit_home[i->rm]);
+	}
+	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
+	em_rm(&g->e, op, reg, rm);
+	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
+	g->flags = FLAGS_HOST;
+	if (i->is_mem)
+		gen_stored(g, i->opsize);
+}
+
+static void gen_carry(struct gen *g)
+{
+	gen_load_flags(g);
+	em8(&g->e, g->i->opcode);
+	g->flags = FLAGS_HOST;
+}
+
+/* ---- Stack ---- */
+
+/* Stores `src` (RAX: loaded by `load`) below RSP and moves RSP. */
+static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
+{
+	u8 sp = jit_home[REG_RSP];
+	struct jit_rm rm;
+
+	gen_stack_access(g, sp, -8, true);
+	rm = gen_store_operand(g, src == H_RAX);
+	if (src == H_RAX)
+		em_load(&g->e, H_RAX, load);
+	em_store(&g->e, rm, src);
+	em_lea(&g->e, sp, rm_mem(sp, -8));
+	gen_stored(g, 8);
+}
+
+static void gen_push(struct gen *g)
+{
+	const struct insn *i = g->i;
+
+	if (i->opsize != 8) {
+		gen_interp(g);
+	} else if (i->is_mem) {
+		gen_access(g, 8, false);
+		em_load(&g->e, H_RAX, gen_load_operand(g, false));
+		em_store(&g->e, STATE(jit_tmp), H_RAX);
+		gen_push_reg(g, H_RAX, STATE(jit_tmp));
+	} else if (jit_home[i->rm] == JIT_NOHOME) {
+		gen_push_reg(g, H_RAX, gen_slot(i->rm));
+	} else {
+		gen_push_reg(g, jit_home[i->rm], rm_reg(0));
+	}
+}
+
+static void gen_push_imm(struct gen *g)
+{
+	u8 sp = jit_home[REG_RSP];
+	struct jit_rm rm;
+
+	if (g->i->opsize != 8) {
+		gen_interp(g);
+		return;
+	}
+	gen_stack_access(g, sp, -8, true);
+	rm = gen_store_operand(g, false);
+	em_rm(&g->e, EM_W | 0xc7, 0, rm);
+	em32(&g->e, (u32)g->i->imm);
+	em_lea(&g->e, sp, rm_mem(sp, -8));
+	gen_stored(g, 8);
+}
+
+static void gen_pop(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u8 sp = jit_home[REG_RSP], home = jit_home[i->rm];
+	struct jit_rm rm;
+
+	if (i->opsize != 8 || i->is_mem) {
+		gen_interp(g);
+		return;
+	}
+	gen_stack_access(g, sp, 0, false);
+	rm = gen_load_operand(g, false);
+	if (home == JIT_NOHOME) {
+		em_load(&g->e, H_RAX, rm);
+		em_store(&g->e, gen_slot(i->rm), H_RAX);
+	} else {
+		em_load(&g->e, home, rm);
+	}
+	if (home != sp)
+		em_lea(&g->e, sp, rm_mem(sp, 8));
+}
+
+static void gen_leave(struct gen *g)
+{
+	if (g->i->opsize != 8) {
+		gen_interp(g);
+		return;
+	}
+	gen_stack_access(g, H_RBP, 0, false);
+	em_load(&g->e, H_RAX, gen_load_operand(g, false));
+	em_lea(&g->e, jit_home[REG_RSP], rm_mem(H_RBP, 8));
+	em_mov(&g->e, H_RBP, H_RAX);
+}
+
+/* ---- Branches ---- */
+
+/* Where the instruction's relative branch goes, relative to the page. */
+static s64 gen_target(const struct gen *g)
+{
+	return (s64)g->off + g->i->len + (s64)g->i->imm;
+}
+
+/* Leaves for `target`; a jump within the page can be linked later. */
+static void gen_goto(struct gen *g, s64 target)
+{
+	struct jit_emit *e = &g->e;
+	struct gen_cold *cold;
+
+	if (target < 0 || target >= (s64)PAGE_SIZE) {
+		em_load(e, H_R10, gen_slot(INSN_RIP));
+		em_lea(e, H_R10, rm_mem(H_R10, (s32)target));
+		em_to(em_jmp(e), g->j->lookup_direct);
+		return;
+	}
+	if (target <= g->off) {
+		/* A loop: somebody may want us to stop. */
+		em_rm(e, 0x83, 7, STATE(exit_req));
+		em8(e, 0);
+		cold = gen_cold(g, COLD_EXIT, em_jcc(e, 5));
+		cold->target = (s32)target;
+	}
+	cold = gen_cold(g, COLD_EXIT, em_jmp(e));
+	cold->target = (s32)target;
+	cold->site = cold->from;
+}
+
+/* A displacement that does not fit, or a 66 prefix, is for the interpreter. */
+static bool gen_branch_ok(const struct gen *g)
+{
+	s64 target = gen_target(g);
+
+	return g->i->opsize == 8 && target == (s32)target;
+}
+
+static void gen_jcc(struct gen *g)
+{
+	u8 cond = g->i->opcode & 15, *over;
+
+	gen_save_flags(g);
+	gen_load_flags(g);
+	over = em_jcc(&g->e, cond ^ 1);
+	gen_goto(g, gen_target(g));
+	em_here(&g->e, over);
+	gen_goto(g, g->off + g->i->len);
+}
+
+static void gen_jmp(struct gen *g)
+{
+	gen_save_flags(g);
+	gen_goto(g, gen_target(g));
+}
+
+static void gen_return_address(struct gen *g)
+{
+	em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
+	em_lea(&g->e, H_RAX, rm_mem(H_RAX, (s32)(g->off + g->i->len)));
+	em_store(&g->e, STATE(jit_tmp), H_RAX);
+}
+
+/* c->rip has to be right when the push stops translated code. */
+static void gen_call(struct gen *g)
+{
+	gen_spill_flags(g);
+	em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
+	em_lea(&g->e, H_RAX, rm_mem(H_RAX, (s32)gen_target(g)));
+	em_store(&g->e, STATE(rip), H_RAX);
+	gen_return_address(g);
+	gen_push_reg(g, H_RAX, STATE(jit_tmp));
+	gen_goto(g, gen_target(g));
+}
+
+/* The target of an indirect branch into R10. */
+static void gen_indirect_target(struct gen *g)
+{
+	const struct insn *i = g->i;
+	u8 reg;
+
+	gen_spill_flags(g);
+	if (i->is_mem) {
+		gen_access(g, 8, false);
+		em_load(&g->e, H_R10, gen_load_operand(g, false));
+	} else {
+		reg = gen_read(g, i->rm, H_R10);
+		if (reg != H_R10)
+			em_mov(&g->e, H_R10, reg);
+	}
+}
+
+static void gen_goto_indirect(struct gen *g, u32 kind, u32 pop)
+{
+	em_rm(&g->e, 0xc7, 0, STATE(jit_branch));
+	em32(&g->e, JIT_BRANCH(g->off, kind, pop));
+	em_to(em_jmp(&g->e), g->j->lookup);
+}
+
+static void gen_jmp_ind(struct gen *g)
+{
+	gen_indirect_target(g);
+	gen_goto_indirect(g, JIT_BRANCH_JMP, 0);
+}
+
+static void gen_call_ind(struct gen *g)
+{
+	gen_indirect_target(g);
+	em_store(&g->e, STATE(rip), H_R10);
+	gen_return_address(g);
+	gen_push_reg(g, H_RAX, STATE(jit_tmp));
+	em_load(&g->e, H_R10, STATE(rip));
+	gen_goto_indirect(g, JIT_BRANCH_CALL, 0);
+}
+
+static void gen_ret(struct gen *g)
+{
+	u8 sp = jit_home[REG_RSP];
+	u16 pop = (u16)g->i->imm;
+
+	gen_stack_access(g, sp, 0, false);
+	em_load(&g->e, H_R10, gen_load_operand(g, false));
+	em_lea(&g->e, sp, rm_mem(sp, 8 + pop));
+	gen_goto_indirect(g, JIT_BRANCH_RET, pop);
+}
+
+/* ---- Cold code ---- */
+
+static void gen_exit_stub(struct gen *g, s32 target, const u8 *site)
+{
+	struct jit_exit record = { .target = target };
+	u8 *at;
+
+	em_to(em_call(&g->e), g->j->exit_stub);
+	at = g->e.at;
+	record.site = site ? (u32)(at - site) : 0;
+	record.block = (u32)(at - (u8 *)g->t);
+	memcpy(at, &record, sizeof record);
+	g->e.at += sizeof record;
+}
+
+static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
+{
+	struct jit_emit *e = &g->e;
+
+	em_here(e, cold->from);
+	switch (cold->kind) {
+	case COLD_SLOW:
+		/* The address is what it was before the tag came in. */
+		em_rm(e, EM_W | 0x33, H_R10,
+		      rm_state_index(H_RAX, g->tlb + gen_tag(cold->info)));
+		em_mov_imm(e, H_RAX, cold->info);
+		em_to(em_call(e), g->j->slow);
+		em_to(em_jmp(e), cold->retry);
+		/* The interpreter has run the instruction. */
+		g->flags = FLAGS_CC;
+		if (cold->flags != FLAGS_CC)
+			gen_load_flags(g);
+		em_to(em_jmp(e), cold->back);
+		break;
+	case COLD_NOTICE:
+		em_mov_imm(e, H_RAX, cold->info);
+		em_to(em_call(e), g->j->notice);
+		em_to(em_jmp(e), cold->back);
+		break;
+	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
+	}
+}
+
+/* ---- Blocks ---- */
+
+/* False when the block ends in front of the instruction. */
+static bool gen_insn(struct gen *g, u8 class)
+{
+	switch (class) {
+	case JIT_STOP: return false;
+	case JIT_CALL:
+	case JIT_JMP:
+	case JIT_JCC:
+		if (!gen_branch_ok(g))
+			return false;
+		break;
+	case JIT_CALL_IND:
+	case JIT_JMP_IND:
+	case JIT_RET:
+		if (g->i->opsize != 8)
+			return false;
+		break;
+	}
+	switch (class) {
+	case JIT_INTERP: gen_interp(g); break;
+	case JIT_COPY: gen_copy(g); break;
+	case JIT_ACC: gen_acc(g); break;
+	case JIT_MOV_IMM: gen_mov_imm(g); break;
+	case JIT_BSWAP: gen_bswap(g); break;
+	case JIT_LEA: gen_lea(g); break;
+	case JIT_NOP: break;
+	case JIT_MUL: gen_mul(g); break;
+	case JIT_CBW: gen_cbw(g); break;
+	case JIT_CWD: gen_cwd(g); break;
+	case JIT_CMPXCHG: gen_cmpxchg(g); break;
+	case JIT_CARRY: gen_carry(g); break;
+	case JIT_PUSH: gen_push(g); break;
+	case JIT_PUSH_IMM: gen_push_imm(g); break;
+	case JIT_POP: gen_pop(g); break;
+	case JIT_LEAVE: gen_leave(g); break;
+	case JIT_CALL: gen_call(g); break;
+	case JIT_CALL_IND: gen_call_ind(g); break;
+	case JIT_JMP: gen_jmp(g); break;
+	case JIT_JMP_IND: gen_jmp_ind(g); break;
+	case JIT_JCC: gen_jcc(g); break;
+	case JIT_RET: gen_ret(g); break;
+	}
+	return true;
+}
+
+/* Compares the page's generation, for those who come from outside. */
+static void gen_entry(struct gen *g)
+{
+	struct jit_emit *e = &g->e;
+	struct gen_cold *cold;
+
+	g->t->entry = e->at + e->rx;
+	em_mov_imm(e, H_RAX, (u64)g->b->gen_now);
+	em_rm(e, 0x81, 7, rm_mem(H_RAX, 0)); /* cmp dword, gen */
+	em32(e, g->b->gen);
+	cold = gen_cold(g, COLD_EXIT, em_jcc(e, 5));
+	cold->target = (s32)(g->b->phys & (PAGE_SIZE - 1));
+	g->t->body = e->at + e->rx;
+}
+
+/* The slow paths of the instruction go on behind it. */
+static void gen_insn_done(struct gen *g, int first_cold)
+{
+	for (int n = first_cold; n < g->ncold; n++) {
+		struct gen_cold *cold = &g->cold[n];
+
+		if (cold->kind == COLD_SLOW) {
+			cold->back = g->e.at;
+			cold->flags = g->flags;
+		}
+	}
+}
+
+struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
+				const struct tcg_block *b, u64 key)
+{
+	struct gen g;
+	u32 page_off = b->phys & (PAGE_SIZE - 1);
+	bool ended = false;
+
+	if (j->classes[b->insn[0].row] == JIT_STOP)
+		return NULL;
+	g.j = j;
+	g.e = j->e;
+	g.b = b;
+	g.flags = FLAGS_CC;
+	g.n = g.ncold = 0;
+	g.t = (struct jit_block *)ALIGN_UP((uintptr_t)g.e.at, 64);
+	*g.t = (struct jit_block){ .phys = b->phys,
+				   .key = key,
+				   .gen_now = b->gen_now,
+				   .gen = b->gen,
+				   .bytes = b->bytes };
+	g.e.at = (u8 *)(g.t + 1);
+	g.tlb = (u32)(offsetof(struct tcg_cpu, tlb) +
+		      sizeof c->tlb[0] * c->mmu);
+	gen_entry(&g);
+	for (g.n = 0; g.n < b->n && !ended; g.n++) {
+		int first_cold = g.ncold;
+
+		g.i = &b->insn[g.n];
+		g.off = page_off + g.i->off;
+		if (!gen_insn(&g, j->classes[g.i->row]))
+			break;
+		gen_insn_done(&g, first_cold);
+		ended = insn_desc(g.i)->attrs & OP_END;
+	}
+	if (!g.n && !ended)
+		return NULL;
+	if (!ended) {
+		gen_save_flags(&g);
+		if (g.n < b->n) {
+			/* For the interpreter: not to be linked. */
+			gen_exit_stub(&g, (s32)(page_off + b->insn[g.n].off),
+				      NULL);
+		} else {
+			g.off = page_off + b->bytes;
+			gen_goto(&g, g.off);
+		}
+	}
+	for (int n = 0; n < g.ncold; n++)
+		gen_cold_code(&g, &g.cold[n]);
+	j->blocks++;
+	j->insns += g.n;
+	j->guest_bytes += b->bytes;
+	j->host_bytes += (u64)(g.e.at - (u8 *)g.t);
+	j->e.at = g.e.at;
+	return g.t;
+}
