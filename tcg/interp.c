@@ -487,8 +487,7 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 			b = NULL;
 			continue;
 		}
-		if (unlikely(atomic_load_explicit(&log_mask,
-						  memory_order_relaxed)))
+		if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
 			block_log_run(c, b);
 		else if (c->jit && jit_run(c, b)) {
 			b = NULL;

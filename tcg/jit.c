@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "lib/alloc.h"
+#include "lib/buf.h"
 #include "lib/err.h"
-#include "lib/log.h"
 #include "tcg/handlers.h"
 #include "tcg/softmmu.h"
 #include "tcg/tcg.h"
@@ -321,6 +321,24 @@ void jit_flush(struct tcg_cpu *c)
 	j->flushes++;
 }
 
+void jit_info(const struct jit *j, struct buf *out)
+{
+	buf_printf(out,
+		   "  translated: %llu blocks, %llu instructions, %llu bytes "
+		   "into %llu\n"
+		   "  code buffer: %zu of %zu bytes, %u flushes, %llu links\n"
+		   "  slow paths: %llu TLB fills, %llu handlers, %llu single "
+		   "steps, %llu stores to marked pages, %llu entries\n",
+		   (unsigned long long)j->blocks, (unsigned long long)j->insns,
+		   (unsigned long long)j->guest_bytes,
+		   (unsigned long long)j->host_bytes, (size_t)(j->e.at - j->rw),
+		   j->size, j->flushes, (unsigned long long)j->links,
+		   (unsigned long long)j->fills, (unsigned long long)j->interps,
+		   (unsigned long long)j->singles,
+		   (unsigned long long)j->notices,
+		   (unsigned long long)j->entries);
+}
+
 /* ---- Finding ---- */
 
 /* GS belongs to nobody else in this process. */
@@ -470,6 +488,7 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	slot->host = t->entry;
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);
+	j->entries++;
 	left = j->enter(c, t->entry);
 	if (left > (const void *)JIT_LEFT_IND)
 		j->link = left;

@@ -29,6 +29,7 @@
 #include "tcg/block.h"
 #include "tcg/jit_emit.h"
 
+struct buf;
 struct err;
 
 /* Blocks are keyed by physical address and this: mode, privilege, TLB. */
@@ -116,7 +117,7 @@ struct jit {
 	u8 *slow, *interp, *notice;
 	/* What has been done: `info jit`. */
 	u64 blocks, insns, guest_bytes, host_bytes;
-	u64 fills, singles, interps, notices, links;
+	u64 fills, singles, interps, notices, links, entries;
 };
 
 #define JIT_HASH_BITS 14
@@ -128,6 +129,8 @@ struct jit {
 int jit_create(struct tcg_cpu *c, size_t size, struct err *err);
 void jit_destroy(struct tcg_cpu *c);
 void jit_flush(struct tcg_cpu *c);
+/* Lines for `info jit`; figures of a running vCPU may be a little old. */
+void jit_info(const struct jit *j, struct buf *out);
 
 /* Runs translated code from block `b` at c->rip on, until it must leave;
  * c->rip is the next instruction's address.  False: not translated, the

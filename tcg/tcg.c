@@ -443,6 +443,7 @@ static void tcg_destroy(struct machine *m)
 
 static int tcg_cpu_init(struct tcg_cpu *c, struct err *err)
 {
+	struct err why = { 0 };
 	int r;
 
 	tcg_cpuid_vcpu(c);
@@ -450,13 +451,15 @@ static int tcg_cpu_init(struct tcg_cpu *c, struct err *err)
 	if (r < 0)
 		return err_code(err, r, "no memory for vCPU %d", c->v->index);
 	r = vec_create(c, err);
-	if (!r && c->t->jit)
-		r = jit_create(c, TCG_JIT_BYTES, err);
 	if (r < 0) {
-		vec_destroy(c);
 		tcg_cache_fini(c);
+		return r;
 	}
-	return r;
+	if (c->t->jit && jit_create(c, TCG_JIT_BYTES, &why) < 0) {
+		log_warn("%s: instructions are interpreted", why.msg);
+		c->t->jit = false;
+	}
+	return 0;
 }
 
 struct tcg_cpu *tcg_cpu_open(struct vcpu *v, struct tcg *t, struct err *err)
@@ -520,7 +523,8 @@ static void tcg_info(struct machine *m, struct buf *out)
 {
 	const struct tcg *t = m->accel_data;
 
-	buf_printf(out, "engine: interpreter, code fences by %s\n",
+	buf_printf(out, "engine: %s, code fences by %s\n",
+		   t->jit ? "interpreter and JIT" : "interpreter",
 		   t->membarrier ? "membarrier" : "exclusive sections");
 	for (int n = 0; n < m->nvcpus; n++) {
 		struct tcg_cpu *c = m->vcpus[n]->accel;
@@ -529,8 +533,10 @@ static void tcg_info(struct machine *m, struct buf *out)
 		if (!c)
 			continue;
 		count = atomic_load_explicit(&c->insns, memory_order_relaxed);
-		buf_printf(out, "CPU #%d: %llu instructions\n", n,
+		buf_printf(out, "CPU #%d: %llu instructions interpreted\n", n,
 			   (unsigned long long)count);
+		if (c->jit)
+			jit_info(c->jit, out);
 	}
 }
 
