@@ -37,9 +37,6 @@
 #define F1_ECX_X2APIC     BIT(21)
 #define POWER_EDX_INVTSC  BIT(8)
 
-#define PV_CLOCK     BIT(0)
-#define PV_CLOCK_NEW BIT(3)
-
 /* Paravirtual features that end in a hypercall, and those that need help of
  * ours which does not exist. */
 #define PV_UNHALT      BIT(7)
@@ -155,8 +152,6 @@ static u64 kvm_cpuid_components(const struct cpu_model *m)
 static void kvm_cpuid_defaults(struct cpu_model *m,
 			       const u32 avail[CPUID_WORDS])
 {
-	m->word[CPUID_KVM_EAX] =
-		avail[CPUID_KVM_EAX] & ~m->minus[CPUID_KVM_EAX];
 	m->word[CPUID_1_ECX] |=
 		avail[CPUID_1_ECX] & ~m->minus[CPUID_1_ECX] & F1_ECX_X2APIC;
 }
@@ -182,9 +177,7 @@ static int kvm_cpuid_model(struct kvm_vm *k, struct err *err)
 		return r;
 	if (!m->host)
 		kvm_cpuid_defaults(m, avail);
-	/* One word stands for the old and the new clock MSRs. */
-	if (!(m->word[CPUID_KVM_EAX] & PV_CLOCK))
-		m->word[CPUID_KVM_EAX] &= ~PV_CLOCK_NEW;
+	cpu_model_add_kvm(m, avail);
 	/* Promises a rate that survives migration: only if asked for. */
 	if (!(m->plus[CPUID_8_7_EDX] & POWER_EDX_INVTSC))
 		m->word[CPUID_8_7_EDX] &= ~POWER_EDX_INVTSC;
@@ -436,6 +429,10 @@ int kvm_cpuid_set(struct kvm_vm *k, struct vcpu *v, struct err *err)
 	else
 		kvm_cpuid_named(k, kv->cpuid, v);
 	kvm_cpuid_words(k, kv->cpuid);
+	if (k->model.no_kvm) {
+		kvm_cpuid_drop(kv->cpuid, LEAF_KVM_FIRST);
+		kvm_cpuid_drop(kv->cpuid, LEAF_KVM);
+	}
 	kvm_cpuid_xsave(k, kv->cpuid);
 	r = kvm_ioctl(kv->fd, KVM_SET_CPUID2, kv->cpuid);
 	if (r < 0)

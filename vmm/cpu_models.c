@@ -245,19 +245,10 @@ static int model_number(const char *key, const char *value, u64 max, u32 *ret,
 /* Accepted for command lines that were written for QEMU; nothing here
  * depends on them. */
 static const char *const model_ignored[] = {
-	"check",
-	"migratable",
-	"pmu",
-	"kvm",
-	"host-phys-bits",
-	"phys-bits",
-	"l3-cache",
-	"host-cache-info",
-	"level",
-	"xlevel",
-	"min-level",
-	"min-xlevel",
-	"full-cpuid-auto-level",
+	"check",           "migratable", "pmu",
+	"host-phys-bits",  "phys-bits",  "l3-cache",
+	"host-cache-info", "level",      "xlevel",
+	"min-level",       "min-xlevel", "full-cpuid-auto-level",
 };
 
 /* key=value; the value is NUL-terminated. */
@@ -288,7 +279,8 @@ static int model_property(struct cpu_model *m, const char *key,
 	for (u32 n = 0; n < ARRAY_SIZE(model_ignored); n++)
 		if (!strcmp(key, model_ignored[n]))
 			return 0;
-	if (strcmp(key, "enforce") && !feature_find(key, strlen(key)))
+	if (strcmp(key, "enforce") && strcmp(key, "kvm") &&
+	    !feature_find(key, strlen(key)))
 		return err_set(err, -EINVAL,
 			       "CPU feature or property '%s' is not known; "
 			       "'-cpu help' lists the features",
@@ -299,6 +291,10 @@ static int model_property(struct cpu_model *m, const char *key,
 			       key, value);
 	if (!strcmp(key, "enforce")) {
 		m->enforce = on;
+		return 0;
+	}
+	if (!strcmp(key, "kvm")) {
+		m->no_kvm = !on;
 		return 0;
 	}
 	return model_flag(m, key, strlen(key), on, err);
@@ -366,6 +362,21 @@ int cpu_model_parse(const char *text, const char *def,
 		*ret = m;
 	free(copy);
 	return r;
+}
+
+/* "kvmclock" stands for the clock's old and new registers. */
+#define KVM_CLOCK     BIT(0)
+#define KVM_CLOCK_NEW BIT(3)
+
+void cpu_model_add_kvm(struct cpu_model *m, const u32 avail[CPUID_WORDS])
+{
+	u32 *word = &m->word[CPUID_KVM_EAX];
+
+	*word = avail[CPUID_KVM_EAX] & ~m->minus[CPUID_KVM_EAX];
+	if (!(*word & KVM_CLOCK))
+		*word &= ~KVM_CLOCK_NEW;
+	if (m->no_kvm)
+		*word = 0;
 }
 
 bool cpu_model_has(const struct cpu_model *m, enum cpuid_word word, int bit)

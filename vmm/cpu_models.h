@@ -64,6 +64,7 @@ struct cpu_model {
 	 * own beyond the table. */
 	u32 plus[CPUID_WORDS], minus[CPUID_WORDS];
 	bool enforce; /* a missing feature is an error */
+	bool no_kvm;  /* kvm=off: the guest shall not see a KVM */
 };
 
 /* Parses "MODEL,+f,-f,f=on,vendor=...,..."; NULL or "" means `def`.  Features
@@ -73,6 +74,8 @@ struct cpu_model {
 int cpu_model_parse(const char *text, const char *def,
 		    const u32 avail[CPUID_WORDS], struct cpu_model *ret,
 		    struct err *err);
+/* What QEMU adds to every model under KVM: the paravirtual features. */
+void cpu_model_add_kvm(struct cpu_model *m, const u32 avail[CPUID_WORDS]);
 bool cpu_model_has(const struct cpu_model *m, enum cpuid_word word, int bit);
 
 /* Leaf 1 EAX. */
