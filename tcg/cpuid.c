@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tcg/decode.h"
+#include "tcg/pvclock.h"
 #include "tcg/tcg.h"
 #include "vmm/machine.h"
 
@@ -18,6 +19,7 @@ static void tcg_available(u32 avail[CPUID_WORDS], bool amd)
 
 	cpuid_host_words(host);
 	memset(avail, 0, CPUID_WORDS * sizeof *avail);
+	avail[CPUID_KVM_EAX] = PVCLOCK_NEW;
 	for (int n = 0; n < cpuid_feature_count; n++) {
 		const struct cpuid_feature *f = &cpuid_features[n];
 		u32 bit = 1u << f->bit;
@@ -70,9 +72,11 @@ int tcg_cpuid_init(struct tcg *t, const char *cpu_model, struct err *err)
 		return r;
 	tcg_available(avail, tcg_is_amd(&t->model));
 	r = cpu_model_parse(cpu_model, "max", avail, &t->model, err);
-	if (r >= 0)
-		tcg_add_not_affected(&t->model);
-	return r;
+	if (r < 0)
+		return r;
+	tcg_add_not_affected(&t->model);
+	cpu_model_add_kvm(&t->model, avail);
+	return 0;
 }
 
 /* The decoder's names for features. */
@@ -190,7 +194,11 @@ static void cpuid_hypervisor(struct tcg_cpu *c, u32 leaf, u32 out[4])
 		return;
 	if (leaf == 0x40000000) {
 		out[0] = 0x40000010;
-		memcpy(&out[1], "TCGTCGTCGTCG", 12);
+		memcpy(&out[1],
+		       pvclock_is_kvm(c) ? "KVMKVMKVM\0\0" : "TCGTCGTCGTCG",
+		       12);
+	} else if (leaf == 0x40000001) {
+		out[0] = tcg_model(c)->word[CPUID_KVM_EAX];
 	} else if (leaf == 0x40000010) {
 		out[0] = machine_tsc_khz(c->m);
 		out[1] = 1000000; /* LAPIC timer, kHz */

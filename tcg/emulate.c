@@ -29,7 +29,7 @@ static struct tcg_emulator *tcg_emulator_of(struct vcpu *v)
 	if (e)
 		return e;
 	e = xalloc(sizeof *e);
-	if (tcg_init(&e->t, 1, "max", &err) >= 0)
+	if (tcg_init(&e->t, 1, "max,kvm=off", &err) >= 0)
 		e->c = tcg_cpu_open(v, &e->t, &err);
 	if (!e->c) {
 		log_warn("vCPU %d: no interpreter: %s", v->index, err.msg);

@@ -180,6 +180,7 @@ struct tcg_cpu {
 	bool irq_wait;  /* an interrupt was held back; see tcg_irq_opened() */
 	bool exclusive; /* inside tcg_exclusive_begin() */
 	bool step_tf;   /* TF was set when the instruction started */
+	bool clock_split; /* tcg.tsc_moved when pvclock.c last looked */
 	bool step_keep_rf; /* IRET has just set RF for the next one */
 	u8 ext;         /* EXT bit of error codes while an event is delivered */
 	u32 db_pending; /* DR6 bits of a #DB trap due before the next insn */

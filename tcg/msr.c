@@ -7,6 +7,7 @@
  *
  * Spec: SDM 4, APM 2 appendix A.
  */
+#include "tcg/pvclock.h"
 #include "tcg/seg.h"
 #include "tcg/system.h"
 
@@ -243,7 +244,7 @@ bool msr_read(struct tcg_cpu *c, u32 msr, u64 *ret)
 		*ret = msr_arch_cap(c);
 		return msr_announced(c, BIT(29), 0);
 	case MSR_IA32_XSS: *ret = 0; return false;
-	default: return false;
+	default: return pvclock_msr_read(c, msr, ret);
 	}
 }
 
@@ -336,10 +337,14 @@ bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 	case MSR_IA32_TSC:
 		s->tsc_adjust += value - vcpu_tsc(c->v);
 		vcpu_tsc_set(c->v, value);
+		pvclock_tsc_moved(c);
 		return true;
 	case MSR_IA32_TSC_ADJUST:
+		if (value == s->tsc_adjust)
+			return true;
 		vcpu_tsc_set(c->v, vcpu_tsc(c->v) + value - s->tsc_adjust);
 		s->tsc_adjust = value;
+		pvclock_tsc_moved(c);
 		return true;
 	case MSR_IA32_APICBASE: s->apic_base = value; return true;
 	case MSR_IA32_PAT:
@@ -358,7 +363,7 @@ bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 	case MSR_IA32_PRED_CMD:
 		return msr_announced(c, PRED_CMD_INTEL, PRED_CMD_AMD) &&
 		       !(value & ~1ULL);
-	default: return false;
+	default: return pvclock_msr_write(c, msr, value);
 	}
 }
 

@@ -9,6 +9,7 @@
 
 #include <sys/random.h>
 
+#include "tcg/pvclock.h"
 #include "tcg/seg.h"
 #include "vmm/machine.h"
 
@@ -917,12 +918,20 @@ void sys_mwait(struct tcg_cpu *c, const struct insn *i)
 	tcg_raise(c, EXC_UD);
 }
 
-/* ---- Not offered ---- */
+/* Answers of KVM's hypercalls, of which there are none. */
+#define KVM_ENOSYS 1000
+#define KVM_EPERM  1
 
 void sys_vmcall(struct tcg_cpu *c, const struct insn *i)
 {
-	tcg_raise(c, EXC_UD);
+	int r = c->cpl ? -KVM_EPERM : -KVM_ENOSYS;
+
+	if (!pvclock_is_kvm(c))
+		tcg_raise(c, EXC_UD);
+	c->gpr[REG_RAX] = c->code64 ? (u64)(s64)r : (u32)r;
 }
+
+/* ---- Not offered ---- */
 
 void sys_rsm(struct tcg_cpu *c, const struct insn *i)
 {

@@ -24,6 +24,7 @@
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "tcg/jit.h"
+#include "tcg/pvclock.h"
 #include "tcg/seg.h"
 #include "tcg/vec.h"
 #include "vmm/machine.h"
@@ -314,6 +315,7 @@ static enum vcpu_exit tcg_events(struct tcg_cpu *c)
 		/* Lets an exclusive section of another vCPU pass. */
 		tcg_leave(c);
 		tcg_enter(c);
+		pvclock_follow(c);
 	}
 	if (req & VCPU_REQ_TLB)
 		tcg_tlb_flush(c, true);
@@ -400,6 +402,7 @@ static int tcg_put(struct vcpu *v)
 	struct tcg_cpu *c = v->accel;
 
 	tcg_sync_in(c);
+	pvclock_update(c);
 	if (v->m->lapic)
 		v->m->lapic->load(v);
 	return 0;

@@ -25,6 +25,9 @@ struct tcg {
 	int running GUARDED_BY_MEMBER(lock);
 	bool exclusive GUARDED_BY_MEMBER(lock);
 
+	/* A guest with several vCPUs has set a TSC: pvclock.c. */
+	_Atomic bool tsc_moved;
+
 	struct lock code_lock; /* marking of code pages, see softmmu.c */
 	bool membarrier;
 
