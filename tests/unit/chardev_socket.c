@@ -531,6 +531,7 @@ START_TEST(socket_telnet_output_survives_full_buffers)
 	size_t want = 12 + 2 * 2 * sizeof(block), at = sizeof(hello);
 	struct buf got = { 0 };
 	int fd, small = 64 * 1024;
+	bool pairs = true;
 
 	front_attach(&front, chr);
 	fd = tcp_connect(tcp_port(chr));
@@ -549,8 +550,9 @@ START_TEST(socket_telnet_output_survives_full_buffers)
 		if (p[0] == 255 && p[1] == 252 && p[2] == 5 && !replies++)
 			at++;
 		else
-			ck_assert(p[0] == 255 && p[1] == 255);
+			pairs &= p[0] == 255 && p[1] == 255;
 	}
+	ck_assert(pairs);
 	buf_fini(&got);
 	close(fd);
 }
