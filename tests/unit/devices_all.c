@@ -2,7 +2,7 @@
  *
  * Every chip of devices/: seeded random accesses to all of its registers,
  * save, load into a fresh one, save again, reset, destroy.  SEED in the
- * environment repeats a run.
+ * environment repeats a run, FUZZ_SECONDS prolongs it.
  */
 #include <stdio.h>
 
@@ -159,7 +159,13 @@ static void chip_check(int n)
 
 START_TEST(chip_survives_random_accesses_and_moves)
 {
-	chip_check(_i);
+	const char *seconds = getenv("FUZZ_SECONDS");
+	u64 end = clock_mono_ns() +
+		  (seconds ? atof(seconds) : 0) * NS_PER_S / ARRAY_SIZE(chips);
+
+	do
+		chip_check(_i);
+	while (clock_mono_ns() < end);
 }
 
 END_TEST
