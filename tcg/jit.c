@@ -37,61 +37,67 @@ const u8 jit_home[16] = {
 
 #define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
 
-/* ---- What translated code calls ---- */
-
-enum jit_answer { ANSWER_RETRY, ANSWER_DONE, ANSWER_LEAVE };
+/* ---- What translated code calls ----
+ *
+ * Where it goes on, or NULL: leave it, c->rip is set. */
 
 /* After something that may have changed more than registers. */
-static enum jit_answer jit_goes_on(struct tcg_cpu *c, u64 page, u32 info)
+static bool jit_goes_on(struct tcg_cpu *c, u64 page, u32 info)
 {
 	u64 next = page + JIT_INFO_OFF(info) + JIT_INFO_LEN(info);
 
 	c->ip = NULL;
 	c->gpr[INSN_RIP] = page;
-	if (info & JIT_INFO_JUMPS || c->rip != next || c->end_block ||
-	    c->shadow || c->halted ||
-	    atomic_load_explicit(&c->v->request, memory_order_relaxed))
-		return ANSWER_LEAVE;
-	return ANSWER_DONE;
+	return !(info & JIT_INFO_JUMPS) && c->rip == next && !c->end_block &&
+	       !c->shadow && !c->halted &&
+	       !atomic_load_explicit(&c->v->request, memory_order_relaxed);
 }
 
-/* An access to `va` was no hit: fills the TLB, or has the interpreter run
- * the whole instruction. */
-static u32 jit_slow(struct tcg_cpu *c, gva_t va, u32 info)
+/* An access to `va ^ tag` was no hit of the TLB slot at offset `slot`: fills
+ * it, or has the interpreter run the whole instruction. */
+static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
+			    const struct jit_slow *at)
 {
+	const struct tlb_entry *e =
+		&c->tlb[c->mmu][slot / sizeof(struct tlb_entry)];
+	bool write = JIT_INFO_WRITE(at->info);
 	u64 page = c->gpr[INSN_RIP];
 
-	if (tcg_tlb_fill(c, va, JIT_INFO_SIZE(info), JIT_INFO_WRITE(info))) {
+	va ^= write ? e->write : e->read;
+	if (tcg_tlb_fill(c, va, JIT_INFO_SIZE(at->info), write)) {
 		c->jit->fills++;
-		return ANSWER_RETRY;
+		return (const u8 *)at - at->retry;
 	}
 	c->jit->singles++;
-	c->rip = page + JIT_INFO_OFF(info);
+	c->rip = page + JIT_INFO_OFF(at->info);
 	tcg_run_single(c);
-	return jit_goes_on(c, page, info);
-}
-
-/* Runs the handler of an instruction that has no template. */
-static u32 jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info)
-{
-	c->jit->interps++;
-	c->end_block = false;
-	c->ip = i;
-	i->fn(c, i);
-	return jit_goes_on(c, c->gpr[INSN_RIP], info);
+	return jit_goes_on(c, page, at->info) ? (const u8 *)at - at->back
+					      : NULL;
 }
 
 /* A store has hit a page with flags: `flags` is its byte. */
-static u32 jit_notice(struct tcg_cpu *c, _Atomic u8 *flags, u32 info)
+static const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
+			      const struct jit_slow *at)
 {
 	u64 page = c->gpr[INSN_RIP];
 
 	c->jit->notices++;
 	c->end_block = false;
-	tcg_page_noticed(c, flags, JIT_INFO_SIZE(info));
-	if (!(info & JIT_INFO_JUMPS))
-		c->rip = page + JIT_INFO_OFF(info) + JIT_INFO_LEN(info);
-	return c->end_block ? ANSWER_LEAVE : ANSWER_DONE;
+	tcg_page_noticed(c, (_Atomic u8 *)flags, JIT_INFO_SIZE(at->info));
+	if (!(at->info & JIT_INFO_JUMPS))
+		c->rip = page + JIT_INFO_OFF(at->info) + JIT_INFO_LEN(at->info);
+	return c->end_block ? NULL : (const u8 *)at - at->back;
+}
+
+/* Runs the handler of an instruction that has no template. */
+static const void *jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info,
+			      const void *at)
+{
+	c->jit->interps++;
+	c->end_block = false;
+	c->ip = i;
+	i->fn(c, i);
+	return jit_goes_on(c, c->gpr[INSN_RIP], info) ? at : NULL;
 }
 
 /* ---- Shared code ---- */
@@ -146,8 +152,8 @@ static u8 *thunk_exit_stub(struct jit *j)
 	struct jit_emit *e = &j->e;
 	u8 *start = e->at;
 
-	em_plus(e, 0x58, H_RAX);                        /* pop rax */
-	em_rm(e, EM_W | 0x63, H_R10, rm_mem(H_RAX, 0)); /* movsxd */
+	em_plus(e, 0x58, H_RAX);                         /* pop rax */
+	em_rm(e, EM_0F | 0xb7, H_R10, rm_mem(H_RAX, 0)); /* movzx */
 	em_rm(e, EM_W | 0x03, H_R10, STATE(gpr[INSN_RIP]));
 	em_store(e, STATE(rip), H_R10);
 	em_to(em_jmp(e), j->exit);
@@ -194,33 +200,31 @@ static u8 *thunk_lookup(struct jit *j, u32 left)
 	return start;
 }
 
-/* Calls a function of C with (c, r10, eax).  Its caller goes on behind the
- * call, or 5 bytes later, on ANSWER_DONE, if it can be asked to retry. */
-static u8 *thunk_c(struct jit *j, const void *fn, bool retries)
+/* Calls a function of C with (c, r10, eax, return address), which answers
+ * where to go on.  The host's flags are loaded from c->cc on the way. */
+static u8 *thunk_c(struct jit *j, const void *fn)
 {
 	struct jit_emit *e = &j->e;
-	u8 *start = e->at, *leave, *again = NULL;
+	u8 *start = e->at, *leave;
 
 	thunk_registers(e, true);
 	em_load(e, H_RDI, STATE(self));
 	em_mov(e, H_RSI, H_R10);
 	em_rm(e, 0x89, H_RAX, rm_reg(H_RDX));
+	em_load(e, H_RCX, rm_mem(H_RSP, 0));
 	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
 	em8(e, 8);
 	em_call_abs(e, fn);
 	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
 	em8(e, 8);
-	em_rm(e, 0x83, 7, rm_reg(H_RAX)); /* cmp eax, LEAVE */
-	em8(e, ANSWER_LEAVE);
+	em_rm(e, EM_W | 0x85, H_RAX, rm_reg(H_RAX));
 	leave = em_jcc(e, 4);
+	em_store(e, rm_mem(H_RSP, 0), H_RAX);
 	thunk_registers(e, false);
-	if (retries) {
-		em_rm(e, 0x85, H_RAX, rm_reg(H_RAX));
-		again = em_jcc(e, 4);
-		em_rm(e, EM_W | 0x83, 0, rm_mem(H_RSP, 0));
-		em8(e, 5);
-		em_here(e, again);
-	}
+	em_rm(e, 0x8b, H_RAX, STATE(cc));
+	em8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
+	em8(e, 0x7f);
+	em8(e, 0x9e); /* sahf */
 	em8(e, 0xc3);
 	em_here(e, leave);
 	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* drop the return address */
@@ -242,9 +246,9 @@ static void jit_thunks(struct jit *j)
 	j->exit_stub = thunk_exit_stub(j);
 	j->lookup = thunk_lookup(j, JIT_LEFT_IND);
 	j->lookup_direct = thunk_lookup(j, JIT_LEFT_JMP);
-	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
-	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
-	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, false);
+	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow);
+	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp);
+	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
 	j->start = (size_t)(e->at - j->rw);
 }
@@ -271,6 +275,7 @@ static int jit_map(struct jit *j)
 		return -EACCES;
 	}
 	j->rw = j->e.at = rw;
+	j->data = j->rw + j->size;
 	j->e.rx = (u8 *)rx - (u8 *)rw;
 	return 0;
 }
@@ -317,6 +322,7 @@ void jit_flush(struct tcg_cpu *c)
 	memset(j->hash, 0, sizeof *j->hash << JIT_HASH_BITS);
 	memset(c->jcache, 0, sizeof c->jcache);
 	j->e.at = j->rw + j->start;
+	j->data = j->rw + j->size;
 	j->link = NULL;
 	j->flushes++;
 }
@@ -352,21 +358,21 @@ static void jit_thread(struct tcg_cpu *c)
 	gs = c;
 }
 
-static u64 jit_block_key(const struct tcg_cpu *c)
+static u32 jit_block_key(const struct tcg_cpu *c)
 {
-	return c->mode_key | (u64)c->cpl << JIT_KEY_CPL_SHIFT |
-	       (u64)c->mmu << JIT_KEY_MMU_SHIFT;
+	return c->mode_key | (u32)c->cpl << JIT_KEY_CPL_SHIFT |
+	       (u32)c->mmu << JIT_KEY_MMU_SHIFT;
 }
 
-static u32 jit_hash(gpa_t phys, u64 key)
+static u32 jit_hash(gpa_t phys, u32 key)
 {
-	u64 h = (phys ^ key << 40) * 0x9e3779b97f4a7c15ULL;
+	u64 h = (phys ^ (u64)key << 40) * 0x9e3779b97f4a7c15ULL;
 
 	return (u32)(h >> (64 - JIT_HASH_BITS));
 }
 
 static struct jit_block *jit_lookup(struct jit *j, const struct tcg_block *b,
-				    u64 key)
+				    u32 key)
 {
 	struct jit_block *t = j->hash[jit_hash(b->phys, key)];
 
@@ -378,13 +384,13 @@ static struct jit_block *jit_lookup(struct jit *j, const struct tcg_block *b,
 }
 
 static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
-				  u64 key)
+				  u32 key)
 {
 	struct jit *j = c->jit;
 	u32 h = jit_hash(b->phys, key);
 	struct jit_block *t;
 
-	if (j->size - (size_t)(j->e.at - j->rw) < JIT_BLOCK_ROOM)
+	if ((size_t)(j->data - j->e.at) < JIT_BLOCK_ROOM)
 		jit_flush(c);
 	t = jit_translate(c, j, b, key);
 	if (!t)
@@ -394,11 +400,17 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	return t;
 }
 
+static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
+{
+	return (const u8 *)(t + 1) + j->e.rx;
+}
+
 /* The translation of a block, made if it has run often enough. */
 static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b)
 {
 	struct jit *j = c->jit;
-	u64 key = jit_block_key(c), held = key | (u64)j->flushes << 32;
+	u32 key = jit_block_key(c);
+	u64 held = key | (u64)j->flushes << 32;
 	const struct jit_block *t;
 
 	if (likely(b->jit && b->jit_key == held))
@@ -429,6 +441,7 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 		     const struct jit_block *t)
 {
 	const struct jit_block *from;
+	const u8 *body;
 	u8 *site;
 
 	if (!link->site)
@@ -436,10 +449,11 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	from = (const struct jit_block *)((const u8 *)link - link->block);
 	if ((from->phys ^ t->phys) & PAGE_MASK || from->key != t->key ||
 	    from->gen != t->gen || from->gen_now != t->gen_now ||
-	    (u32)link->target != (t->phys & (PAGE_SIZE - 1)))
+	    link->target != (t->phys & (PAGE_SIZE - 1)))
 		return;
 	site = (u8 *)link - link->site;
-	__atomic_store_n((u32 *)(site - j->e.rx), (u32)(t->body - (site + 4)),
+	body = jit_code(j, t) + JIT_ENTRY_BYTES;
+	__atomic_store_n((u32 *)(site - j->e.rx), (u32)(body - (site + 4)),
 			 __ATOMIC_RELAXED);
 	j->links++;
 }
@@ -485,11 +499,11 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
 	slot->pc = c->rip;
 	slot->key = c->jit_key;
-	slot->host = t->entry;
+	slot->host = jit_code(j, t);
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);
 	j->entries++;
-	left = j->enter(c, t->entry);
+	left = j->enter(c, slot->host);
 	if (left > (const void *)JIT_LEFT_IND)
 		j->link = left;
 	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))

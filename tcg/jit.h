@@ -36,23 +36,30 @@ struct err;
 #define JIT_KEY_CPL_SHIFT 12
 #define JIT_KEY_MMU_SHIFT 16
 
-/* A block's code follows the header. */
+/* A block's code follows the header: it compares the generation, for those who
+ * come from outside, and JIT_ENTRY_BYTES later begins what is linked to from
+ * the same page. */
 struct jit_block {
 	struct jit_block *next; /* same hash */
 	gpa_t phys;
-	u64 key;
 	_Atomic u32 *gen_now;
 	u32 gen;
-	u32 bytes;       /* of guest code */
-	const u8 *entry; /* compares the generation */
-	const u8 *body;  /* for links within the page */
+	u32 key;
 };
 
-/* Behind the call of an exit stub. */
+#define JIT_ENTRY_BYTES 22
+
+/* Data behind the call of a thunk in cold code; distances back from itself. */
 struct jit_exit {
-	s32 target; /* relative to the page */
-	u32 site;   /* back to the displacement to be linked; 0: none */
-	u32 block;  /* back to the code's struct jit_block */
+	u16 target; /* in the page */
+	u16 block;  /* to the code's struct jit_block */
+	u16 site;   /* to the displacement to be linked; 0: none */
+} __attribute__((packed));
+
+struct jit_slow {
+	u32 info;
+	u16 back;  /* behind the instruction, or the check of a store */
+	u16 retry; /* where the address is computed */
 } __attribute__((packed));
 
 /* What translated code tells C about an instruction, in one register. */
@@ -107,8 +114,9 @@ struct jit {
 	struct jit_emit e;
 	u8 *rw; /* code memory, writable view; rw + e.rx is executable */
 	size_t size, start;
-	u32 flushes;                 /* part of block keys held elsewhere */
-	u8 *classes;                 /* enum jit_class by row */
+	u8 *data;    /* copies of instructions, from the end downwards */
+	u32 flushes; /* part of block keys held elsewhere */
+	u8 *classes; /* enum jit_class by row */
 	const struct jit_exit *link; /* left by it; to be linked */
 	struct jit_block **hash;
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
@@ -122,7 +130,7 @@ struct jit {
 
 #define JIT_HASH_BITS 14
 /* Room that must be left before a block is begun, and an instruction. */
-#define JIT_BLOCK_ROOM (48 * KIB)
+#define JIT_BLOCK_ROOM (56 * KIB)
 #define JIT_SLACK      1024
 
 /* -errno with the reason: no executable memory. */
@@ -140,7 +148,7 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b);
 /* jit_gen.c: NULL when the first instruction is not for the JIT.  There is
  * room for a block. */
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
-				const struct tcg_block *b, u64 key);
+				const struct tcg_block *b, u32 key);
 /* enum jit_class of a row. */
 u8 jit_classify(u16 row);
 

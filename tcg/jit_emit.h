@@ -153,6 +153,15 @@ static inline void em_lea(struct jit_emit *e, u8 to, struct jit_rm from)
 	em_rm(e, EM_W | 0x8d, to, from);
 }
 
+/* Address of something near, in the same memory. */
+static inline void em_lea_rip(struct jit_emit *e, u8 to, const u8 *what)
+{
+	em8(e, 0x48 | (to >> 3) << 2);
+	em8(e, 0x8d);
+	em8(e, (to & 7) << 3 | 5);
+	em32(e, (u32)(what - (e->at + 4)));
+}
+
 /* Jumps: a 32-bit displacement, filled in by em_here() or em_to(). */
 static inline u8 *em_jmp(struct jit_emit *e)
 {

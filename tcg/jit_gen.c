@@ -40,11 +40,8 @@ struct gen_cold {
 	u8 *retry; /* COLD_SLOW: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
-	s32 target;           /* COLD_EXIT */
-	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
-	enum gen_flags flags; /* at `back` */
-	bool at_insn;         /* `back` is the end of insn number `insn` */
-	int insn;
+	s64 target; /* COLD_EXIT */
+	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
 };
 
 struct gen {
@@ -224,7 +221,7 @@ static struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 {
 	struct gen_cold *cold = &g->cold[g->ncold++];
 
-	*cold = (struct gen_cold){ .kind = kind, .from = from, .insn = g->n };
+	*cold = (struct gen_cold){ .kind = kind, .from = from };
 	return cold;
 }
 
@@ -263,7 +260,6 @@ static void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
 	cold = gen_cold(g, COLD_SLOW, em_jcc(e, 7));
 	cold->retry = retry;
 	cold->info = info;
-	cold->at_insn = true;
 }
 
 static struct jit_rm gen_tlb(const struct gen *g, size_t field)
@@ -345,12 +341,10 @@ static void gen_interp(struct gen *g)
 {
 	struct jit_emit *e = &g->e;
 	struct insn *copy;
-	u8 *over;
 
 	gen_spill_flags(g);
-	over = em_jmp(e);
-	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 8);
-	copy = (struct insn *)e->at;
+	g->j->data -= 2 * sizeof *copy;
+	copy = (struct insn *)g->j->data;
 	copy[0] = *g->i;
 	copy[0].off = (u16)g->off;
 	if (copy[0].base == INSN_RIP)
@@ -359,9 +353,7 @@ static void gen_interp(struct gen *g)
 				 .off = (u16)(g->off + g->i->len),
 				 .base = INSN_NOREG,
 				 .index = INSN_NOREG };
-	e->at += 2 * sizeof *copy;
-	em_here(e, over);
-	em_mov_imm(e, H_R10, (u64)((u8 *)copy + e->rx));
+	em_lea_rip(e, H_R10, (const u8 *)copy);
 	em_mov_imm(e, H_RAX, gen_info(g, 0, false));
 	em_to(em_call(e), g->j->interp);
 }
@@ -859,10 +851,10 @@ static void gen_goto(struct gen *g, s64 target)
 		em_rm(e, 0x83, 7, STATE(exit_req));
 		em8(e, 0);
 		cold = gen_cold(g, COLD_EXIT, em_jcc(e, 5));
-		cold->target = (s32)target;
+		cold->target = target;
 	}
 	cold = gen_cold(g, COLD_EXIT, em_jmp(e));
-	cold->target = (s32)target;
+	cold->target = target;
 	cold->site = cold->from;
 }
 
@@ -964,43 +956,39 @@ static void gen_ret(struct gen *g)
 
 /* ---- Cold code ---- */
 
-static void gen_exit_stub(struct gen *g, s32 target, const u8 *site)
+static void gen_exit_stub(struct gen *g, s64 target, const u8 *site)
 {
-	struct jit_exit record = { .target = target };
+	struct jit_exit data = { .target = (u16)target };
 	u8 *at;
 
 	em_to(em_call(&g->e), g->j->exit_stub);
 	at = g->e.at;
-	record.site = site ? (u32)(at - site) : 0;
-	record.block = (u32)(at - (u8 *)g->t);
-	memcpy(at, &record, sizeof record);
-	g->e.at += sizeof record;
+	data.site = site ? (u16)(at - site) : 0;
+	data.block = (u16)(at - (u8 *)g->t);
+	memcpy(at, &data, sizeof data);
+	g->e.at += sizeof data;
+}
+
+static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
+{
+	struct jit_slow data = { .info = cold->info };
+	u8 *at;
+
+	em_to(em_call(&g->e), thunk);
+	at = g->e.at;
+	data.back = (u16)(at - cold->back);
+	if (cold->retry)
+		data.retry = (u16)(at - cold->retry);
+	memcpy(at, &data, sizeof data);
+	g->e.at += sizeof data;
 }
 
 static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
 {
-	struct jit_emit *e = &g->e;
-
-	em_here(e, cold->from);
+	em_here(&g->e, cold->from);
 	switch (cold->kind) {
-	case COLD_SLOW:
-		/* The address is what it was before the tag came in. */
-		em_rm(e, EM_W | 0x33, H_R10,
-		      rm_state_index(H_RAX, g->tlb + gen_tag(cold->info)));
-		em_mov_imm(e, H_RAX, cold->info);
-		em_to(em_call(e), g->j->slow);
-		em_to(em_jmp(e), cold->retry);
-		/* The interpreter has run the instruction. */
-		g->flags = FLAGS_CC;
-		if (cold->flags != FLAGS_CC)
-			gen_load_flags(g);
-		em_to(em_jmp(e), cold->back);
-		break;
-	case COLD_NOTICE:
-		em_mov_imm(e, H_RAX, cold->info);
-		em_to(em_call(e), g->j->notice);
-		em_to(em_jmp(e), cold->back);
-		break;
+	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
+	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
 }
@@ -1058,13 +1046,12 @@ static void gen_entry(struct gen *g)
 	struct jit_emit *e = &g->e;
 	struct gen_cold *cold;
 
-	g->t->entry = e->at + e->rx;
-	em_mov_imm(e, H_RAX, (u64)g->b->gen_now);
+	em_plus(e, EM_W | 0xb8, H_RAX);
+	em64(e, (u64)g->b->gen_now);
 	em_rm(e, 0x81, 7, rm_mem(H_RAX, 0)); /* cmp dword, gen */
 	em32(e, g->b->gen);
 	cold = gen_cold(g, COLD_EXIT, em_jcc(e, 5));
-	cold->target = (s32)(g->b->phys & (PAGE_SIZE - 1));
-	g->t->body = e->at + e->rx;
+	cold->target = g->b->phys & (PAGE_SIZE - 1);
 }
 
 /* The slow paths of the instruction go on behind it. */
@@ -1073,15 +1060,13 @@ static void gen_insn_done(struct gen *g, int first_cold)
 	for (int n = first_cold; n < g->ncold; n++) {
 		struct gen_cold *cold = &g->cold[n];
 
-		if (cold->kind == COLD_SLOW) {
+		if (cold->kind == COLD_SLOW)
 			cold->back = g->e.at;
-			cold->flags = g->flags;
-		}
 	}
 }
 
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
-				const struct tcg_block *b, u64 key)
+				const struct tcg_block *b, u32 key)
 {
 	struct gen g;
 	u32 page_off = b->phys & (PAGE_SIZE - 1);
@@ -1094,12 +1079,11 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.b = b;
 	g.flags = FLAGS_CC;
 	g.n = g.ncold = 0;
-	g.t = (struct jit_block *)ALIGN_UP((uintptr_t)g.e.at, 64);
+	g.t = (struct jit_block *)ALIGN_UP((uintptr_t)g.e.at, 16);
 	*g.t = (struct jit_block){ .phys = b->phys,
 				   .key = key,
 				   .gen_now = b->gen_now,
-				   .gen = b->gen,
-				   .bytes = b->bytes };
+				   .gen = b->gen };
 	g.e.at = (u8 *)(g.t + 1);
 	g.tlb = (u32)(offsetof(struct tcg_cpu, tlb) +
 		      sizeof c->tlb[0] * c->mmu);
@@ -1120,8 +1104,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		gen_save_flags(&g);
 		if (g.n < b->n) {
 			/* For the interpreter: not to be linked. */
-			gen_exit_stub(&g, (s32)(page_off + b->insn[g.n].off),
-				      NULL);
+			gen_exit_stub(&g, page_off + b->insn[g.n].off, NULL);
 		} else {
 			g.off = page_off + b->bytes;
 			gen_goto(&g, g.off);
