@@ -54,6 +54,31 @@ class Matrix:
             guest.send("poweroff -f\n")
             self.assertEqual(guest.wait(60), 0)
 
+    def memory(self, mib, end, high):
+        """RAM up to `end`, then the hole, then up to `high`."""
+        with vm.LinuxVm(kind=self.kind, memory=mib, monitor=True) as guest:
+            guest.boot(400)
+            told = re.findall(r"mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] usable",
+                              guest.run("dmesg | grep e820:", 60))
+            told = [(int(a, 16), int(b, 16) + 1) for a, b in told]
+            self.assertIn(end, [b for a, b in told])
+            self.assertEqual(max(b for a, b in told), high or end)
+            self.assertEqual(high > 0, (4 << 30, high) in told)
+            total = int(re.search(r"\d+", guest.run(
+                "grep MemTotal /proc/meminfo")).group())
+            self.assertGreater(total >> 10, mib * 0.95 - 64)
+            # The last page, read around the guest and through it.
+            self.assertNotIn("Cannot access", guest.monitor(
+                f"xp /2xg {(high or end) - 16}"))
+            self.assertIn("Cannot access", guest.monitor(
+                f"xp /xg {high or end}"))
+
+    def test_memory(self):
+        gib = 1 << 30
+        self.memory(3 * 1024, 3 * gib, 0)
+        self.memory(3584, 3 * gib, 4 * gib + 512 * (1 << 20))
+        self.memory(5 * 1024, 3 * gib, 6 * gib)
+
     def test_1(self):
         self.boot(1, True)
 
