@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels up to user land, with 1, 2 and 4 processors.
 
-    test_kernels.py [CLASS...]    Cloud, Generic, Memtest; default: all
+    test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock; default: all
 """
+import os
 import re
+import subprocess
 import sys
 import time
 import unittest
@@ -95,6 +97,60 @@ class Cloud(Matrix, unittest.TestCase):
 
 class Generic(Matrix, unittest.TestCase):
     kind = "generic"
+
+
+class Clock(unittest.TestCase):
+    """AMD models, which have no CPUID leaf for the TSC's frequency, on a host
+    that is too busy to measure it."""
+
+    LOAD = "while :; do :; done"
+
+    def setUp(self):
+        for _ in range(os.cpu_count()):
+            p = subprocess.Popen(["sh", "-c", self.LOAD])
+            self.addCleanup(p.wait)
+            self.addCleanup(p.kill)
+
+    def check_frequency(self, guest):
+        lines = [line for line in guest.run("dmesg").split("\n")
+                 if re.search(r"tsc: .* MHz", line)]
+        print("\n".join(lines), file=sys.stderr)
+        self.assertTrue(lines)
+        for line in lines:
+            mhz = float(re.search(r"([\d.]+) MHz", line).group(1))
+            self.assertAlmostEqual(mhz, 1000, delta=10)
+
+    def check_time(self, guest):
+        """The date, and that a second is one."""
+        before = time.time()
+        date = int(guest.run("date +%s"))
+        self.assertTrue(before - 2 <= date <= time.time() + 2, date)
+        first = time.monotonic()
+        begin = guest.run("cut -d' ' -f1 /proc/uptime")
+        between = time.monotonic()
+        guest.run("sleep 4")
+        start = time.monotonic()
+        end = guest.run("cut -d' ' -f1 /proc/uptime")
+        took = float(end) - float(begin)
+        self.assertLess(took, (time.monotonic() - first) * 1.01 + 0.02)
+        self.assertGreater(took, (start - between) * 0.99 - 0.02)
+
+    def boot(self, cpu, cpus, source):
+        with vm.LinuxVm("-cpu", cpu, "-smp", cpus) as guest:
+            guest.boot(400)
+            self.check_frequency(guest)
+            self.assertIn(source, guest.run(
+                "cat /sys/devices/system/clocksource/clocksource0/"
+                "available_clocksource"))
+            self.check_time(guest)
+            guest.send("poweroff -f\n")
+            self.assertEqual(guest.wait(60), 0)
+
+    def test_epyc(self):
+        self.boot("EPYC", 2, "kvm-clock")
+
+    def test_qemu64(self):
+        self.boot("qemu64", 1, "kvm-clock")
 
 
 class Memtest(unittest.TestCase):
