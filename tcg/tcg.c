@@ -29,8 +29,6 @@
 #include "tcg/vec.h"
 #include "vmm/machine.h"
 
-#define TCG_JIT_BYTES (32 * MIB)
-
 /* ---- Derived state ---- */
 
 static bool mode_steps(const struct tcg_cpu *c)
@@ -408,8 +406,22 @@ static int tcg_put(struct vcpu *v)
 	return 0;
 }
 
-/* MiB for decoded blocks. */
-#define TB_SIZE 4
+/* MiB for code, so that a vCPU or four fit into 16 MiB with all else. */
+#define TB_SIZE 6
+#define JIT_MIN (512 * KIB)
+
+/* Two thirds are for translations, if any, and one for decoded blocks. */
+static u64 tcg_code_bytes(const struct tcg *t)
+{
+	return (t->tb_size ?: TB_SIZE) * MIB;
+}
+
+static u64 tcg_jit_bytes(const struct tcg_cpu *c)
+{
+	u64 part = tcg_code_bytes(c->t) * 2 / 3 / MAX(c->m->topo.cpus, 1);
+
+	return ALIGN_UP(MAX(part, JIT_MIN), PAGE_SIZE);
+}
 
 int tcg_init(struct tcg *t, u32 vcpus, const char *cpu_model, struct err *err)
 {
@@ -420,7 +432,7 @@ int tcg_init(struct tcg *t, u32 vcpus, const char *cpu_model, struct err *err)
 	cond_init(&t->changed);
 	t->membarrier =
 		!tcg_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-	r = pool_init(&t->pool, (t->tb_size ?: TB_SIZE) * MIB, vcpus);
+	r = pool_init(&t->pool, tcg_code_bytes(t) / (t->jit ? 3 : 1), vcpus);
 	if (r < 0)
 		return err_code(err, r, "no memory for decoded code");
 	return tcg_cpuid_init(t, cpu_model, err);
@@ -458,7 +470,7 @@ static int tcg_cpu_init(struct tcg_cpu *c, struct err *err)
 		tcg_cache_fini(c);
 		return r;
 	}
-	if (c->t->jit && jit_create(c, TCG_JIT_BYTES, &why) < 0) {
+	if (c->t->jit && jit_create(c, tcg_jit_bytes(c), &why) < 0) {
 		log_warn("%s: instructions are interpreted", why.msg);
 		c->t->jit = false;
 	}
@@ -548,7 +560,8 @@ static const char *const tcg_thread_names[] = { "multi", "single", NULL };
 
 static const struct option_row tcg_options[] = {
 	{ "tb-size", &opt_u32, offsetof(struct tcg, tb_size), NULL,
-	  "MiB of decoded instructions, all vCPUs together", &tcg_tb_range },
+	  "MiB of decoded and translated code, all vCPUs together",
+	  &tcg_tb_range },
 	{ "thread", &opt_enum, offsetof(struct tcg, thread), "multi",
 	  "multi: each vCPU has a thread; single is taken as multi",
 	  tcg_thread_names },

@@ -373,13 +373,15 @@ class Vm:
         return rss, ticks / os.sysconf("SC_CLK_TCK")
 
     def overhead(self):
-        """Resident memory (bytes) that is not the guest's RAM."""
-        rest, ram = 0, False
+        """Resident memory (bytes) that is not the guest's RAM.  Of the two
+        views of translated code, which are the same pages, one counts."""
+        rest, count = 0, True
         text = pathlib.Path(f"/proc/{self.process.pid}/smaps").read_text()
         for line in text.split("\n"):
             if re.match(r"[0-9a-f]+-", line):
-                ram = "/memfd:pc.ram" in line
-            elif line.startswith("Rss:") and not ram:
+                count = "/memfd:pc.ram" not in line and not (
+                    "/memfd:vmon-jit" in line and line.split()[1] == "r-xs")
+            elif line.startswith("Rss:") and count:
                 rest += int(line.split()[1]) * 1024
         return rest
 
