@@ -17,11 +17,12 @@
 #include "tcg/vec.h"
 #include "vmm/machine.h"
 
-#define FSW_ES   0x0080u
-#define FSW_B    0x8000u
-#define FSW_TOP  0x3800u
-#define FCW_INIT 0x037fu
-#define FERR_GSI 13
+#define FSW_ES         0x0080u
+#define FSW_B          0x8000u
+#define FSW_TOP        0x3800u
+#define FCW_INIT       0x037fu
+#define FERR_GSI       13
+#define X87_EXCEPTIONS 0x3f
 /* What FCMOVcc reads. */
 #define X87_FLAGS (RFLAGS_CF | RFLAGS_ZF | RFLAGS_PF)
 
@@ -137,15 +138,22 @@ void x87_check(struct tcg_cpu *c)
 
 /* ---- Arithmetic ---- */
 
-static void x87_to_image(const struct cpu_fpu *f, u8 *fx)
+/* Exceptions that are pending here were reported without #MF, and the host
+ * must not find them: they are left out and returned (SDM 1 "MS-DOS
+ * Compatibility Sub-mode": as with IGNNE# asserted). */
+static u16 x87_to_image(const struct cpu_fpu *f, u8 *fx)
 {
+	u16 ignored = x87_pending(f) ? f->fsw & X87_EXCEPTIONS & ~f->fcw : 0;
+	u16 fsw = ignored ? f->fsw & ~(ignored | FSW_ES | FSW_B) : f->fsw;
+
 	memset(fx, 0, 160);
 	put_le16(fx, f->fcw);
-	put_le16(fx + 2, f->fsw);
+	put_le16(fx + 2, fsw);
 	fx[4] = f->ftw;
 	put_le32(fx + 24, 0x1f80);
 	memcpy(fx + 32, f->st, sizeof f->st);
 	/* FXRSTOR loads XMM registers too; anything will do. */
+	return ignored;
 }
 
 static void x87_from_image(struct cpu_fpu *f, const u8 *fx)
@@ -189,6 +197,7 @@ void op_x87(struct tcg_cpu *c, const struct insn *i)
 	u32 size = i->is_mem ? insn_mem_size(i) : 0;
 	struct vec_frame f;
 	gva_t va = 0;
+	u16 ignored;
 
 	x87_check(c);
 	if (i->is_mem) {
@@ -196,7 +205,7 @@ void op_x87(struct tcg_cpu *c, const struct insn *i)
 		if (d->attrs & OP_RD)
 			tcg_ld_bytes(c, va, f.mem, size);
 	}
-	x87_to_image(fpu, f.fx);
+	ignored = x87_to_image(fpu, f.fx);
 	f.flags = tcg_rflags(c) & X87_FLAGS;
 	x87_stub(c, i)(&f, NULL, NULL, NULL);
 	if (i->is_mem && (d->attrs & OP_WR)) {
@@ -208,6 +217,10 @@ void op_x87(struct tcg_cpu *c, const struct insn *i)
 			x87_store(c, va, f.mem, size);
 	}
 	x87_from_image(fpu, f.fx);
+	if (unlikely(ignored)) {
+		fpu->fsw |= ignored;
+		x87_update_es(fpu);
+	}
 	if (d->flags_written)
 		tcg_set_rflags(c, f.flags, d->flags_written);
 	x87_note_insn(c, i, i->is_mem ? insn_ea(c, i) : 0);

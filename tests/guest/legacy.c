@@ -365,6 +365,25 @@ static void test_pae(void)
 	set_cr4(0);
 }
 
+/* ---- x87 exceptions without CR0.NE ---- */
+
+/* They come as IRQ 13, which is masked here, and the program goes on. */
+static void test_ferr(void)
+{
+	u16 fsw = 0, control = 0x37b; /* division by zero is not masked */
+	u32 half = 0x3f000000, sum = 0;
+
+	set_cr0(0, 0x2c); /* NE, TS, EM */
+	__asm__ volatile("fninit; fldcw %2; fldz; fld1; fdivp; fld %3;"
+			 "fadds %3; fstps %1; fnstsw %0; fninit"
+			 : "=m"(fsw), "=m"(sum)
+			 : "m"(control), "m"(half)
+			 : "memory");
+	check_eq("an x87 exception without NE goes on", sum, 0x3f800000);
+	check_eq("... and stays pending", fsw & 0x8084, 0x8084);
+	set_cr0(0x20, 0);
+}
+
 void test(void)
 {
 	test_segments();
@@ -373,4 +392,5 @@ void test(void)
 	test_8086();
 	test_paging32();
 	test_pae();
+	test_ferr();
 }
