@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The telnet protocol: what is stripped, what is answered, and noise.
+ */
+#include "chardev/telnet.h"
+
+#include <check.h>
+#include <string.h>
+
+#include "tests/unit/fuzz.h"
+
+static struct telnet t;
+
+static void setup(void)
+{
+	memset(&t, 0, sizeof t);
+	telnet_start(&t);
+}
+
+static void teardown(void)
+{
+	telnet_fini(&t);
+}
+
+START_TEST(data_comes_through)
+{
+	u8 data[] = "a\r\0b\xff\xff"
+		    "c\xff\xf3"
+		    "d\xff\xfd\x01"
+		    "e";
+	u32 breaks = 0;
+	size_t n = telnet_input(&t, data, sizeof data - 1, &breaks);
+
+	ck_assert_uint_eq(breaks, 1);
+	ck_assert_uint_ge(n, 6);
+	ck_assert(!memcmp(data,
+			  "a\rb\xff"
+			  "c",
+			  5));
+	ck_assert_int_eq(data[n - 1], 'e');
+}
+
+END_TEST
+
+/* However the peer cuts its bytes, they mean the same, and answers stay in
+ * proportion to what was asked. */
+START_TEST(noise_in_any_pieces)
+{
+	fuzz_begin("telnet", 1);
+	while (fuzz_goes_on()) {
+		u8 whole[256], pieces[256];
+		struct telnet u = { 0 };
+		u32 len = 1 + fuzz_below(sizeof whole), b1 = 0, b2 = 0;
+		size_t n1, n2 = 0;
+
+		for (u32 k = 0; k < len; k++)
+			whole[k] = fuzz_below(2) ? (u8)fuzz_draw()
+						 : 240 + (u8)fuzz_below(16);
+		memcpy(pieces, whole, len);
+		telnet_fini(&t);
+		setup();
+		telnet_start(&u);
+		n1 = telnet_input(&t, whole, len, &b1);
+		for (u32 at = 0; at < len;) {
+			u32 piece = 1 + fuzz_below(len - at);
+			u8 part[256];
+			u32 breaks;
+			size_t got;
+
+			memcpy(part, pieces + at, piece);
+			got = telnet_input(&u, part, piece, &breaks);
+			b2 += breaks;
+			ck_assert_uint_le(got, piece);
+			memcpy(pieces + n2, part, got);
+			n2 += got;
+			at += piece;
+		}
+		ck_assert_uint_eq(n1, n2);
+		ck_assert_uint_eq(b1, b2);
+		ck_assert(!memcmp(whole, pieces, n1));
+		ck_assert_uint_eq(t.reply.len, u.reply.len);
+		ck_assert_uint_le(t.reply.len, 64 + 3 * len);
+		telnet_fini(&u);
+	}
+}
+
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("chardev_telnet");
+	TCase *tc = tcase_create("all");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, fuzz_timeout());
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, data_comes_through);
+	tcase_add_test(tc, noise_in_any_pieces);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
