@@ -9,7 +9,7 @@
  *   diff [-e ENGINE] [-u] [-t SECONDS] [-s SEED] [-n MAX_INSNS] [-m MNEMONIC]
  *        [-l MAX_DIFFS] [-L MAX_LOOPS] [-r RUNS]
  *
- * -e names the engine: interp.
+ * -e names the engine: interp or jit.
  * -u leaves undefined flags out of it, for an engine that does not take them
  * from the host (tcg/alu_c.h).
  * -L bounds the loop around a quarter of the sequences, -r lets the engine
