@@ -837,6 +837,13 @@ static void before_string(struct gen *g, struct choice *k)
 		gen_load(g, REG_RCX, rnd_below(80));
 }
 
+/* Half of them aligned. */
+static void before_cmpxchg16b(struct gen *g, struct choice *k)
+{
+	if (rnd_below(2))
+		gen_place(k, 16);
+}
+
 static void before_ldmxcsr(struct gen *g, struct choice *k)
 {
 	gen_place(k, 4);
@@ -943,6 +950,7 @@ static const struct gen_hook {
 	{ "pop", "ss", before_pop_sreg, NULL },
 	{ "pop", "ds", before_pop_sreg, NULL },
 	{ "pop", "gs", before_pop_sreg, NULL },
+	{ "cmpxchg16b", NULL, before_cmpxchg16b, NULL },
 	{ "ldmxcsr", NULL, before_ldmxcsr, NULL },
 	{ "vldmxcsr", NULL, before_ldmxcsr, NULL },
 	{ "fxsave", NULL, before_fxsave, after_fxsave },

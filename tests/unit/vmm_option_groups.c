@@ -206,6 +206,8 @@ static int use_short(struct bare *b, struct buf *s, struct err *err)
 	else
 		put_value(s);
 	put_pairs(s, NULL);
+	if (strstr(buf_str(s), "server"))
+		buf_puts(s, ",wait=off");
 	return chr_create_short(b->m->loop, buf_str(s), "short", err) ? 0 : -1;
 }
 
