@@ -144,6 +144,15 @@ struct jit_jcache {
 	u64 unused;
 };
 
+/* A page of plain RAM that may be stored to and holds no code: translated
+ * code reaches it by `guest address + delta` after one comparison for several
+ * accesses (tcg/jit_stack.c). */
+struct jit_stack {
+	u64 page; /* or c->stack_none */
+	u64 delta;
+	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
+};
+
 #define JIT_JCACHE_BITS 11
 #define JIT_JCACHE_SIZE (1u << JIT_JCACHE_BITS)
 #define JIT_JCACHE_SLOT(pc) \
@@ -177,9 +186,9 @@ struct tcg_cpu {
 	bool end_block; /* leave the block after this instruction */
 	bool shadow;    /* interrupts are held off for one instruction */
 	bool halted;
-	bool irq_wait;  /* an interrupt was held back; see tcg_irq_opened() */
-	bool exclusive; /* inside tcg_exclusive_begin() */
-	bool step_tf;   /* TF was set when the instruction started */
+	bool irq_wait;    /* an interrupt was held back; see tcg_irq_opened() */
+	bool exclusive;   /* inside tcg_exclusive_begin() */
+	bool step_tf;     /* TF was set when the instruction started */
 	bool clock_split; /* tcg.tsc_moved when pvclock.c last looked */
 	bool step_keep_rf; /* IRET has just set RF for the next one */
 	u8 ext;         /* EXT bit of error codes while an event is delivered */
@@ -210,9 +219,15 @@ struct tcg_cpu {
 	u64 jit_tmp;
 	u32 jit_index;  /* TLB slot of a store, as an offset */
 	u32 jit_branch; /* JIT_BRANCH() */
+	struct jit_stack stack[MMU_COUNT];
+	u64 stack_none;   /* a page that no guest can name */
+	u32 stack_drops;  /* how often a page was taken away */
+	bool stack_apart; /* run the next block without stack[] */
 	/* Others set it after v->request: translated code polls it. */
 	_Atomic u32 exit_req;
 	struct jit_jcache jcache[JIT_JCACHE_SIZE];
+
+	u8 stack_nowhere[4096];
 
 	void *cache;       /* decoded blocks: interp.c */
 	void *vec;         /* host-executed vector code: vec.c */
@@ -311,6 +326,10 @@ void tcg_code_unlock(struct tcg_cpu *c);
 bool tcg_tlb_fill(struct tcg_cpu *c, gva_t va, u32 size, bool write);
 /* As tcg_store_noticed() for the page whose flag byte is `flags`. */
 void tcg_page_noticed(struct tcg_cpu *c, _Atomic u8 *flags, u32 size);
+/* jit_stack.c: takes pages from translated code; the second one that of a
+ * flag byte, which is set already, from all vCPUs. */
+void tcg_stack_drop(struct tcg_cpu *c);
+void tcg_stack_claim(struct tcg_cpu *c, const _Atomic u8 *flags);
 /* Slow half of a store that hit a page with flags; ends the block if code
  * was hit. */
 void tcg_store_noticed(struct tcg_cpu *c, gva_t va, struct tlb_entry *e,

@@ -42,14 +42,14 @@ const u8 jit_home[16] = {
  * Where it goes on, or NULL: leave it, c->rip is set. */
 
 /* After something that may have changed more than registers. */
-static bool jit_goes_on(struct tcg_cpu *c, u64 page, u32 info)
+static bool jit_goes_on(struct tcg_cpu *c, u64 page, u32 info, u32 drops)
 {
 	u64 next = page + JIT_INFO_OFF(info) + JIT_INFO_LEN(info);
 
 	c->ip = NULL;
 	c->gpr[INSN_RIP] = page;
 	return !(info & JIT_INFO_JUMPS) && c->rip == next && !c->end_block &&
-	       !c->shadow && !c->halted &&
+	       !c->shadow && !c->halted && c->stack_drops == drops &&
 	       !atomic_load_explicit(&c->v->request, memory_order_relaxed);
 }
 
@@ -62,6 +62,7 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 		&c->tlb[c->mmu][slot / sizeof(struct tlb_entry)];
 	bool write = JIT_INFO_WRITE(at->info);
 	u64 page = c->gpr[INSN_RIP];
+	u32 drops = c->stack_drops;
 
 	va ^= write ? e->write : e->read;
 	if (tcg_tlb_fill(c, va, JIT_INFO_SIZE(at->info), write)) {
@@ -71,8 +72,8 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 	c->jit->singles++;
 	c->rip = page + JIT_INFO_OFF(at->info);
 	tcg_run_single(c);
-	return jit_goes_on(c, page, at->info) ? (const u8 *)at - at->back
-					      : NULL;
+	return jit_goes_on(c, page, at->info, drops) ? (const u8 *)at - at->back
+						     : NULL;
 }
 
 /* A store has hit a page with flags: `flags` is its byte. */
@@ -93,11 +94,13 @@ static const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
 static const void *jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info,
 			      const void *at)
 {
+	u32 drops = c->stack_drops;
+
 	c->jit->interps++;
 	c->end_block = false;
 	c->ip = i;
 	i->fn(c, i);
-	return jit_goes_on(c, c->gpr[INSN_RIP], info) ? at : NULL;
+	return jit_goes_on(c, c->gpr[INSN_RIP], info, drops) ? at : NULL;
 }
 
 /* ---- Shared code ---- */
@@ -249,6 +252,7 @@ static void jit_thunks(struct jit *j)
 	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow);
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice);
+	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
 	j->start = (size_t)(e->at - j->rw);
 }
@@ -298,6 +302,11 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	jit_thunks(j);
 	c->self = c;
 	c->jit = j;
+	r = jit_stack_init(c);
+	if (r < 0) {
+		jit_destroy(c);
+		return err_code(err, r, "no random numbers for the JIT");
+	}
 	return 0;
 }
 
@@ -406,10 +415,11 @@ static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
 }
 
 /* The translation of a block, made if it has run often enough. */
-static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b)
+static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
+					bool apart)
 {
 	struct jit *j = c->jit;
-	u32 key = jit_block_key(c);
+	u32 key = jit_block_key(c) | (apart ? JIT_KEY_APART : 0);
 	u64 held = key | (u64)j->flushes << 32;
 	const struct jit_block *t;
 
@@ -430,6 +440,8 @@ static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b)
 		b->runs = JIT_NEVER;
 		return NULL;
 	}
+	if (apart)
+		return t;
 	b->jit = t;
 	b->jit_key = key | (u64)j->flushes << 32;
 	return t;
@@ -447,7 +459,8 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	if (!link->site)
 		return;
 	from = (const struct jit_block *)((const u8 *)link - link->block);
-	if ((from->phys ^ t->phys) & PAGE_MASK || from->key != t->key ||
+	if ((from->phys ^ t->phys) & PAGE_MASK ||
+	    (from->key & ~(u32)JIT_KEY_APART) != t->key ||
 	    from->gen != t->gen || from->gen_now != t->gen_now ||
 	    link->target != (t->phys & (PAGE_SIZE - 1)))
 		return;
@@ -486,24 +499,31 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	const struct jit_exit *link = j->link;
 	const struct jit_block *t;
 	struct jit_jcache *slot;
+	const u8 *code;
 	u32 flushes = j->flushes;
+	bool apart = c->stack_apart;
 	const void *left;
 
 	j->link = NULL;
-	t = jit_find(c, b);
+	c->stack_apart = false;
+	t = jit_find(c, b, apart);
 	if (!t)
 		return false;
 	if (link && flushes == j->flushes)
 		jit_link(j, link, t);
 	c->jit_key = jit_block_key(c) | (u64)c->code_epoch << 32;
-	slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
-	slot->pc = c->rip;
-	slot->key = c->jit_key;
-	slot->host = jit_code(j, t);
+	code = jit_code(j, t);
+	if (!apart) {
+		slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
+		slot->pc = c->rip;
+		slot->key = c->jit_key;
+		slot->host = code;
+	}
+	jit_stack_enter(c);
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);
 	j->entries++;
-	left = j->enter(c, slot->host);
+	left = j->enter(c, code);
 	if (left > (const void *)JIT_LEFT_IND)
 		j->link = left;
 	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))

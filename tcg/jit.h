@@ -35,6 +35,7 @@ struct err;
 /* Blocks are keyed by physical address and this: mode, privilege, TLB. */
 #define JIT_KEY_CPL_SHIFT 12
 #define JIT_KEY_MMU_SHIFT 16
+#define JIT_KEY_APART     BIT(20) /* without c->stack[] */
 
 /* A block's code follows the header: it compares the generation, for those who
  * come from outside, and JIT_ENTRY_BYTES later begins what is linked to from
@@ -60,6 +61,13 @@ struct jit_slow {
 	u32 info;
 	u16 back;  /* behind the instruction, or the check of a store */
 	u16 retry; /* where the address is computed */
+} __attribute__((packed));
+
+/* Behind the call of j->stack. */
+struct jit_span {
+	u16 off;   /* of the next instruction in its page */
+	u16 bytes; /* that must lie in the page */
+	u16 retry; /* to the comparison */
 } __attribute__((packed));
 
 /* What translated code tells C about an instruction, in one register. */
@@ -122,7 +130,7 @@ struct jit {
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub, *lookup, *lookup_direct;
-	u8 *slow, *interp, *notice;
+	u8 *slow, *interp, *notice, *stack;
 	/* What has been done: `info jit`. */
 	u64 blocks, insns, guest_bytes, host_bytes;
 	u64 fills, singles, interps, notices, links, entries;
@@ -144,6 +152,18 @@ void jit_info(const struct jit *j, struct buf *out);
  * c->rip is the next instruction's address.  False: not translated, the
  * interpreter's turn.  Raises. */
 bool jit_run(struct tcg_cpu *c, struct tcg_block *b);
+
+/* ---- jit_stack.c ---- */
+
+/* Most bytes that one comparison covers. */
+#define JIT_SPAN_MAX 1024
+
+int jit_stack_init(struct tcg_cpu *c);
+/* Called by translated code: `va` ^ page is not inside c->stack[c->mmu]. */
+const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
+			   const struct jit_span *at);
+/* Before code is entered: makes dropped pages harmless. */
+void jit_stack_enter(struct tcg_cpu *c);
 
 /* jit_gen.c: NULL when the first instruction is not for the JIT.  There is
  * room for a block. */

@@ -34,13 +34,13 @@ enum gen_flags {
 
 /* Code out of line, made when the block is done. */
 struct gen_cold {
-	enum { COLD_SLOW, COLD_NOTICE, COLD_EXIT } kind;
+	enum { COLD_SLOW, COLD_NOTICE, COLD_STACK, COLD_EXIT } kind;
 
 	u8 *from;  /* displacement of the jump here */
-	u8 *retry; /* COLD_SLOW: where the address is computed */
+	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
-	s64 target; /* COLD_EXIT */
+	s64 target; /* COLD_EXIT; COLD_STACK: the instruction */
 	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
 };
 
@@ -56,6 +56,10 @@ struct gen {
 	int n; /* number of the instruction */
 	struct gen_cold cold[GEN_COLD_MAX];
 	int ncold;
+	int run_end;  /* first instruction behind the run of stack accesses */
+	int run_next; /* where the next run can begin */
+	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
+	bool apart;   /* no runs */
 	bool index_kept; /* TLB slot of the store is in c->jit_index */
 };
 
@@ -322,15 +326,47 @@ static void gen_access(struct gen *g, u32 size, bool write)
 	gen_lookup(g, retry, size, write);
 }
 
-/* The same for [RSP + disp]. */
-static void gen_stack_access(struct gen *g, u8 sp, s32 disp, bool write)
+/* ---- Stack accesses ---- */
+
+/* Is the instruction part of a run? */
+static bool gen_in_run(const struct gen *g)
+{
+	return g->n < g->run_end && !g->apart;
+}
+
+/* [RSP + disp] of a run: RAX becomes the distance to host addresses, or is
+ * free and R10 the address. */
+static struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
+{
+	u8 sp = jit_home[REG_RSP];
+
+	em_load(&g->e, H_RAX,
+		rm_state(g->stack + offsetof(struct jit_stack, delta)));
+	if (!free_rax)
+		return rm_index(sp, H_RAX, 0, disp);
+	em_lea(&g->e, H_R10, rm_index(sp, H_RAX, 0, disp));
+	return rm_mem(H_R10, 0);
+}
+
+/* 8 bytes at [sp + disp], looked up, or part of a run if `sp` is RSP. */
+static struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp)
 {
 	u8 *retry;
 
+	if (gen_in_run(g) && sp == jit_home[REG_RSP])
+		return gen_run_operand(g, disp, false);
 	gen_spill_flags(g);
 	retry = g->e.at;
 	em_lea(&g->e, H_R10, rm_mem(sp, disp));
-	gen_lookup(g, retry, 8, write);
+	gen_lookup(g, retry, 8, false);
+	return gen_load_operand(g, false);
+}
+
+/* Does [RSP + disp] and nothing else make the memory operand's address? */
+static bool gen_on_stack(const struct insn *i)
+{
+	return i->is_mem && i->base == REG_RSP && i->index == INSN_NOREG &&
+	       i->seg < SEG_FS && i->addrsize == 8;
 }
 
 /* ---- Calling the interpreter ---- */
@@ -459,15 +495,21 @@ static void gen_copy_imm(struct gen *g, const struct gen_form *f)
 	em_imm(&g->e, g->i->imm, f->imm_size);
 }
 
-/* movzx and movsx from AH, BH, CH, DH. */
-static bool gen_extend_high(struct gen *g, const struct gen_form *f)
+/* movzx and movsx from AH, BH, CH, DH */
+static bool gen_extends_high(const struct gen *g, const struct gen_form *f)
+{
+	const struct insn *i = g->i;
+
+	return !i->is_mem && (f->op & 0xf0) == 0xb0 && f->op & EM_0F &&
+	       f->e_byte && !f->g_byte && gen_high_byte(i->rm8) &&
+	       i->opsize != 2 && !strncmp(insn_desc(i)->name, "mov", 3);
+}
+
+static void gen_extend_high(struct gen *g, const struct gen_form *f)
 {
 	const struct insn *i = g->i;
 	u8 from = jit_home[i->rm8 / 8], to = jit_home[i->reg];
 
-	if (i->is_mem || (f->op & 0xff) >> 4 != 0xb || !(f->op & EM_0F) ||
-	    !f->e_byte || !gen_high_byte(i->rm8) || i->opsize == 2)
-		return false;
 	em_mov(&g->e, H_RAX, from);
 	/* movzx or movsx eax, ah */
 	em_rm(&g->e, (f->op & 0xff) | EM_0F, H_RAX, rm_reg(4));
@@ -477,7 +519,6 @@ static bool gen_extend_high(struct gen *g, const struct gen_form *f)
 		em_store(&g->e, gen_slot(i->reg), H_RAX);
 	else
 		em_mov(&g->e, to, H_RAX);
-	return true;
 }
 
 static void gen_copy_reg(struct gen *g, struct gen_form *f)
@@ -529,14 +570,17 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 	struct jit_rm rm;
 	bool g_slot = f->has_g && jit_home[i->reg] == JIT_NOHOME;
 	bool free_rax = g_slot || f->needs_flags;
+	bool run = gen_in_run(g) && gen_on_stack(i);
 
 	if (g_reg > 7)
 		g_reg = 0;
-	gen_access(g, f->size, f->e_written);
-	if (f->e_written)
-		rm = gen_store_operand(g, free_rax);
-	else
-		rm = gen_load_operand(g, free_rax);
+	if (run) {
+		rm = gen_run_operand(g, (s32)i->disp, free_rax);
+	} else {
+		gen_access(g, f->size, f->e_written);
+		rm = f->e_written ? gen_store_operand(g, free_rax)
+				  : gen_load_operand(g, free_rax);
+	}
 	if (f->needs_flags)
 		gen_load_flags(g);
 	if (f->has_g)
@@ -549,8 +593,20 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 		em_store(e, gen_slot(i->reg), H_RAX);
 	if (f->sets_flags)
 		g->flags = FLAGS_HOST;
-	if (f->e_written)
+	if (f->e_written && !run)
 		gen_stored(g, f->size);
+}
+
+/* Is the instruction left to its handler? */
+static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	const char *name = insn_desc(i)->name;
+
+	/* A bit offset in a register reaches beyond the operand. */
+	if (i->is_mem && f->has_g && name[0] == 'b' && name[1] == 't')
+		return true;
+	return !gen_bytes_ok(g, f) && !gen_extends_high(g, f);
 }
 
 static void gen_copy(struct gen *g)
@@ -559,12 +615,11 @@ static void gen_copy(struct gen *g)
 	struct gen_form f;
 
 	gen_form(g, &f);
-	if (gen_extend_high(g, &f))
+	if (gen_extends_high(g, &f)) {
+		gen_extend_high(g, &f);
 		return;
-	/* A bit offset in a register reaches beyond the operand. */
-	if (!gen_bytes_ok(g, &f) ||
-	    (i->is_mem && f.has_g && insn_desc(i)->name[0] == 'b' &&
-	     insn_desc(i)->name[1] == 't')) {
+	}
+	if (gen_copy_interps(g, &f)) {
 		gen_interp(g);
 		return;
 	}
@@ -745,16 +800,29 @@ static void gen_carry(struct gen *g)
 /* Stores `src` (RAX: loaded by `load`) below RSP and moves RSP. */
 static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 {
-	u8 sp = jit_home[REG_RSP];
+	u8 sp = jit_home[REG_RSP], *retry;
+	bool run = gen_in_run(g);
 	struct jit_rm rm;
 
-	gen_stack_access(g, sp, -8, true);
-	rm = gen_store_operand(g, src == H_RAX);
-	if (src == H_RAX)
-		em_load(&g->e, H_RAX, load);
+	if (run) {
+		if (src == H_RAX) {
+			em_load(&g->e, H_R10, load);
+			src = H_R10;
+		}
+		rm = gen_run_operand(g, -8, false);
+	} else {
+		gen_spill_flags(g);
+		retry = g->e.at;
+		em_lea(&g->e, H_R10, rm_mem(sp, -8));
+		gen_lookup(g, retry, 8, true);
+		rm = gen_store_operand(g, src == H_RAX);
+		if (src == H_RAX)
+			em_load(&g->e, H_RAX, load);
+	}
 	em_store(&g->e, rm, src);
 	em_lea(&g->e, sp, rm_mem(sp, -8));
-	gen_stored(g, 8);
+	if (!run)
+		gen_stored(g, 8);
 }
 
 static void gen_push(struct gen *g)
@@ -777,19 +845,28 @@ static void gen_push(struct gen *g)
 
 static void gen_push_imm(struct gen *g)
 {
-	u8 sp = jit_home[REG_RSP];
+	u8 sp = jit_home[REG_RSP], *retry;
+	bool run = gen_in_run(g);
 	struct jit_rm rm;
 
 	if (g->i->opsize != 8) {
 		gen_interp(g);
 		return;
 	}
-	gen_stack_access(g, sp, -8, true);
-	rm = gen_store_operand(g, false);
+	if (run) {
+		rm = gen_run_operand(g, -8, false);
+	} else {
+		gen_spill_flags(g);
+		retry = g->e.at;
+		em_lea(&g->e, H_R10, rm_mem(sp, -8));
+		gen_lookup(g, retry, 8, true);
+		rm = gen_store_operand(g, false);
+	}
 	em_rm(&g->e, EM_W | 0xc7, 0, rm);
 	em32(&g->e, (u32)g->i->imm);
 	em_lea(&g->e, sp, rm_mem(sp, -8));
-	gen_stored(g, 8);
+	if (!run)
+		gen_stored(g, 8);
 }
 
 static void gen_pop(struct gen *g)
@@ -802,8 +879,7 @@ static void gen_pop(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	gen_stack_access(g, sp, 0, false);
-	rm = gen_load_operand(g, false);
+	rm = gen_stack_load(g, sp, 0);
 	if (home == JIT_NOHOME) {
 		em_load(&g->e, H_RAX, rm);
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
@@ -820,8 +896,7 @@ static void gen_leave(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	gen_stack_access(g, H_RBP, 0, false);
-	em_load(&g->e, H_RAX, gen_load_operand(g, false));
+	em_load(&g->e, H_RAX, gen_stack_load(g, H_RBP, 0));
 	em_lea(&g->e, jit_home[REG_RSP], rm_mem(H_RBP, 8));
 	em_mov(&g->e, H_RBP, H_RAX);
 }
@@ -895,9 +970,11 @@ static void gen_return_address(struct gen *g)
 static void gen_call(struct gen *g)
 {
 	gen_spill_flags(g);
-	em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
-	em_lea(&g->e, H_RAX, rm_mem(H_RAX, (s32)gen_target(g)));
-	em_store(&g->e, STATE(rip), H_RAX);
+	if (!gen_in_run(g)) {
+		em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
+		em_lea(&g->e, H_RAX, rm_mem(H_RAX, (s32)gen_target(g)));
+		em_store(&g->e, STATE(rip), H_RAX);
+	}
 	gen_return_address(g);
 	gen_push_reg(g, H_RAX, STATE(jit_tmp));
 	gen_goto(g, gen_target(g));
@@ -948,8 +1025,8 @@ static void gen_ret(struct gen *g)
 	u8 sp = jit_home[REG_RSP];
 	u16 pop = (u16)g->i->imm;
 
-	gen_stack_access(g, sp, 0, false);
-	em_load(&g->e, H_R10, gen_load_operand(g, false));
+	gen_spill_flags(g);
+	em_load(&g->e, H_R10, gen_stack_load(g, sp, 0));
 	em_lea(&g->e, sp, rm_mem(sp, 8 + pop));
 	gen_goto_indirect(g, JIT_BRANCH_RET, pop);
 }
@@ -983,14 +1060,157 @@ static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 	g->e.at += sizeof data;
 }
 
+static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
+{
+	struct jit_span data = { .off = (u16)cold->target,
+				 .bytes = (u16)cold->info };
+
+	em_to(em_call(&g->e), g->j->stack);
+	data.retry = (u16)(g->e.at - cold->retry);
+	memcpy(g->e.at, &data, sizeof data);
+	g->e.at += sizeof data;
+}
+
 static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
 {
 	em_here(&g->e, cold->from);
 	switch (cold->kind) {
 	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
+	case COLD_STACK: gen_span_stub(g, cold); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
+}
+
+/* ---- Runs of stack accesses ---- */
+
+/* What an instruction does to RSP and reaches through it. */
+struct gen_use {
+	bool access;
+	s32 at; /* relative to RSP before the instruction */
+	u32 size;
+	s32 moves;   /* RSP, by so much */
+	bool breaks; /* no run goes across it: C is called, or RSP set */
+	bool ends;   /* a run may have it as its last */
+};
+
+static void gen_use_copy(const struct gen *g, struct gen_use *u)
+{
+	const struct insn *i = g->i;
+	struct gen_form f;
+
+	gen_form(g, &f);
+	if (gen_copy_interps(g, &f)) {
+		u->breaks = true;
+		return;
+	}
+	if (gen_on_stack(i)) {
+		u->access = true;
+		u->at = (s32)i->disp;
+		u->size = f.size;
+	}
+	if (!i->is_mem && f.e_written && i->rm == REG_RSP) {
+		u8 digit = insn_desc(i)->reg;
+
+		if (i->opsize == 8 &&
+		    (i->opcode == 0x83 || i->opcode == 0x81) &&
+		    (digit == 0 || digit == 5) && i->imm + 4096 < 8192)
+			u->moves = digit ? -(s32)i->imm : (s32)i->imm;
+		else
+			u->ends = true;
+	}
+	if (f.g_written && i->reg == REG_RSP)
+		u->ends = true;
+}
+
+static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
+{
+	const struct insn *i = g->i;
+
+	memset(u, 0, sizeof *u);
+	switch (class) {
+	case JIT_COPY: gen_use_copy(g, u); return;
+	case JIT_PUSH:
+	case JIT_PUSH_IMM:
+	case JIT_CALL:
+	case JIT_CALL_IND:
+		u->access = true;
+		u->at = u->moves = -8;
+		u->size = 8;
+		u->breaks = i->opsize != 8;
+		return;
+	case JIT_POP:
+	case JIT_RET:
+		u->access = true;
+		u->moves = u->size = 8;
+		u->breaks = i->opsize != 8 || i->is_mem;
+		u->ends = class == JIT_POP && i->rm == REG_RSP;
+		return;
+	case JIT_LEA:
+		u->ends = i->reg == REG_RSP;
+		u->breaks = u->ends && i->opsize == 2;
+		return;
+	case JIT_ACC:
+	case JIT_NOP:
+	case JIT_MUL:
+	case JIT_CBW:
+	case JIT_CWD:
+	case JIT_CARRY:
+	case JIT_JMP:
+	case JIT_JMP_IND:
+	case JIT_JCC: return;
+	default: u->breaks = true; return;
+	}
+}
+
+/* Finds the next run and makes its comparison. */
+static void gen_plan_run(struct gen *g)
+{
+	const struct insn *first = g->i;
+	u32 page_off = g->b->phys & (PAGE_SIZE - 1);
+	s32 sp = 0, low = INT32_MAX, high = INT32_MIN;
+	struct jit_emit *e = &g->e;
+	struct gen_cold *cold;
+	struct gen_use u;
+	u8 *retry;
+	int n;
+
+	for (n = g->n; n < g->b->n; n++) {
+		s32 from, to;
+
+		g->i = &g->b->insn[n];
+		gen_use(g, g->j->classes[g->i->row], &u);
+		from = MIN(low, sp + u.at);
+		to = MAX(high, sp + u.at + (s32)u.size);
+		if (u.breaks || (u.access && to - from > JIT_SPAN_MAX))
+			break;
+		if (u.access) {
+			low = from;
+			high = to;
+		}
+		sp += u.moves;
+		if (u.ends || sp < -4096 || sp > 4096) {
+			n++;
+			break;
+		}
+	}
+	g->i = first;
+	/* Nothing to compare: not looked at again before the next break. */
+	g->run_end = low < high ? n : g->n;
+	g->run_next = MAX(n, g->n + 1);
+	if (low >= high)
+		return;
+	gen_spill_flags(g);
+	retry = e->at;
+	em_lea(e, H_R10, rm_mem(jit_home[REG_RSP], low));
+	em_rm(e, EM_W | 0x33, H_R10,
+	      rm_state(g->stack + offsetof(struct jit_stack, page)));
+	em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10));
+	em32(e, PAGE_SIZE - (u32)(high - low));
+	cold = gen_cold(g, COLD_STACK, em_jcc(e, 7));
+	cold->target = page_off + first->off;
+	cold->info = (u32)(high - low);
+	cold->retry = retry;
 }
 
 /* ---- Blocks ---- */
@@ -1078,7 +1298,10 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.e = j->e;
 	g.b = b;
 	g.flags = FLAGS_CC;
-	g.n = g.ncold = 0;
+	g.n = g.ncold = g.run_end = g.run_next = 0;
+	g.apart = key & JIT_KEY_APART;
+	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +
+			sizeof c->stack[0] * c->mmu);
 	g.t = (struct jit_block *)ALIGN_UP((uintptr_t)g.e.at, 16);
 	*g.t = (struct jit_block){ .phys = b->phys,
 				   .key = key,
@@ -1093,6 +1316,8 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 
 		g.i = &b->insn[g.n];
 		g.off = page_off + g.i->off;
+		if (!g.apart && g.n >= g.run_next)
+			gen_plan_run(&g);
 		if (!gen_insn(&g, j->classes[g.i->row]))
 			break;
 		gen_insn_done(&g, first_cold);

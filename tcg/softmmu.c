@@ -56,6 +56,7 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 	struct tlb_log *log = &c->tlb_log;
 
 	c->code_epoch++;
+	tcg_stack_drop(c);
 	itlb_flush(c, global);
 	if (!global && log->n <= TLB_LOG) {
 		for (u32 i = 0; i < log->n; i++)
@@ -85,6 +86,7 @@ static bool tlb_huge_test(const struct tcg_cpu *c, gva_t va, u64 page_size)
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 {
 	c->code_epoch++;
+	tcg_stack_drop(c);
 	if (tlb_huge_test(c, va, GIB)) {
 		tcg_tlb_flush(c, true);
 		return;
@@ -647,6 +649,7 @@ u32 tcg_code_page(struct tcg_cpu *c, gpa_t phys)
 		tcg_code_lock(c);
 		atomic_fetch_or(&b->flags[page], MEM_PAGE_CODE);
 		tcg_code_fence(c);
+		tcg_stack_claim(c, &b->flags[page]);
 		mmu_set_fenced(&b->flags[page]);
 		tcg_code_unlock(c);
 	}

@@ -191,10 +191,14 @@ static long tcg_membarrier(int cmd)
  * others out, and on their way through the lock their stores get visible. */
 void tcg_code_lock(struct tcg_cpu *c) NO_TSA
 {
-	if (c->t->membarrier)
-		lock_acquire(&c->t->code_lock);
-	else
+	if (!c->t->membarrier) {
 		tcg_exclusive_begin(c);
+		return;
+	}
+	/* The holder may want an exclusive section. */
+	tcg_leave(c);
+	lock_acquire(&c->t->code_lock);
+	tcg_enter(c);
 }
 
 void tcg_code_fence(struct tcg_cpu *c)
@@ -529,6 +533,18 @@ static void tcg_clock(struct machine *m, bool running)
 {
 }
 
+static void tcg_drop_stack(struct vcpu *v, void *unused)
+{
+	tcg_stack_drop(v->accel);
+}
+
+static void tcg_dirty_sync(struct machine *m)
+{
+	for (int n = 0; n < m->nvcpus; n++)
+		if (m->vcpus[n])
+			vcpu_run_on(m->vcpus[n], tcg_drop_stack, NULL);
+}
+
 static void tcg_class_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
 	tcg_cpuid(v->accel, leaf, subleaf, out);
@@ -584,6 +600,7 @@ const struct accel_class tcg_accel = {
 	.get = tcg_get,
 	.put = tcg_put,
 	.clock = tcg_clock,
+	.dirty_sync = tcg_dirty_sync,
 	.cpuid = tcg_class_cpuid,
 	.info = tcg_info,
 };
