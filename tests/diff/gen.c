@@ -100,10 +100,13 @@ static bool gen_always_faults(const struct opdesc *d)
 	return d->attrs & (OP_PRIV | OP_IOPL | OP_NEVER);
 }
 
-/* Decimal adjustments are not taken from the host: it has none. */
+/* Decimal adjustments are not taken from the host, which has none; OF of a
+ * rotation by an immediate the host sets otherwise than for one by CL, which
+ * the engine uses. */
 u32 gen_undefined(const struct opdesc *d)
 {
-	bool own = d->attrs & OP_I64 || config.ignore_undef;
+	bool rotates = !strncmp(d->name, "ro", 2) && d->opcode <= 0xc1;
+	bool own = d->attrs & OP_I64 || rotates || config.ignore_undef;
 
 	return own ? d->flags_undef : 0;
 }
@@ -1034,11 +1037,6 @@ static void gen_row(struct gen *g, u16 row, bool last)
 	gen_encode(g, &k);
 	if (hook && hook->after)
 		hook->after(g, &k);
-	/* A rotation by an immediate leaves OF undefined, and the host sets
-	 * it otherwise than for one by CL, which the engine uses. */
-	if (!config.ignore_undef && !strncmp(d->name, "ro", 2) &&
-	    d->opcode <= 0xc1)
-		gen_imm(g, 0xc084, 2); /* test al, al */
 	if (gen_undefined(d) && (!last || g->t->loops))
 		gen_imm(g, 0xc038, 2); /* cmp al, al: defines all */
 }
