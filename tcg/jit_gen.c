@@ -12,56 +12,13 @@
  * From the guest come only register numbers, immediates and displacements, as
  * the decoder has checked them.
  */
-#include "tcg/jit.h"
+#include "tcg/jit_gen.h"
 
 #include <string.h>
 
-#include "tcg/decode.h"
 #include "tcg/flags.h"
 #include "tcg/handlers.h"
 #include "vmm/memory.h"
-
-#define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
-
-#define GEN_COLD_MAX (BLOCK_INSNS * 4)
-
-/* Where the guest's arithmetic flags are. */
-enum gen_flags {
-	FLAGS_CC,   /* c->cc; the host's are garbage */
-	FLAGS_HOST, /* the host's; c->cc is old */
-	FLAGS_BOTH,
-};
-
-/* Code out of line, made when the block is done. */
-struct gen_cold {
-	enum { COLD_SLOW, COLD_NOTICE, COLD_STACK, COLD_EXIT } kind;
-
-	u8 *from;  /* displacement of the jump here */
-	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
-	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
-	u32 info;
-	s64 target; /* COLD_EXIT; COLD_STACK: the instruction */
-	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
-};
-
-struct gen {
-	struct jit *j;
-	struct jit_emit e;
-	const struct tcg_block *b;
-	struct jit_block *t;
-	const struct insn *i;
-	u32 off; /* of the instruction in its page */
-	u32 tlb; /* offset of the TLB in struct tcg_cpu */
-	enum gen_flags flags;
-	int n; /* number of the instruction */
-	struct gen_cold cold[GEN_COLD_MAX];
-	int ncold;
-	int run_end;  /* first instruction behind the run of stack accesses */
-	int run_next; /* where the next run can begin */
-	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
-	bool apart;   /* no runs */
-	bool index_kept; /* TLB slot of the store is in c->jit_index */
-};
 
 /* ---- Classes ---- */
 
@@ -145,8 +102,7 @@ u8 jit_classify(u16 row)
 
 /* ---- Flags ---- */
 
-/* c->cc becomes valid. */
-static void gen_save_flags(struct gen *g)
+void gen_save_flags(struct gen *g)
 {
 	if (g->flags != FLAGS_HOST)
 		return;
@@ -156,8 +112,7 @@ static void gen_save_flags(struct gen *g)
 	g->flags = FLAGS_BOTH;
 }
 
-/* The host's become valid; clobbers RAX. */
-static void gen_load_flags(struct gen *g)
+void gen_load_flags(struct gen *g)
 {
 	if (g->flags != FLAGS_CC)
 		return;
@@ -168,8 +123,7 @@ static void gen_load_flags(struct gen *g)
 	g->flags = FLAGS_BOTH;
 }
 
-/* The host's are about to be lost. */
-static void gen_spill_flags(struct gen *g)
+void gen_spill_flags(struct gen *g)
 {
 	gen_save_flags(g);
 	g->flags = FLAGS_CC;
@@ -177,13 +131,7 @@ static void gen_spill_flags(struct gen *g)
 
 /* ---- Addresses ---- */
 
-static struct jit_rm gen_slot(u8 reg)
-{
-	return rm_state(offsetof(struct tcg_cpu, gpr) + reg * 8);
-}
-
-/* A guest register for reading: its host register, or `scratch` loaded. */
-static u8 gen_read(struct gen *g, u8 reg, u8 scratch)
+u8 gen_read(struct gen *g, u8 reg, u8 scratch)
 {
 	if (jit_home[reg] != JIT_NOHOME)
 		return jit_home[reg];
@@ -221,7 +169,7 @@ static void gen_ea(struct gen *g, u8 to)
 	em_rm(&g->e, lea, to, rm_index(base, index, i->scale, (s32)disp));
 }
 
-static struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
+struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 {
 	struct gen_cold *cold = &g->cold[g->ncold++];
 
@@ -229,7 +177,7 @@ static struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 	return cold;
 }
 
-static u32 gen_info(const struct gen *g, u32 size, bool write)
+u32 gen_info(const struct gen *g, u32 size, bool write)
 {
 	u32 info = JIT_INFO(g->off, g->i->len, size, write);
 
@@ -271,8 +219,7 @@ static struct jit_rm gen_tlb(const struct gen *g, size_t field)
 	return rm_state_index(H_RAX, g->tlb + field);
 }
 
-/* The memory operand for loading: [RAX + R10], or [R10] with RAX free. */
-static struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
+struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
 {
 	em_load(&g->e, H_RAX, gen_tlb(g, offsetof(struct tlb_entry, host)));
 	if (!free_rax)
@@ -281,8 +228,7 @@ static struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
 	return rm_mem(H_R10, 0);
 }
 
-/* For storing: [R10]; RAX holds the slot unless it has to be free. */
-static struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
+struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
 {
 	em_rm(&g->e, EM_W | 0x03, H_R10,
 	      gen_tlb(g, offsetof(struct tlb_entry, host)));
@@ -292,9 +238,7 @@ static struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
 	return rm_mem(H_R10, 0);
 }
 
-/* After a store by gen_store_operand(): has the page a flag?  Last part of
- * its instruction but for a jump. */
-static void gen_stored(struct gen *g, u32 size)
+void gen_stored(struct gen *g, u32 size)
 {
 	struct gen_cold *cold;
 
@@ -312,7 +256,7 @@ static void gen_stored(struct gen *g, u32 size)
 }
 
 /* Address of the memory operand, with segment base, looked up. */
-static void gen_access(struct gen *g, u32 size, bool write)
+void gen_access(struct gen *g, u32 size, bool write)
 {
 	u8 *retry;
 
@@ -373,7 +317,7 @@ static bool gen_on_stack(const struct insn *i)
 
 /* The handler gets a copy of the instruction, relative to the page, and an
  * end behind it. */
-static void gen_interp(struct gen *g)
+void gen_interp(struct gen *g)
 {
 	struct jit_emit *e = &g->e;
 	struct insn *copy;

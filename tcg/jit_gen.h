@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the translator's files share (tcg/jit_gen.c): one block's translation
+ * in the making, flags, and memory operands.
+ */
+#ifndef TCG_JIT_GEN_H
+#define TCG_JIT_GEN_H
+
+#include "tcg/decode.h"
+#include "tcg/jit.h"
+
+#define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
+
+#define GEN_COLD_MAX (BLOCK_INSNS * 4)
+
+/* Where the guest's arithmetic flags are. */
+enum gen_flags {
+	FLAGS_CC,   /* c->cc; the host's are garbage */
+	FLAGS_HOST, /* the host's; c->cc is old */
+	FLAGS_BOTH,
+};
+
+/* Code out of line, made when the block is done. */
+struct gen_cold {
+	enum { COLD_SLOW, COLD_NOTICE, COLD_STACK, COLD_EXIT } kind;
+
+	u8 *from;  /* displacement of the jump here */
+	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
+	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
+	u32 info;
+	s64 target; /* COLD_EXIT; COLD_STACK: the instruction */
+	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
+};
+
+struct gen {
+	struct jit *j;
+	struct jit_emit e;
+	const struct tcg_block *b;
+	struct jit_block *t;
+	const struct insn *i;
+	u32 off; /* of the instruction in its page */
+	u32 tlb; /* offset of the TLB in struct tcg_cpu */
+	enum gen_flags flags;
+	int n; /* number of the instruction */
+	struct gen_cold cold[GEN_COLD_MAX];
+	int ncold;
+	int run_end;  /* first instruction behind the run of stack accesses */
+	int run_next; /* where the next run can begin */
+	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
+	bool apart;   /* no runs */
+	bool index_kept; /* TLB slot of the store is in c->jit_index */
+};
+
+/* ---- Flags ---- */
+
+/* c->cc becomes valid; clobbers RAX. */
+void gen_save_flags(struct gen *g);
+/* The host's become valid; clobbers RAX. */
+void gen_load_flags(struct gen *g);
+/* The host's are about to be lost. */
+void gen_spill_flags(struct gen *g);
+
+/* ---- Operands ---- */
+
+/* A guest register's place in memory. */
+static inline struct jit_rm gen_slot(u8 reg)
+{
+	return rm_state(offsetof(struct tcg_cpu, gpr) + reg * 8);
+}
+
+/* A guest register for reading: its host register, or `scratch` loaded. */
+u8 gen_read(struct gen *g, u8 reg, u8 scratch);
+/* Looks up the instruction's memory operand: R10 and RAX for the next two,
+ * flags in c->cc. */
+void gen_access(struct gen *g, u32 size, bool write);
+/* The memory operand for loading: [RAX + R10], or [R10] with RAX free. */
+struct jit_rm gen_load_operand(struct gen *g, bool free_rax);
+/* For storing: [R10]; RAX holds the slot unless it has to be free. */
+struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
+/* After a store by gen_store_operand(): has the page a flag?  Last part of
+ * its instruction but for a jump. */
+void gen_stored(struct gen *g, u32 size);
+
+/* ---- Out of line ---- */
+
+struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
+/* JIT_INFO() of the instruction. */
+u32 gen_info(const struct gen *g, u32 size, bool write);
+/* Calls the instruction's handler. */
+void gen_interp(struct gen *g);
+
+#endif
