@@ -116,6 +116,13 @@ enum jit_class {
 	JIT_JMP_IND,
 	JIT_JCC,
 	JIT_RET,
+	JIT_CLI,
+	JIT_STI,
+	JIT_DIRECTION, /* cld std */
+	JIT_PUSHF,
+	JIT_POPF,
+	JIT_DIV,
+	JIT_IDIV,
 };
 
 struct jit {

@@ -60,6 +60,13 @@ static const struct gen_name gen_names[] = {
 	{ "ret", JIT_RET },         { "imul", JIT_COPY },
 };
 
+static const struct gen_name gen_system_names[] = {
+	{ "cli", JIT_CLI },       { "sti", JIT_STI },
+	{ "cld", JIT_DIRECTION }, { "std", JIT_DIRECTION },
+	{ "div", JIT_DIV },       { "idiv", JIT_IDIV },
+	{ "pushf", JIT_PUSHF },   { "popf", JIT_POPF },
+};
+
 /* By its operands, within what the name says. */
 static u8 gen_refine(const struct opdesc *d, u8 class)
 {
@@ -90,6 +97,9 @@ u8 jit_classify(u16 row)
 	const struct opdesc *d = &opdescs[row];
 	u8 class = d->attrs & OP_END ? JIT_STOP : JIT_INTERP;
 
+	for (size_t n = 0; n < ARRAY_SIZE(gen_system_names); n++)
+		if (!strcmp(d->name, gen_system_names[n].name))
+			return gen_system_names[n].class;
 	if (d->attrs & (OP_SYS | OP_PRIV | OP_IOPL | OP_NEVER))
 		return class;
 	if (d->map > M3A)
@@ -317,25 +327,41 @@ static bool gen_on_stack(const struct insn *i)
 
 /* The handler gets a copy of the instruction, relative to the page, and an
  * end behind it. */
-void gen_interp(struct gen *g)
+static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
 {
 	struct jit_emit *e = &g->e;
 	struct insn *copy;
+	u32 off = JIT_INFO_OFF(info);
 
-	gen_spill_flags(g);
 	g->j->data -= 2 * sizeof *copy;
 	copy = (struct insn *)g->j->data;
-	copy[0] = *g->i;
-	copy[0].off = (u16)g->off;
+	copy[0] = *i;
+	copy[0].off = (u16)off;
 	if (copy[0].base == INSN_RIP)
 		copy[0].disp += g->b->phys & (PAGE_SIZE - 1);
 	copy[1] = (struct insn){ .fn = insn_block_end,
-				 .off = (u16)(g->off + g->i->len),
+				 .off = (u16)(off + i->len),
 				 .base = INSN_NOREG,
 				 .index = INSN_NOREG };
 	em_lea_rip(e, H_R10, (const u8 *)copy);
-	em_mov_imm(e, H_RAX, gen_info(g, 0, false));
+	em_mov_imm(e, H_RAX, info);
 	em_to(em_call(e), g->j->interp);
+}
+
+void gen_interp(struct gen *g)
+{
+	gen_spill_flags(g);
+	gen_call_handler(g, g->i, gen_info(g, 0, false));
+}
+
+/* The same out of line, instead of what follows the jump `from`; flags are in
+ * c->cc there and at the end of the instruction. */
+static void gen_interp_instead(struct gen *g, u8 *from)
+{
+	struct gen_cold *cold = gen_cold(g, COLD_INTERP, from);
+
+	cold->insn = g->i;
+	cold->info = gen_info(g, 0, false);
 }
 
 /* ---- Copied instructions ---- */
@@ -424,14 +450,34 @@ static void gen_form(const struct gen *g, struct gen_form *f)
 		f->needs_flags = true;
 }
 
-/* Byte registers that the host cannot name here are left to C. */
+/* Does reading it need RAX? */
+static bool gen_byte_slot(u8 reg8)
+{
+	return gen_high_byte(reg8) || jit_home[reg8 / 8] == JIT_NOHOME;
+}
+
+/* Byte registers that the host cannot name here are left to the handler. */
 static bool gen_bytes_ok(const struct gen *g, const struct gen_form *f)
 {
 	const struct insn *i = g->i;
 	bool high_g = f->has_g && f->g_byte && gen_high_byte(i->reg8);
 	bool high_e = f->e_byte && !i->is_mem && gen_high_byte(i->rm8);
 
-	return !high_g && !high_e;
+	if (high_e)
+		return !f->has_g;
+	return !high_g || !f->g_written;
+}
+
+/* G for the copy: its host register, or RAX. */
+static u8 gen_read_g(struct gen *g, const struct gen_form *f)
+{
+	const struct insn *i = g->i;
+
+	if (!f->g_byte || !gen_high_byte(i->reg8))
+		return gen_read(g, i->reg, H_RAX);
+	em_mov(&g->e, H_RAX, jit_home[i->reg8 / 8]);
+	em_rm(&g->e, EM_0F | 0xb6, H_RAX, rm_reg(4)); /* movzx eax, ah */
+	return H_RAX;
 }
 
 static void gen_copy_imm(struct gen *g, const struct gen_form *f)
@@ -477,6 +523,18 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 		g_reg = 0;
 	if (f->needs_flags)
 		gen_load_flags(g);
+	if (f->e_byte && gen_high_byte(i->rm8)) {
+		u8 home = jit_home[i->rm8 / 8];
+
+		em_mov(e, H_RAX, home);
+		em_rm(e, f->op, g_reg, rm_reg(4)); /* AH */
+		gen_copy_imm(g, f);
+		if (f->e_written)
+			em_mov(e, home, H_RAX);
+		if (f->sets_flags)
+			g->flags = FLAGS_HOST;
+		return;
+	}
 	if (rm_home != JIT_NOHOME) {
 		rm = rm_reg(rm_home);
 	} else if (f->e_written && (f->size == 4 || f->has_g)) {
@@ -491,7 +549,7 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 	}
 	if (f->has_g) {
 		g_slot = jit_home[i->reg] == JIT_NOHOME;
-		g_reg = gen_read(g, i->reg, H_RAX);
+		g_reg = gen_read_g(g, f);
 	}
 	if ((f->g_byte && g_reg >= 4) ||
 	    (f->e_byte && rm.kind == RM_REG && rm.base >= 4))
@@ -512,7 +570,8 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 	struct jit_emit *e = &g->e;
 	u8 g_reg = insn_desc(i)->reg;
 	struct jit_rm rm;
-	bool g_slot = f->has_g && jit_home[i->reg] == JIT_NOHOME;
+	bool g_slot = f->has_g && (f->g_byte ? gen_byte_slot(i->reg8)
+					     : jit_home[i->reg] == JIT_NOHOME);
 	bool free_rax = g_slot || f->needs_flags;
 	bool run = gen_in_run(g) && gen_on_stack(i);
 
@@ -528,7 +587,7 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 	if (f->needs_flags)
 		gen_load_flags(g);
 	if (f->has_g)
-		g_reg = gen_read(g, i->reg, H_RAX);
+		g_reg = gen_read_g(g, f);
 	if (f->g_byte && g_reg >= 4)
 		f->op |= EM_REX;
 	em_rm(e, f->op, g_reg, rm);
@@ -541,6 +600,46 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 		gen_stored(g, f->size);
 }
 
+/* bt, bts, btr, btc of a string of bits in memory: the offset is signed. */
+static void gen_bit(struct gen *g, struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	struct jit_emit *e = &g->e;
+	u8 shift = f->size == 8 ? 6 : 5, reg, *retry;
+	struct jit_rm rm;
+
+	gen_spill_flags(g);
+	retry = e->at;
+	gen_ea(g, H_R10);
+	if (i->seg >= SEG_FS)
+		em_rm(e, EM_W | 0x03, H_R10,
+		      rm_state(offsetof(struct tcg_cpu, seg_base) +
+			       i->seg * 8));
+	reg = gen_read(g, i->reg, H_RAX);
+	if (f->size == 8 && reg != H_RAX)
+		em_mov(e, H_RAX, reg);
+	if (f->size == 4)
+		em_rm(e, EM_W | 0x63, H_RAX, rm_reg(reg)); /* movsxd */
+	em_rm(e, EM_W | 0xc1, 7, rm_reg(H_RAX));           /* sar */
+	em8(e, shift);
+	em_lea(e, H_R10, rm_index(H_R10, H_RAX, shift - 3, 0));
+	gen_lookup(g, retry, f->size, f->e_written);
+	rm = f->e_written ? gen_store_operand(g, true)
+			  : gen_load_operand(g, true);
+	reg = gen_read(g, i->reg, H_RAX);
+	if (reg != H_RAX)
+		em_mov(e, H_RAX, reg);
+	em_rm(e, 0x83, 4, rm_reg(H_RAX)); /* and eax, bits - 1 */
+	em8(e, (u8)(f->size * 8 - 1));
+	em_store(e, STATE(jit_tmp), H_RAX);
+	gen_load_flags(g);
+	em_load(e, H_RAX, STATE(jit_tmp));
+	em_rm(e, f->op, H_RAX, rm);
+	g->flags = FLAGS_HOST;
+	if (f->e_written)
+		gen_stored(g, f->size);
+}
+
 /* Is the instruction left to its handler? */
 static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
 {
@@ -549,7 +648,7 @@ static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
 
 	/* A bit offset in a register reaches beyond the operand. */
 	if (i->is_mem && f->has_g && name[0] == 'b' && name[1] == 't')
-		return true;
+		return i->opsize == 2;
 	return !gen_bytes_ok(g, f) && !gen_extends_high(g, f);
 }
 
@@ -567,7 +666,9 @@ static void gen_copy(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	if (i->is_mem)
+	if (i->is_mem && f.has_g && !strncmp(insn_desc(i)->name, "bt", 2))
+		gen_bit(g, &f);
+	else if (i->is_mem)
 		gen_copy_mem(g, &f);
 	else
 		gen_copy_reg(g, &f);
@@ -603,7 +704,11 @@ static void gen_mov_imm(struct gen *g)
 	u32 op = i->opsize == 2 ? EM_66 : 0;
 
 	if (i->opsize == 1 && gen_high_byte(i->rm8)) {
-		gen_interp(g);
+		home = jit_home[i->rm8 / 8];
+		em_mov(&g->e, H_RAX, home);
+		em8(&g->e, 0xb4); /* mov ah */
+		em8(&g->e, (u8)i->imm);
+		em_mov(&g->e, home, H_RAX);
 	} else if (i->opsize <= 2) {
 		struct jit_rm rm =
 			home == JIT_NOHOME ? gen_slot(i->rm) : rm_reg(home);
@@ -679,6 +784,46 @@ static void gen_mul(struct gen *g)
 	em_rm(&g->e, op, insn_desc(i)->reg, rm);
 	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
 	g->flags = FLAGS_HOST;
+}
+
+/* What would be #DE is left to the handler.  The divisor is read once: other
+ * vCPUs see the same memory. */
+static void gen_div(struct gen *g, bool is_signed)
+{
+	const struct insn *i = g->i;
+	struct jit_emit *e = &g->e;
+	u32 w = i->opsize == 8 ? EM_W : 0;
+	u8 rax = jit_home[REG_RAX], by = H_R10;
+
+	if (i->opsize < 4) {
+		gen_interp(g);
+		return;
+	}
+	if (i->is_mem) {
+		gen_access(g, i->opsize, false);
+		em_rm(e, w | 0x8b, H_R10, gen_load_operand(g, false));
+	} else {
+		gen_spill_flags(g);
+		by = gen_read(g, i->rm, H_R10);
+	}
+	if (is_signed) {
+		/* Only a dividend that fits the register. */
+		em_rm(e, w | 0x8b, H_RAX, rm_reg(rax));
+		em_rm(e, w | 0xc1, 7, rm_reg(H_RAX)); /* sar */
+		em8(e, (u8)(i->opsize * 8 - 1));
+		em_rm(e, w | 0x3b, H_RAX, rm_reg(H_RDX));
+		gen_interp_instead(g, em_jcc(e, 5));
+		em_rm(e, w | 0x8d, H_RAX, rm_mem(by, 1));
+		em_rm(e, w | 0x83, 7, rm_reg(H_RAX)); /* cmp: by 0 or -1? */
+		em8(e, 1);
+		gen_interp_instead(g, em_jcc(e, 6));
+	} else {
+		em_rm(e, w | 0x3b, H_RDX, rm_reg(by));
+		gen_interp_instead(g, em_jcc(e, 3));
+	}
+	em_mov(e, H_RAX, rax);
+	em_rm(e, w | 0xf7, is_signed ? 7 : 6, rm_reg(by));
+	em_mov(e, rax, H_RAX);
 }
 
 static void gen_cbw(struct gen *g)
@@ -843,6 +988,118 @@ static void gen_leave(struct gen *g)
 	em_load(&g->e, H_RAX, gen_stack_load(g, H_RBP, 0));
 	em_lea(&g->e, jit_home[REG_RSP], rm_mem(H_RBP, 8));
 	em_mov(&g->e, H_RBP, H_RAX);
+}
+
+/* ---- RFLAGS ---- */
+
+/* Sets or clears a bit of c->eflags. */
+static void gen_eflags_bit(struct gen *g, u32 bit, bool set)
+{
+	gen_spill_flags(g);
+	em_rm(&g->e, 0x81, set ? 1 : 4, STATE(eflags));
+	em32(&g->e, set ? bit : ~bit);
+}
+
+static void gen_cli(struct gen *g)
+{
+	if (g->cpl)
+		gen_interp(g);
+	else
+		gen_eflags_bit(g, RFLAGS_IF, false);
+}
+
+/* An interrupt that has been held back already: the handler's matter. */
+static void gen_if_waiting(struct gen *g)
+{
+	em_rm(&g->e, 0x80, 7, STATE(irq_wait)); /* cmp byte, 0 */
+	em8(&g->e, 0);
+	gen_interp_instead(g, em_jcc(&g->e, 5));
+}
+
+/* The instruction behind it is not interrupted: it is translated and comes
+ * in the same block, so nothing is polled between the two. */
+static void gen_sti(struct gen *g)
+{
+	u8 next = JIT_STOP;
+
+	if (g->n + 1 < g->b->n)
+		next = g->j->classes[g->b->insn[g->n + 1].row];
+	if (g->cpl || next == JIT_STOP || next == JIT_INTERP) {
+		gen_interp(g);
+		return;
+	}
+	gen_spill_flags(g);
+	gen_if_waiting(g);
+	gen_eflags_bit(g, RFLAGS_IF, true);
+}
+
+static void gen_pushf(struct gen *g)
+{
+	struct jit_emit *e = &g->e;
+
+	if (g->i->opsize != 8) {
+		gen_interp(g);
+		return;
+	}
+	gen_spill_flags(g);
+	em_rm(e, 0x8b, H_R10, STATE(cc));
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_R10)); /* shr r10d, 8 */
+	em8(e, 8);
+	em_rm(e, 0x81, 4, rm_reg(H_R10)); /* and r10d */
+	em32(e, RFLAGS_LOW);
+	em_rm(e, 0x83, 4, rm_reg(H_RAX)); /* and eax, OF */
+	em8(e, CC_OF);
+	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 11 */
+	em8(e, 11);
+	em_rm(e, 0x09, H_RAX, rm_reg(H_R10)); /* or r10d, eax */
+	em_rm(e, 0x8b, H_RAX, STATE(eflags));
+	em8(e, 0x25); /* and eax */
+	em32(e, ~(u32)(RFLAGS_VM | RFLAGS_RF));
+	em_rm(e, 0x09, H_RAX, rm_reg(H_R10));
+	em_store(e, STATE(jit_tmp), H_R10);
+	gen_push_reg(g, H_RAX, STATE(jit_tmp));
+}
+
+/* Bits whose change is the handler's matter. */
+#define GEN_POPF_RARE                                                     \
+	(u32)(RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID | \
+	      RFLAGS_IOPL | RFLAGS_RF)
+
+static void gen_popf(struct gen *g)
+{
+	u8 sp = jit_home[REG_RSP];
+	struct jit_emit *e = &g->e;
+
+	if (g->cpl || g->i->opsize != 8) {
+		gen_interp(g);
+		return;
+	}
+	gen_spill_flags(g);
+	em_load(e, H_R10, gen_stack_load(g, sp, 0));
+	gen_if_waiting(g);
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0x33, H_RAX, STATE(eflags));
+	em8(e, 0xa9); /* test eax */
+	em32(e, GEN_POPF_RARE);
+	gen_interp_instead(g, em_jcc(e, 5));
+	em8(e, 0x25); /* and eax, IF */
+	em32(e, RFLAGS_IF);
+	em_rm(e, 0x31, H_RAX, STATE(eflags));
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em8(e, 0x25);
+	em32(e, RFLAGS_LOW);
+	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 8 */
+	em8(e, 8);
+	em8(e, 0x0d); /* or eax */
+	em32(e, CC_FIXED);
+	em_rm(e, 0xc1, 5, rm_reg(H_R10)); /* shr r10d, 11 */
+	em8(e, 11);
+	em_rm(e, 0x83, 4, rm_reg(H_R10)); /* and r10d, OF */
+	em8(e, CC_OF);
+	em_rm(e, 0x09, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0x89, H_RAX, STATE(cc));
+	em_lea(e, sp, rm_mem(sp, 8));
 }
 
 /* ---- Branches ---- */
@@ -1022,6 +1279,10 @@ static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
 	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
 	case COLD_STACK: gen_span_stub(g, cold); break;
+	case COLD_INTERP:
+		gen_call_handler(g, cold->insn, cold->info);
+		em_to(em_jmp(&g->e), cold->back);
+		break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
 }
@@ -1094,6 +1355,20 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 		u->ends = i->reg == REG_RSP;
 		u->breaks = u->ends && i->opsize == 2;
 		return;
+	case JIT_PUSHF:
+		u->access = true;
+		u->at = u->moves = -8;
+		u->size = 8;
+		u->breaks = i->opsize != 8;
+		return;
+	case JIT_POPF:
+		u->access = true;
+		u->moves = u->size = 8;
+		u->breaks = g->cpl || i->opsize != 8;
+		return;
+	case JIT_CLI:
+	case JIT_STI: u->breaks = g->cpl; return;
+	case JIT_DIRECTION:
 	case JIT_ACC:
 	case JIT_NOP:
 	case JIT_MUL:
@@ -1200,6 +1475,15 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_JMP_IND: gen_jmp_ind(g); break;
 	case JIT_JCC: gen_jcc(g); break;
 	case JIT_RET: gen_ret(g); break;
+	case JIT_CLI: gen_cli(g); break;
+	case JIT_STI: gen_sti(g); break;
+	case JIT_DIRECTION:
+		gen_eflags_bit(g, RFLAGS_DF, g->i->opcode & 1);
+		break;
+	case JIT_PUSHF: gen_pushf(g); break;
+	case JIT_POPF: gen_popf(g); break;
+	case JIT_DIV: gen_div(g, false); break;
+	case JIT_IDIV: gen_div(g, true); break;
 	}
 	return true;
 }
@@ -1224,7 +1508,7 @@ static void gen_insn_done(struct gen *g, int first_cold)
 	for (int n = first_cold; n < g->ncold; n++) {
 		struct gen_cold *cold = &g->cold[n];
 
-		if (cold->kind == COLD_SLOW)
+		if (cold->kind == COLD_SLOW || cold->kind == COLD_INTERP)
 			cold->back = g->e.at;
 	}
 }
@@ -1244,6 +1528,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.flags = FLAGS_CC;
 	g.n = g.ncold = g.run_end = g.run_next = 0;
 	g.apart = key & JIT_KEY_APART;
+	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +
 			sizeof c->stack[0] * c->mmu);
 	g.t = (struct jit_block *)ALIGN_UP((uintptr_t)g.e.at, 16);

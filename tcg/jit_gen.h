@@ -22,7 +22,14 @@ enum gen_flags {
 
 /* Code out of line, made when the block is done. */
 struct gen_cold {
-	enum { COLD_SLOW, COLD_NOTICE, COLD_STACK, COLD_EXIT } kind;
+	enum {
+		COLD_SLOW,
+		COLD_NOTICE,
+		COLD_STACK,
+		COLD_INTERP,
+		COLD_EXIT,
+	} kind;
+	const struct insn *insn; /* COLD_INTERP */
 
 	u8 *from;  /* displacement of the jump here */
 	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
@@ -48,6 +55,7 @@ struct gen {
 	int run_next; /* where the next run can begin */
 	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
 	bool apart;   /* no runs */
+	u8 cpl;
 	bool index_kept; /* TLB slot of the store is in c->jit_index */
 };
 

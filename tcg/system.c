@@ -658,6 +658,7 @@ void sys_sti(struct tcg_cpu *c, const struct insn *i)
 		return;
 	c->eflags |= RFLAGS_IF;
 	c->shadow = true;
+	c->end_block = true;
 	tcg_irq_opened(c);
 }
 
