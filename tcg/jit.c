@@ -61,11 +61,13 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 	const struct tlb_entry *e =
 		&c->tlb[c->mmu][slot / sizeof(struct tlb_entry)];
 	bool write = JIT_INFO_WRITE(at->info);
+	u32 size = JIT_INFO_SIZE(at->info);
 	u64 page = c->gpr[INSN_RIP];
 	u32 drops = c->stack_drops;
 
 	va ^= write ? e->write : e->read;
-	if (tcg_tlb_fill(c, va, JIT_INFO_SIZE(at->info), write)) {
+	if (!(at->info & JIT_INFO_ALIGN && va & (size - 1)) &&
+	    tcg_tlb_fill(c, va, size, write)) {
 		c->jit->fills++;
 		return (const u8 *)at - at->retry;
 	}
@@ -117,6 +119,19 @@ static void thunk_registers(struct jit_emit *e, bool save)
 	}
 }
 
+/* Calls `what` if vector registers are live. */
+static void thunk_vec(struct jit *j, const u8 *what)
+{
+	struct jit_emit *e = &j->e;
+	u8 *over;
+
+	em_rm(e, 0x80, 7, STATE(vec_live)); /* cmp byte, 0 */
+	em8(e, 0);
+	over = em_jcc(e, 4);
+	em_to(em_call(e), what);
+	em_here(e, over);
+}
+
 static const u8 thunk_callee_saved[] = { H_RBX, H_RBP, H_R12,
 					 H_R13, H_R14, H_R15 };
 
@@ -129,17 +144,20 @@ static u8 *thunk_enter(struct jit_emit *e)
 	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
 	em8(e, 8);
 	em_mov(e, H_RAX, H_RSI);
+	em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
+	em8(e, 0);
 	thunk_registers(e, false);
 	em_rm(e, 0xff, 4, rm_reg(H_RAX)); /* jmp rax */
 	return start;
 }
 
-/* rax: what jit_run() gets.  `leave` when registers are saved already. */
+/* rax: what jit_run() gets.  `leave` when all registers are saved already. */
 static void thunk_exit(struct jit *j)
 {
 	struct jit_emit *e = &j->e;
 
 	j->exit = e->at;
+	thunk_vec(j, j->vec_save);
 	thunk_registers(e, true);
 	j->leave = e->at;
 	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
@@ -204,8 +222,9 @@ static u8 *thunk_lookup(struct jit *j, u32 left)
 }
 
 /* Calls a function of C with (c, r10, eax, return address), which answers
- * where to go on.  The host's flags are loaded from c->cc on the way. */
-static u8 *thunk_c(struct jit *j, const void *fn)
+ * where to go on.  The host's flags are loaded from c->cc on the way.  Vector
+ * registers are live afterwards if they were before and it `keeps` them. */
+static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 {
 	struct jit_emit *e = &j->e;
 	u8 *start = e->at, *leave;
@@ -215,6 +234,11 @@ static u8 *thunk_c(struct jit *j, const void *fn)
 	em_mov(e, H_RSI, H_R10);
 	em_rm(e, 0x89, H_RAX, rm_reg(H_RDX));
 	em_load(e, H_RCX, rm_mem(H_RSP, 0));
+	thunk_vec(j, j->vec_save);
+	if (!keeps) {
+		em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
+		em8(e, 0);
+	}
 	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
 	em8(e, 8);
 	em_call_abs(e, fn);
@@ -223,6 +247,8 @@ static u8 *thunk_c(struct jit *j, const void *fn)
 	em_rm(e, EM_W | 0x85, H_RAX, rm_reg(H_RAX));
 	leave = em_jcc(e, 4);
 	em_store(e, rm_mem(H_RSP, 0), H_RAX);
+	if (keeps)
+		thunk_vec(j, j->vec_load);
 	thunk_registers(e, false);
 	em_rm(e, 0x8b, H_RAX, STATE(cc));
 	em8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
@@ -245,14 +271,18 @@ static void jit_thunks(struct jit *j)
 	enter = thunk_enter(e);
 	j->enter = (const void *(*)(struct tcg_cpu *, const void *))(
 		uintptr_t)(enter + e->rx);
+	j->vec_save = jit_vec_save(j);
+	j->vec_load = jit_vec_load(j);
 	thunk_exit(j);
+	j->vec_legacy = jit_vec_enter(j, JIT_VEC_LEGACY);
+	j->vec_vex = jit_vec_enter(j, JIT_VEC_VEX);
 	j->exit_stub = thunk_exit_stub(j);
 	j->lookup = thunk_lookup(j, JIT_LEFT_IND);
 	j->lookup_direct = thunk_lookup(j, JIT_LEFT_JMP);
-	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow);
-	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp);
-	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice);
-	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss);
+	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
+	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
+	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
+	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss, true);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
 	j->start = (size_t)(e->at - j->rw);
 }
@@ -298,7 +328,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	j->hash = xcalloc(1u << JIT_HASH_BITS, sizeof *j->hash);
 	j->classes = xcalloc(opdesc_count, 1);
 	for (u16 row = 0; row < opdesc_count; row++)
-		j->classes[row] = jit_classify(row);
+		j->classes[row] = jit_classify(row, c->features);
 	jit_thunks(j);
 	c->self = c;
 	c->jit = j;
@@ -506,6 +536,10 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 
 	j->link = NULL;
 	c->stack_apart = false;
+	if (unlikely(j->refused)) {
+		j->refused = false;
+		return false;
+	}
 	t = jit_find(c, b, apart);
 	if (!t)
 		return false;
@@ -524,9 +558,11 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	jit_thread(c);
 	j->entries++;
 	left = j->enter(c, code);
-	if (left > (const void *)JIT_LEFT_IND)
+	if (left > (const void *)JIT_LEFT_VEC)
 		j->link = left;
 	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))
 		jit_refuse_branch(c);
+	else if (left == (const void *)JIT_LEFT_VEC)
+		j->refused = true;
 	return true;
 }

@@ -11,8 +11,8 @@
  * register of their name; RAX and R10 are scratch, RSP is the host's stack.
  * Guest flags are in the host's flags or in c->cc, which the translator
  * knows at each point (tcg/jit_gen.c); at each block's start, each exit and
- * each access that may fault they are in c->cc.  Vector and x87 state is in
- * memory.
+ * each access that may fault they are in c->cc.  Vector registers are in the
+ * host's while c->vec_live is set (tcg/jit_vec.c); x87 state is in memory.
  *
  * c->gpr[INSN_RIP] holds the linear address of the page that is executed, and
  * all code is relative to it: a translation serves every mapping of its page.
@@ -78,6 +78,7 @@ struct jit_span {
 #define JIT_INFO_SIZE(info)  ((info) >> 16 & 127)
 #define JIT_INFO_WRITE(info) ((info) >> 23 & 1)
 #define JIT_INFO_JUMPS       0x01000000u /* c->rip is set already */
+#define JIT_INFO_ALIGN       0x02000000u /* #GP unless aligned */
 
 /* c->jit_branch: an indirect branch, should its target be refused. */
 #define JIT_BRANCH_JMP  0u
@@ -90,6 +91,11 @@ struct jit_span {
 #define JIT_LEFT     0 /* c->rip is set */
 #define JIT_LEFT_JMP 1 /* by a direct jump to another page */
 #define JIT_LEFT_IND 2 /* by the branch in c->jit_branch */
+#define JIT_LEFT_VEC 3 /* the interpreter's turn */
+
+/* c->vec_live: registers are loaded, and these have been checked for. */
+#define JIT_VEC_LEGACY 1
+#define JIT_VEC_VEX    2
 
 /* Instruction classes: how a row is translated. */
 enum jit_class {
@@ -123,6 +129,8 @@ enum jit_class {
 	JIT_POPF,
 	JIT_DIV,
 	JIT_IDIV,
+	JIT_VEC, /* on vector registers */
+	JIT_VEX, /* VEX-coded, on general registers */
 };
 
 struct jit {
@@ -138,6 +146,8 @@ struct jit {
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub, *lookup, *lookup_direct;
 	u8 *slow, *interp, *notice, *stack;
+	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex;
+	bool refused; /* the next block is the interpreter's */
 	/* What has been done: `info jit`. */
 	u64 blocks, insns, guest_bytes, host_bytes;
 	u64 fills, singles, interps, notices, links, entries;
@@ -176,8 +186,18 @@ void jit_stack_enter(struct tcg_cpu *c);
  * room for a block. */
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 				const struct tcg_block *b, u32 key);
-/* enum jit_class of a row. */
-u8 jit_classify(u16 row);
+/* enum jit_class of a row, for a guest with these features. */
+u8 jit_classify(u16 row, u64 features);
+
+/* ---- jit_vec.c ---- */
+
+/* Shared code that is called, clobbers R10 and flags: stores the guest's
+ * vector registers and MXCSR, and loads the host's; the other way round. */
+u8 *jit_vec_save(struct jit *j);
+u8 *jit_vec_load(struct jit *j);
+/* Makes them live after the checks for a JIT_VEC_*, or leaves.  Clobbers RAX,
+ * too. */
+u8 *jit_vec_enter(struct jit *j, u8 kind);
 
 /* Host register that holds a guest register, or JIT_NOHOME. */
 #define JIT_NOHOME 0xff

@@ -58,6 +58,8 @@ static const struct gen_name gen_names[] = {
 	{ "leave", JIT_LEAVE },     { "call", JIT_CALL },
 	{ "jmp", JIT_JMP },         { "j", JIT_JCC },
 	{ "ret", JIT_RET },         { "imul", JIT_COPY },
+	{ "adcx", JIT_COPY },       { "adox", JIT_COPY },
+	{ "crc32", JIT_COPY },      { "movnti", JIT_COPY },
 };
 
 static const struct gen_name gen_system_names[] = {
@@ -92,7 +94,7 @@ static u8 gen_refine(const struct opdesc *d, u8 class)
 	return class;
 }
 
-u8 jit_classify(u16 row)
+u8 jit_classify(u16 row, u64 features)
 {
 	const struct opdesc *d = &opdescs[row];
 	u8 class = d->attrs & OP_END ? JIT_STOP : JIT_INTERP;
@@ -100,14 +102,13 @@ u8 jit_classify(u16 row)
 	for (size_t n = 0; n < ARRAY_SIZE(gen_system_names); n++)
 		if (!strcmp(d->name, gen_system_names[n].name))
 			return gen_system_names[n].class;
-	if (d->attrs & (OP_SYS | OP_PRIV | OP_IOPL | OP_NEVER))
-		return class;
-	if (d->map > M3A)
+	if (d->attrs & (OP_SYS | OP_PRIV | OP_IOPL | OP_NEVER) ||
+	    !(features & BIT(d->feature)))
 		return class;
 	for (size_t n = 0; n < ARRAY_SIZE(gen_names); n++)
 		if (!strcmp(d->name, gen_names[n].name))
 			return gen_refine(d, gen_names[n].class);
-	return class;
+	return class == JIT_STOP ? class : jit_vec_classify(d);
 }
 
 /* ---- Flags ---- */
@@ -190,8 +191,13 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 u32 gen_info(const struct gen *g, u32 size, bool write)
 {
 	u32 info = JIT_INFO(g->off, g->i->len, size, write);
+	u32 attrs = insn_desc(g->i)->attrs;
 
-	return insn_desc(g->i)->attrs & OP_END ? info | JIT_INFO_JUMPS : info;
+	if (attrs & OP_END)
+		info |= JIT_INFO_JUMPS;
+	if (attrs & OP_ALIGN)
+		info |= JIT_INFO_ALIGN;
+	return info;
 }
 
 static size_t gen_tag(u32 info)
@@ -217,9 +223,15 @@ static void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
 	em32(e, (TLB_ENTRIES - 1) << 5);
 	em_rm(e, EM_W | 0x33, H_R10,
 	      rm_state_index(H_RAX, g->tlb + gen_tag(info)));
-	em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, 4096 - size */
-	em32(e, PAGE_SIZE - size);
-	cold = gen_cold(g, COLD_SLOW, em_jcc(e, 7));
+	if (info & JIT_INFO_ALIGN) {
+		/* What is aligned lies in one page. */
+		em_rm(e, EM_W | 0xf7, 0, rm_reg(H_R10)); /* test r10, imm */
+		em32(e, (u32)-PAGE_SIZE | (size - 1));
+	} else {
+		em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, imm */
+		em32(e, PAGE_SIZE - size);
+	}
+	cold = gen_cold(g, COLD_SLOW, em_jcc(e, info & JIT_INFO_ALIGN ? 5 : 7));
 	cold->retry = retry;
 	cold->info = info;
 }
@@ -352,6 +364,7 @@ void gen_interp(struct gen *g)
 {
 	gen_spill_flags(g);
 	gen_call_handler(g, g->i, gen_info(g, 0, false));
+	g->vec_live = 0;
 }
 
 /* The same out of line, instead of what follows the jump `from`; flags are in
@@ -362,6 +375,7 @@ static void gen_interp_instead(struct gen *g, u8 *from)
 
 	cold->insn = g->i;
 	cold->info = gen_info(g, 0, false);
+	g->vec_live = 0;
 }
 
 /* ---- Copied instructions ---- */
@@ -390,7 +404,7 @@ static u32 gen_opcode(const struct gen *g)
 	const struct opdesc *d = insn_desc(i);
 	u32 op = i->opcode | maps[d->map];
 
-	if (i->opsize == 2)
+	if (i->opsize == 2 || d->pfx == P66)
 		op |= EM_66;
 	if (i->opsize == 8)
 		op |= EM_W;
@@ -1283,6 +1297,8 @@ static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
 		gen_call_handler(g, cold->insn, cold->info);
 		em_to(em_jmp(&g->e), cold->back);
 		break;
+	case COLD_VEC: gen_slow_stub(g, cold, g->j->vec_legacy); break;
+	case COLD_VEX: gen_slow_stub(g, cold, g->j->vec_vex); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
 }
@@ -1484,6 +1500,8 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_POPF: gen_popf(g); break;
 	case JIT_DIV: gen_div(g, false); break;
 	case JIT_IDIV: gen_div(g, true); break;
+	case JIT_VEC: gen_vec(g); break;
+	case JIT_VEX: gen_vex(g); break;
 	}
 	return true;
 }
@@ -1526,6 +1544,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.e = j->e;
 	g.b = b;
 	g.flags = FLAGS_CC;
+	g.vec_live = 0;
 	g.n = g.ncold = g.run_end = g.run_next = 0;
 	g.apart = key & JIT_KEY_APART;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;

@@ -27,6 +27,8 @@ struct gen_cold {
 		COLD_NOTICE,
 		COLD_STACK,
 		COLD_INTERP,
+		COLD_VEC,
+		COLD_VEX,
 		COLD_EXIT,
 	} kind;
 	const struct insn *insn; /* COLD_INTERP */
@@ -56,6 +58,7 @@ struct gen {
 	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
 	bool apart;   /* no runs */
 	u8 cpl;
+	u8 vec_live;     /* JIT_VEC_* known to be set */
 	bool index_kept; /* TLB slot of the store is in c->jit_index */
 };
 
@@ -96,5 +99,11 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
+
+/* ---- jit_vec.c ---- */
+
+u8 jit_vec_classify(const struct opdesc *d);
+void gen_vec(struct gen *g);
+void gen_vex(struct gen *g);
 
 #endif
