@@ -23,7 +23,7 @@
 #include "tcg/softmmu.h"
 #include "tcg/tcg.h"
 
-#define JIT_THRESHOLD 16
+#define JIT_THRESHOLD 24
 #define JIT_NEVER     UINT32_MAX
 
 const u8 jit_home[16] = {

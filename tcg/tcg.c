@@ -410,21 +410,28 @@ static int tcg_put(struct vcpu *v)
 	return 0;
 }
 
-/* MiB for code, so that a vCPU or four fit into 16 MiB with all else. */
-#define TB_SIZE 6
-#define JIT_MIN (512 * KIB)
+/* Unless tb-size says how many MiB there are for everything: all decoded
+ * blocks, and each vCPU's translations.  One vCPU stays below 16 MiB with
+ * all else. */
+#define DECODED_BYTES    (2 * MIB)
+#define TRANSLATED_BYTES (8 * MIB)
+#define TRANSLATED_MIN   (512 * KIB)
 
-/* Two thirds are for translations, if any, and one for decoded blocks. */
-static u64 tcg_code_bytes(const struct tcg *t)
+/* Of a given size two thirds are for translations, if any. */
+static u64 tcg_decoded_bytes(const struct tcg *t)
 {
-	return (t->tb_size ?: TB_SIZE) * MIB;
+	if (!t->tb_size)
+		return DECODED_BYTES;
+	return t->tb_size * MIB / (t->jit ? 3 : 1);
 }
 
 static u64 tcg_jit_bytes(const struct tcg_cpu *c)
 {
-	u64 part = tcg_code_bytes(c->t) * 2 / 3 / MAX(c->m->topo.cpus, 1);
+	u64 part = c->t->tb_size * MIB * 2 / 3 / MAX(c->m->topo.cpus, 1);
 
-	return ALIGN_UP(MAX(part, JIT_MIN), PAGE_SIZE);
+	if (!c->t->tb_size)
+		return TRANSLATED_BYTES;
+	return ALIGN_UP(MAX(part, TRANSLATED_MIN), PAGE_SIZE);
 }
 
 int tcg_init(struct tcg *t, u32 vcpus, const char *cpu_model, struct err *err)
@@ -436,7 +443,7 @@ int tcg_init(struct tcg *t, u32 vcpus, const char *cpu_model, struct err *err)
 	cond_init(&t->changed);
 	t->membarrier =
 		!tcg_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-	r = pool_init(&t->pool, tcg_code_bytes(t) / (t->jit ? 3 : 1), vcpus);
+	r = pool_init(&t->pool, tcg_decoded_bytes(t), vcpus);
 	if (r < 0)
 		return err_code(err, r, "no memory for decoded code");
 	return tcg_cpuid_init(t, cpu_model, err);
