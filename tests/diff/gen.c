@@ -1124,6 +1124,11 @@ static void gen_start(struct diff_test *t, bool code32)
 	t->start.rip = DIFF_CODE + t->at;
 }
 
+void gen_restart(void)
+{
+	rng = config.seed;
+}
+
 void gen_case(struct diff_test *t, bool code32, const u8 *code, u32 len)
 {
 	gen_start(t, code32);

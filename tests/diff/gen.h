@@ -26,6 +26,8 @@ struct gen_config {
 /* Ends the program when no row has that mnemonic. */
 void gen_init(const struct gen_config *config);
 void gen_test(struct diff_test *t);
+/* The same tests again from the first. */
+void gen_restart(void);
 /* The given bytes from a random state. */
 void gen_case(struct diff_test *t, bool code32, const u8 *code, u32 len);
 /* Flags of a row that are not compared; nothing that follows reads them. */

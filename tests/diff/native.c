@@ -22,6 +22,9 @@
 #define XSTATE_HEADER 512
 #define XSTATE_AVX    576
 
+/* A batch takes milliseconds, on a busy host a second. */
+#define NATIVE_PATIENCE_MS 60000
+
 struct native_shared {
 	int count;
 	volatile int at; /* the sequence that runs */
@@ -33,6 +36,7 @@ struct native {
 	struct native_shared *shared;
 	int go[2], done[2];
 	pid_t pid;
+	char failure[40];
 };
 
 u64 diff_random(u64 *state)
@@ -262,14 +266,35 @@ bool native_run(struct native *n, const struct diff_test *test, int count,
 {
 	struct pollfd ready = { .fd = n->done[0], .events = POLLIN };
 	char byte;
+	int r;
 
 	n->shared->count = count;
 	memcpy(n->shared->test, test, (size_t)count * sizeof *test);
-	if (write(n->go[1], "", 1) != 1 || poll(&ready, 1, 20000) != 1 ||
-	    read(n->done[0], &byte, 1) != 1)
+	if (write(n->go[1], "", 1) != 1)
+		return false;
+	do
+		r = poll(&ready, 1, NATIVE_PATIENCE_MS);
+	while (r < 0 && errno == EINTR);
+	if (r != 1 || read(n->done[0], &byte, 1) != 1)
 		return false;
 	memcpy(result, n->shared->result, (size_t)count * sizeof *result);
 	return true;
+}
+
+const char *native_failure(struct native *n)
+{
+	int status;
+
+	usleep(100000); /* it may be dying */
+	if (waitpid(n->pid, &status, WNOHANG) != n->pid)
+		snprintf(n->failure, sizeof n->failure, "still running");
+	else if (WIFSIGNALED(status))
+		snprintf(n->failure, sizeof n->failure, "killed by signal %d",
+			 WTERMSIG(status));
+	else
+		snprintf(n->failure, sizeof n->failure, "ended with status %d",
+			 WEXITSTATUS(status));
+	return n->failure;
 }
 
 int native_at(const struct native *n)

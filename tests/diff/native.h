@@ -79,9 +79,10 @@ struct native;
 struct native *native_create(void);
 void native_destroy(struct native *n);
 /* Fills result[0 .. count).  False when the child died or hangs, in the
- * sequence that native_at() tells. */
+ * sequence that native_at() tells; then native_failure() says how. */
 bool native_run(struct native *n, const struct diff_test *test, int count,
 		struct diff_result *result);
+const char *native_failure(struct native *n);
 int native_at(const struct native *n);
 
 /* Contents of data and stack pages for a seed. */
