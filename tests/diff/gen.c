@@ -830,12 +830,21 @@ static void before_pop_sreg(struct gen *g, struct choice *k)
 	gen_push(g, gen_selector(g));
 }
 
+/* What the next instructions are to overwrite must not be shown by a single
+ * step: that comes behind this one. */
+static void gen_nop(struct gen *g)
+{
+	gen_byte(g, 0x90);
+}
+
 static void before_fxsave(struct gen *g, struct choice *k)
 {
 	gen_place(k, 512);
+	gen_nop(g);
 }
 
-/* Opcode and pointers of the last x87 instruction: the CPUs' affair. */
+/* Opcode and pointers of the last x87 instruction: the CPUs' affair (SDM 1
+ * 8.1.8; CPUID.7.0:EBX[13] and [6]). */
 static void after_fxsave(struct gen *g, struct choice *k)
 {
 	gen_store(g, k->address + 6, 0, 2);
@@ -843,11 +852,17 @@ static void after_fxsave(struct gen *g, struct choice *k)
 		gen_store(g, k->address + n, 0, 4);
 }
 
-/* The upper half of a 32-bit counter is the CPU's affair until the end. */
+/* With 32-bit addresses in 64-bit mode the counter and the pointers end up
+ * zero-extended, but when no element is done or one faults, SDM 2B and APM 3
+ * "REP" do not say which of them have been: that differs by instruction and
+ * by vendor. */
 static void before_string(struct gen *g, struct choice *k)
 {
-	if (k->addrsize && !k->code32)
-		gen_load(g, REG_RCX, rnd_below(80));
+	if (!k->addrsize || k->code32)
+		return;
+	gen_load(g, REG_RCX, rnd_below(80));
+	gen_imm(g, 0xf689, 2); /* mov esi, esi */
+	gen_imm(g, 0xff89, 2); /* mov edi, edi */
 }
 
 /* Half of them aligned. */
@@ -895,6 +910,7 @@ static void before_xrstor(struct gen *g, struct choice *k)
 static void before_fsave(struct gen *g, struct choice *k)
 {
 	gen_place(k, 128);
+	gen_nop(g);
 }
 
 static void after_fsave(struct gen *g, struct choice *k)
