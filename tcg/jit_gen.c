@@ -367,9 +367,7 @@ void gen_interp(struct gen *g)
 	g->vec_live = 0;
 }
 
-/* The same out of line, instead of what follows the jump `from`; flags are in
- * c->cc there and at the end of the instruction. */
-static void gen_interp_instead(struct gen *g, u8 *from)
+void gen_interp_instead(struct gen *g, u8 *from)
 {
 	struct gen_cold *cold = gen_cold(g, COLD_INTERP, from);
 

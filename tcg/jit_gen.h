@@ -99,6 +99,9 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
+/* The same out of line, instead of what follows the jump `from`; flags are in
+ * c->cc there and at the end of the instruction. */
+void gen_interp_instead(struct gen *g, u8 *from);
 
 /* ---- jit_vec.c ---- */
 

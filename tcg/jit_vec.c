@@ -11,8 +11,8 @@
  * The checks that a vector instruction begins with (CR0, CR4, XCR0) are made
  * with that load: whatever changes their outcome leaves translated code.  So
  * is the one that MXCSR masks every exception, since no SIGFPE may come from
- * here; LDMXCSR is left to its handler, and that stores.  Where a check fails
- * the interpreter runs the block.
+ * here; LDMXCSR of anything else is left to its handler, after which nothing is
+ * live.  Where a check fails the interpreter runs the block.
  *
  * VEX-coded general instructions are here, too.
  *
@@ -186,7 +186,7 @@ u8 jit_vec_classify(const struct opdesc *d)
 		if (strchr("GB", ops[n].kind))
 			general = true;
 	}
-	if (vec || !strncmp(d->name, "vzero", 5))
+	if (vec || !strncmp(d->name, "vzero", 5) || strstr(d->name, "mxcsr"))
 		return JIT_VEC;
 	return general && d->map > M3A ? JIT_VEX : JIT_INTERP;
 }
@@ -287,6 +287,21 @@ static struct jit_rm vec_operand(struct gen *g, const struct vec_form *f)
 	return gen_load_operand(g, f->lengths);
 }
 
+static void vec_ldmxcsr(struct gen *g)
+{
+	struct jit_emit *e = &g->e;
+
+	gen_access(g, 4, false);
+	em_rm(e, 0x8b, H_RAX, gen_load_operand(g, false));
+	em_rm(e, 0x89, H_RAX, STATE(jit_tmp));
+	em_rm(e, 0x81, 4, rm_reg(H_RAX)); /* and */
+	em32(e, MXCSR_LOOKED_AT);
+	em_rm(e, 0x81, 7, rm_reg(H_RAX)); /* cmp */
+	em32(e, MXCSR_MASKS);
+	gen_interp_instead(g, em_jcc(e, 5));
+	em_rm(e, EM_0F | 0xae, 2, STATE(jit_tmp));
+}
+
 void gen_vec(struct gen *g)
 {
 	const struct insn *i = g->i;
@@ -300,6 +315,10 @@ void gen_vec(struct gen *g)
 		em8(&g->e, 0xc5);
 		em8(&g->e, i->prefix & INSN_VEXL ? 0xfc : 0xf8);
 		em8(&g->e, i->opcode);
+		return;
+	}
+	if (!strcmp(d->name + (*d->name == 'v'), "ldmxcsr")) {
+		vec_ldmxcsr(g);
 		return;
 	}
 	vec_form(g, &f);
