@@ -49,6 +49,8 @@ QEMU_DIFFERS = {
     "bit 21 of a 4 MiB page is reserved",
     # INIT clears the MTRRs.
     "... and whose MTRRs are on",
+    "LDMXCSR of reserved bits",
+    "... and MXCSR stays",
     # SYSCALL loses the arithmetic flags, #DB and RF are not exact.
     "... FMASK clears flags",
     "INT1 is a #DB",
