@@ -456,6 +456,9 @@ void vec_check(struct tcg_cpu *c, const struct insn *i)
 {
 	const struct cpu_state *s = c->s;
 
+	/* The host may lack what the guest is not offered. */
+	if (!(c->features & BIT(insn_desc(i)->feature)))
+		tcg_raise(c, EXC_UD);
 	if (i->prefix & INSN_VEX) {
 		if (!(s->cr4 & CR4_OSXSAVE) || (s->xcr0 & 6) != 6)
 			tcg_raise(c, EXC_UD);
