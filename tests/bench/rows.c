@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Measures rows.def: `rows NAME,...`, all without an argument.
+ *
+ * Prints "begin NAME CLOCK" and "row NAME KIND OPERATIONS NANOSECONDS DIGEST
+ * CLOCK", or "skip NAME"; "end" at last, where process 1 powers off.  Of
+ * QUARTER seconds that a row runs, the best 10 ms count: others use this
+ * machine, too.  A digest of "unsteady" differed from one call to the next.
+ */
+#include "tests/bench/rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WINDOW  10000000u
+#define QUARTER 250000000u
+
+static const struct row {
+	const char *name;
+	enum row_kind kind;
+	enum row_needs needs;
+	u64 ops;
+	u64 (*fn)(void);
+} rows[] = {
+
+#define ROW(name, kind, needs, ops) \
+	{ #name, ROW_##kind, ROW_##needs, ops, row_##name },
+#include "tests/bench/rows.def"
+#undef ROW
+};
+
+const char *row_program;
+
+void row_fail(const char *what)
+{
+	printf("fail %s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	if (getpid() == 1)
+		reboot(RB_POWER_OFF);
+	_exit(1);
+}
+
+void *row_memory(u64 size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		row_fail("mmap");
+	madvise(p, size, MADV_NOHUGEPAGE);
+	return p;
+}
+
+static u64 rows_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
+}
+
+static int rows_offered(enum row_needs needs)
+{
+	switch (needs) {
+	case ROW_AVX2: return __builtin_cpu_supports("avx2");
+	case ROW_FMA:
+		return __builtin_cpu_supports("avx2") &&
+		       __builtin_cpu_supports("fma");
+	case ROW_AES: return __builtin_cpu_supports("aes");
+	case ROW_NOTHING: break;
+	}
+	return 1;
+}
+
+static void rows_measure(const struct row *r)
+{
+	u64 digest, best_ops = 0, best = 1, ops = 0;
+	u64 start, begin, now;
+	int steady = 1;
+
+	printf("begin %s %llu\n", r->name, (unsigned long long)rows_clock());
+	fflush(stdout);
+	digest = r->fn(); /* and what is made once is made */
+	start = begin = rows_clock();
+	do {
+		steady &= r->fn() == digest;
+		ops += r->ops;
+		now = rows_clock();
+		if (now - begin < WINDOW)
+			continue;
+		/* ops / time, and of course no window is as long as an hour */
+		if ((double)ops * (double)best >
+		    (double)best_ops * (double)(now - begin)) {
+			best_ops = ops;
+			best = now - begin;
+		}
+		ops = 0;
+		begin = now;
+	} while (now - start < QUARTER);
+	printf("row %s %s %llu %llu ", r->name,
+	       r->kind == ROW_USER ? "user" : "kernel",
+	       (unsigned long long)best_ops, (unsigned long long)best);
+	if (steady)
+		printf("%016llx", (unsigned long long)digest);
+	else
+		printf("unsteady");
+	printf(" %llu\n", (unsigned long long)rows_clock());
+	fflush(stdout);
+}
+
+static int rows_wanted(const char *name, const char *list)
+{
+	size_t len = strlen(name);
+
+	while (list) {
+		if (!strncmp(list, name, len) &&
+		    (list[len] == ',' || !list[len]))
+			return 1;
+		list = strchr(list, ',');
+		list += list != NULL;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *list = argc > 1 ? argv[1] : NULL;
+
+	if (list && !strcmp(list, "--exit"))
+		return 0;
+	row_program = argv[0];
+	__builtin_cpu_init();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (list && !strcmp(list, "--list"))
+			printf("%s\n", rows[i].name);
+		else if (list && !rows_wanted(rows[i].name, list))
+			continue;
+		else if (!rows_offered(rows[i].needs))
+			printf("skip %s\n", rows[i].name);
+		else
+			rows_measure(rows + i);
+	}
+	printf("end\n");
+	fflush(stdout);
+	if (getpid() == 1)
+		reboot(RB_POWER_OFF);
+	return 0;
+}
