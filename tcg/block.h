@@ -9,8 +9,6 @@
 
 #define BLOCK_INSNS 64
 
-struct jit_block;
-
 /* A block that was found by linear address, good while `key` is the current
  * one: mode, privilege and c->code_epoch. */
 struct block_ref {
@@ -30,10 +28,7 @@ struct tcg_block {
 	struct block_ref link[2];
 	gpa_t phys, phys2;
 	struct tcg_block *next; /* same hash */
-	/* Translation, good while jit_key is what jit_find() looks for. */
-	const struct jit_block *jit;
-	u64 jit_key;
-	u32 runs; /* in the interpreter, up to the JIT's threshold */
+	bool refused;           /* not for the JIT */
 	struct insn insn[];
 };
 

@@ -231,8 +231,7 @@ static struct tcg_block *block_start(struct tcg_cpu *c, gpa_t phys)
 	b->gen_now2 = NULL;
 	b->phys2 = ~0ULL;
 	memset(b->link, 0, sizeof b->link);
-	b->jit = NULL;
-	b->runs = 0;
+	b->refused = false;
 	return b;
 }
 
@@ -453,6 +452,7 @@ static bool run_stops(struct tcg_cpu *c)
 static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 {
 	struct tcg_block *b = NULL;
+	bool log;
 
 	for (;;) {
 		c->ip = NULL;
@@ -479,6 +479,11 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 				continue;
 			}
 		}
+		log = log_on(LOG_EXEC) || log_on(LOG_CPU);
+		if (c->jit && c->code64 && !log && jit_resume(c)) {
+			b = NULL;
+			continue;
+		}
 		b = block_next(c, b);
 		if (unlikely(!b) ||
 		    unlikely(!c->code64 &&
@@ -487,7 +492,7 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 			b = NULL;
 			continue;
 		}
-		if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
+		if (unlikely(log))
 			block_log_run(c, b);
 		else if (c->jit && jit_run(c, b)) {
 			b = NULL;

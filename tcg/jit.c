@@ -23,9 +23,6 @@
 #include "tcg/softmmu.h"
 #include "tcg/tcg.h"
 
-#define JIT_THRESHOLD 24
-#define JIT_NEVER     UINT32_MAX
-
 const u8 jit_home[16] = {
 	[REG_RAX] = H_R11,      [REG_RCX] = H_RCX,      [REG_RDX] = H_RDX,
 	[REG_RBX] = H_RBX,      [REG_RSP] = H_R15,      [REG_RBP] = H_RBP,
@@ -181,14 +178,15 @@ static u8 *thunk_exit_stub(struct jit *j)
 	return start;
 }
 
-/* r10: linear address to go to. */
-static u8 *thunk_lookup(struct jit *j, u32 left)
+/* r10: linear address to go to, eax: JIT_BRANCH(). */
+static u8 *thunk_lookup(struct jit *j)
 {
 	struct jit_emit *e = &j->e;
 	u8 *start = e->at, *miss[3];
 	size_t jc = offsetof(struct tcg_cpu, jcache);
 
 	em_store(e, STATE(rip), H_R10);
+	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
 	em_rm(e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
 	em8(e, 0);
 	miss[0] = em_jcc(e, 5);
@@ -216,7 +214,7 @@ static u8 *thunk_lookup(struct jit *j, u32 left)
 	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, host)));
 	for (size_t n = 0; n < ARRAY_SIZE(miss); n++)
 		em_here(e, miss[n]);
-	em_mov_imm(e, H_RAX, left);
+	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
 	em_to(em_jmp(e), j->exit);
 	return start;
 }
@@ -277,8 +275,7 @@ static void jit_thunks(struct jit *j)
 	j->vec_legacy = jit_vec_enter(j, JIT_VEC_LEGACY);
 	j->vec_vex = jit_vec_enter(j, JIT_VEC_VEX);
 	j->exit_stub = thunk_exit_stub(j);
-	j->lookup = thunk_lookup(j, JIT_LEFT_IND);
-	j->lookup_direct = thunk_lookup(j, JIT_LEFT_JMP);
+	j->lookup = thunk_lookup(j);
 	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
@@ -326,6 +323,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 		return err_code(err, r, "no executable memory for the JIT");
 	}
 	j->hash = xcalloc(1u << JIT_HASH_BITS, sizeof *j->hash);
+	j->runs = xcalloc(1u << JIT_RUNS_BITS, 1);
 	j->classes = xcalloc(opdesc_count, 1);
 	for (u16 row = 0; row < opdesc_count; row++)
 		j->classes[row] = jit_classify(row, c->features);
@@ -349,6 +347,7 @@ void jit_destroy(struct tcg_cpu *c)
 	munmap(j->rw + j->e.rx, j->size);
 	munmap(j->rw, j->size);
 	free(j->hash);
+	free(j->runs);
 	free(j->classes);
 	free(j);
 	c->jit = NULL;
@@ -403,22 +402,31 @@ static u32 jit_block_key(const struct tcg_cpu *c)
 	       (u32)c->mmu << JIT_KEY_MMU_SHIFT;
 }
 
-static u32 jit_hash(gpa_t phys, u32 key)
+static u64 jit_hash_all(gpa_t phys, u32 key)
 {
-	u64 h = (phys ^ (u64)key << 40) * 0x9e3779b97f4a7c15ULL;
-
-	return (u32)(h >> (64 - JIT_HASH_BITS));
+	return (phys ^ (u64)key << 40) * 0x9e3779b97f4a7c15ULL;
 }
 
-static struct jit_block *jit_lookup(struct jit *j, const struct tcg_block *b,
-				    u32 key)
+static u32 jit_hash(gpa_t phys, u32 key)
 {
-	struct jit_block *t = j->hash[jit_hash(b->phys, key)];
+	return (u32)(jit_hash_all(phys, key) >> (64 - JIT_HASH_BITS));
+}
 
-	for (; t; t = t->next)
-		if (t->phys == b->phys && t->key == key && t->gen == b->gen &&
-		    t->gen_now == b->gen_now)
+/* Forgets blocks that it finds out of date: their page may be written and
+ * translated again and again. */
+static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
+{
+	struct jit_block **at = &j->hash[jit_hash(phys, key)], *t;
+
+	while ((t = *at)) {
+		if (t->phys != phys || t->key != key)
+			at = &t->next;
+		else if (atomic_load_explicit(t->gen_now,
+					      memory_order_relaxed) != t->gen)
+			*at = t->next;
+		else
 			return t;
+	}
 	return NULL;
 }
 
@@ -444,36 +452,33 @@ static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
 	return (const u8 *)(t + 1) + j->e.rx;
 }
 
-/* The translation of a block, made if it has run often enough. */
+/* Has the block run often enough?  Counted beside the blocks, which come and
+ * go; two blocks that share a counter are translated a little early. */
+static bool jit_counted(struct tcg_cpu *c, gpa_t phys, u32 key)
+{
+	u8 *runs =
+		&c->jit->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
+
+	return *runs >= c->t->hot || ++*runs >= c->t->hot;
+}
+
+/* The translation of a block that has run often enough. */
 static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 					bool apart)
 {
-	struct jit *j = c->jit;
 	u32 key = jit_block_key(c) | (apart ? JIT_KEY_APART : 0);
-	u64 held = key | (u64)j->flushes << 32;
 	const struct jit_block *t;
 
-	if (likely(b->jit && b->jit_key == held))
-		return b->jit;
-	if (b->runs == JIT_NEVER)
-		return NULL;
-	if (b->runs < JIT_THRESHOLD && ++b->runs < JIT_THRESHOLD)
+	if (b->refused || !jit_counted(c, b->phys, key))
 		return NULL;
 	if (b->gen_now2 || !(b->mode_key & MODE_CODE64)) {
-		b->runs = JIT_NEVER;
+		b->refused = true;
 		return NULL;
 	}
-	t = jit_lookup(j, b, key);
+	t = jit_lookup(c->jit, b->phys, key);
 	if (!t)
 		t = jit_make(c, b, key);
-	if (!t) {
-		b->runs = JIT_NEVER;
-		return NULL;
-	}
-	if (apart)
-		return t;
-	b->jit = t;
-	b->jit_key = key | (u64)j->flushes << 32;
+	b->refused = !t;
 	return t;
 }
 
@@ -510,10 +515,12 @@ static bool jit_canonical(u64 va)
 
 /* The branch that has been made faults, and is taken back.  SDM 2 "CALL",
  * "RET": #GP when the target is not canonical. */
-_Noreturn static void jit_refuse_branch(struct tcg_cpu *c)
+static void jit_refuse_branch(struct tcg_cpu *c)
 {
 	u32 branch = c->jit_branch;
 
+	if ((branch >> 12 & 3) == JIT_BRANCH_NONE)
+		return;
 	if ((branch >> 12 & 3) == JIT_BRANCH_CALL)
 		c->gpr[REG_RSP] += 8;
 	if ((branch >> 12 & 3) == JIT_BRANCH_RET)
@@ -523,30 +530,14 @@ _Noreturn static void jit_refuse_branch(struct tcg_cpu *c)
 	tcg_raise_code(c, EXC_GP, 0);
 }
 
-bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
+static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)
 {
 	struct jit *j = c->jit;
-	const struct jit_exit *link = j->link;
-	const struct jit_block *t;
+	const u8 *code = jit_code(j, t);
 	struct jit_jcache *slot;
-	const u8 *code;
-	u32 flushes = j->flushes;
-	bool apart = c->stack_apart;
 	const void *left;
 
-	j->link = NULL;
-	c->stack_apart = false;
-	if (unlikely(j->refused)) {
-		j->refused = false;
-		return false;
-	}
-	t = jit_find(c, b, apart);
-	if (!t)
-		return false;
-	if (link && flushes == j->flushes)
-		jit_link(j, link, t);
 	c->jit_key = jit_block_key(c) | (u64)c->code_epoch << 32;
-	code = jit_code(j, t);
 	if (!apart) {
 		slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
 		slot->pc = c->rip;
@@ -564,5 +555,50 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 		jit_refuse_branch(c);
 	else if (left == (const void *)JIT_LEFT_VEC)
 		j->refused = true;
+}
+
+bool jit_resume(struct tcg_cpu *c)
+{
+	struct jit *j = c->jit;
+	const struct jit_exit *link = j->link;
+	const struct jit_block *t;
+	gpa_t phys;
+
+	if (j->refused || c->stack_apart || !jit_canonical(c->rip))
+		return false;
+	j->link = NULL; /* tcg_fetch() may raise */
+	if (!tcg_fetch(c, c->rip, &phys))
+		return false;
+	t = jit_lookup(j, phys | (c->rip & (PAGE_SIZE - 1)), jit_block_key(c));
+	if (!t) {
+		j->link = link;
+		return false;
+	}
+	if (link)
+		jit_link(j, link, t);
+	jit_go(c, t, false);
+	return true;
+}
+
+bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
+{
+	struct jit *j = c->jit;
+	const struct jit_exit *link = j->link;
+	const struct jit_block *t;
+	u32 flushes = j->flushes;
+	bool apart = c->stack_apart;
+
+	j->link = NULL;
+	c->stack_apart = false;
+	if (unlikely(j->refused)) {
+		j->refused = false;
+		return false;
+	}
+	t = jit_find(c, b, apart);
+	if (!t)
+		return false;
+	if (link && flushes == j->flushes)
+		jit_link(j, link, t);
+	jit_go(c, t, apart);
 	return true;
 }

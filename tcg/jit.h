@@ -80,18 +80,19 @@ struct jit_span {
 #define JIT_INFO_JUMPS       0x01000000u /* c->rip is set already */
 #define JIT_INFO_ALIGN       0x02000000u /* #GP unless aligned */
 
-/* c->jit_branch: an indirect branch, should its target be refused. */
+/* c->jit_branch: the branch that has left a page, should its target be
+ * refused. */
 #define JIT_BRANCH_JMP  0u
 #define JIT_BRANCH_CALL 1u
 #define JIT_BRANCH_RET  2u
+#define JIT_BRANCH_NONE 3u /* ran over the end of the page */
 #define JIT_BRANCH(off, kind, pop) \
 	((u32)(off) | (kind) << 12 | (u32)(pop) << 16)
 
 /* Returned by translated code instead of a struct jit_exit. */
 #define JIT_LEFT     0 /* c->rip is set */
-#define JIT_LEFT_JMP 1 /* by a direct jump to another page */
-#define JIT_LEFT_IND 2 /* by the branch in c->jit_branch */
-#define JIT_LEFT_VEC 3 /* the interpreter's turn */
+#define JIT_LEFT_IND 1 /* by the branch in c->jit_branch */
+#define JIT_LEFT_VEC 2 /* the interpreter's turn */
 
 /* c->vec_live: registers are loaded, and these have been checked for. */
 #define JIT_VEC_LEGACY 1
@@ -142,9 +143,10 @@ struct jit {
 	u8 *classes; /* enum jit_class by row */
 	const struct jit_exit *link; /* left by it; to be linked */
 	struct jit_block **hash;
+	u8 *runs; /* of blocks in the interpreter, by hash */
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
 	/* Shared code, writable view. */
-	u8 *exit, *leave, *exit_stub, *lookup, *lookup_direct;
+	u8 *exit, *leave, *exit_stub, *lookup;
 	u8 *slow, *interp, *notice, *stack;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex;
 	bool refused; /* the next block is the interpreter's */
@@ -154,6 +156,7 @@ struct jit {
 };
 
 #define JIT_HASH_BITS 14
+#define JIT_RUNS_BITS 17
 /* Room that must be left before a block is begun, and an instruction. */
 #define JIT_BLOCK_ROOM (56 * KIB)
 #define JIT_SLACK      1024
@@ -165,9 +168,11 @@ void jit_flush(struct tcg_cpu *c);
 /* Lines for `info jit`; figures of a running vCPU may be a little old. */
 void jit_info(const struct jit *j, struct buf *out);
 
-/* Runs translated code from block `b` at c->rip on, until it must leave;
- * c->rip is the next instruction's address.  False: not translated, the
- * interpreter's turn.  Raises. */
+/* Runs translated code from c->rip on, until it must leave; c->rip is the
+ * next instruction's address.  False: there is none.  Raises. */
+bool jit_resume(struct tcg_cpu *c);
+/* The same for block `b` at c->rip, which is translated if it is time to;
+ * false: the interpreter's turn. */
 bool jit_run(struct tcg_cpu *c, struct tcg_block *b);
 
 /* ---- jit_stack.c ---- */

@@ -1122,8 +1122,15 @@ static s64 gen_target(const struct gen *g)
 	return (s64)g->off + g->i->len + (s64)g->i->imm;
 }
 
+/* Goes to R10.  `kind`: what is taken back should that be no address. */
+static void gen_leave_page(struct gen *g, u32 kind, u32 pop)
+{
+	em_mov_imm(&g->e, H_RAX, JIT_BRANCH(g->off & 0xfff, kind, pop));
+	em_to(em_jmp(&g->e), g->j->lookup);
+}
+
 /* Leaves for `target`; a jump within the page can be linked later. */
-static void gen_goto(struct gen *g, s64 target)
+static void gen_goto(struct gen *g, s64 target, u32 kind)
 {
 	struct jit_emit *e = &g->e;
 	struct gen_cold *cold;
@@ -1131,7 +1138,7 @@ static void gen_goto(struct gen *g, s64 target)
 	if (target < 0 || target >= (s64)PAGE_SIZE) {
 		em_load(e, H_R10, gen_slot(INSN_RIP));
 		em_lea(e, H_R10, rm_mem(H_R10, (s32)target));
-		em_to(em_jmp(e), g->j->lookup_direct);
+		gen_leave_page(g, kind, 0);
 		return;
 	}
 	if (target <= g->off) {
@@ -1161,15 +1168,15 @@ static void gen_jcc(struct gen *g)
 	gen_save_flags(g);
 	gen_load_flags(g);
 	over = em_jcc(&g->e, cond ^ 1);
-	gen_goto(g, gen_target(g));
+	gen_goto(g, gen_target(g), JIT_BRANCH_JMP);
 	em_here(&g->e, over);
-	gen_goto(g, g->off + g->i->len);
+	gen_goto(g, g->off + g->i->len, JIT_BRANCH_NONE);
 }
 
 static void gen_jmp(struct gen *g)
 {
 	gen_save_flags(g);
-	gen_goto(g, gen_target(g));
+	gen_goto(g, gen_target(g), JIT_BRANCH_JMP);
 }
 
 static void gen_return_address(struct gen *g)
@@ -1190,7 +1197,7 @@ static void gen_call(struct gen *g)
 	}
 	gen_return_address(g);
 	gen_push_reg(g, H_RAX, STATE(jit_tmp));
-	gen_goto(g, gen_target(g));
+	gen_goto(g, gen_target(g), JIT_BRANCH_CALL);
 }
 
 /* The target of an indirect branch into R10. */
@@ -1210,17 +1217,10 @@ static void gen_indirect_target(struct gen *g)
 	}
 }
 
-static void gen_goto_indirect(struct gen *g, u32 kind, u32 pop)
-{
-	em_rm(&g->e, 0xc7, 0, STATE(jit_branch));
-	em32(&g->e, JIT_BRANCH(g->off, kind, pop));
-	em_to(em_jmp(&g->e), g->j->lookup);
-}
-
 static void gen_jmp_ind(struct gen *g)
 {
 	gen_indirect_target(g);
-	gen_goto_indirect(g, JIT_BRANCH_JMP, 0);
+	gen_leave_page(g, JIT_BRANCH_JMP, 0);
 }
 
 static void gen_call_ind(struct gen *g)
@@ -1230,7 +1230,7 @@ static void gen_call_ind(struct gen *g)
 	gen_return_address(g);
 	gen_push_reg(g, H_RAX, STATE(jit_tmp));
 	em_load(&g->e, H_R10, STATE(rip));
-	gen_goto_indirect(g, JIT_BRANCH_CALL, 0);
+	gen_leave_page(g, JIT_BRANCH_CALL, 0);
 }
 
 static void gen_ret(struct gen *g)
@@ -1241,7 +1241,7 @@ static void gen_ret(struct gen *g)
 	gen_spill_flags(g);
 	em_load(&g->e, H_R10, gen_stack_load(g, sp, 0));
 	em_lea(&g->e, sp, rm_mem(sp, 8 + pop));
-	gen_goto_indirect(g, JIT_BRANCH_RET, pop);
+	gen_leave_page(g, JIT_BRANCH_RET, pop);
 }
 
 /* ---- Cold code ---- */
@@ -1578,7 +1578,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 			gen_exit_stub(&g, page_off + b->insn[g.n].off, NULL);
 		} else {
 			g.off = page_off + b->bytes;
-			gen_goto(&g, g.off);
+			gen_goto(&g, g.off, JIT_BRANCH_NONE);
 		}
 	}
 	for (int n = 0; n < g.ncold; n++)

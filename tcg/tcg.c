@@ -579,6 +579,7 @@ static void tcg_info(struct machine *m, struct buf *out)
 }
 
 static const struct opt_range tcg_tb_range = { 1, 1024 };
+static const struct opt_range tcg_hot_range = { 1, 255 };
 static const char *const tcg_thread_names[] = { "multi", "single", NULL };
 
 static const struct option_row tcg_options[] = {
@@ -590,6 +591,8 @@ static const struct option_row tcg_options[] = {
 	  tcg_thread_names },
 	{ "jit", &opt_bool, offsetof(struct tcg, jit), "on",
 	  "translate what runs often into host code" },
+	{ "hot", &opt_u32, offsetof(struct tcg, hot), "64",
+	  "runs of a block before it is translated", &tcg_hot_range },
 	OPTION_END,
 };
 

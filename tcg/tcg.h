@@ -17,6 +17,7 @@ struct tcg {
 	u32 tb_size; /* MiB, of all vCPUs together */
 	int thread;  /* enum of tcg_thread_names; all but ignored */
 	bool jit;    /* translate */
+	u32 hot;     /* ... blocks that have run so often */
 
 	/* Exclusive sections: how many vCPUs execute guest code, and whether
 	 * one of them has asked the others to wait. */

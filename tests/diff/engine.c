@@ -142,7 +142,7 @@ static void engine_registers(struct engine *e)
 static const char *engine_accel(const char *name)
 {
 	if (!strcmp(name, "jit"))
-		return "tcg,jit=on";
+		return "tcg,jit=on,hot=1";
 	return strcmp(name, "interp") ? NULL : "tcg,jit=off";
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs a self-checking guest on one engine: run.py IMAGE tcg|kvm|qemu [CPUS].
+"""Runs a self-checking guest on one engine: run.py IMAGE tcg|tcg-hot|kvm|qemu [CPUS].
 
 The same image must pass on every engine; QEMU is the referee.  77 (skipped)
 when the engine is missing or too slow to be usable.
@@ -94,7 +94,8 @@ else:
         print("no /dev/kvm")
         sys.exit(77)
     # "kvm:tcg" turns down a KVM that is too slow to be of use.
-    command = [vmon, "-accel", "kvm:tcg" if engine == "kvm" else engine,
+    accel = {"kvm": "kvm:tcg", "tcg": "tcg", "tcg-hot": "tcg,hot=1"}[engine]
+    command = [vmon, "-accel", accel,
                *command]
 try:
     r = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60,
