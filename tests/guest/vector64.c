@@ -51,14 +51,15 @@ static union vec data[4] __attribute__((aligned(64)));
 static u8 code[64] __attribute__((aligned(64)));
 static bool avx;
 static volatile u64 faults, traps, ticks;
+static u64 skip; /* bytes of the instruction that is refused */
 
 /* ---- All registers at once ---- */
 
-#define EACH(X)                                                               \
-	X(0)                                                                  \
-	X(1)                                                                  \
-	X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) \
-		X(15)
+#define EACH(X) \
+	X(0)    \
+	X(1)    \
+	X(2)    \
+	X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
 static void load_all(const union vec *from)
 {
@@ -357,7 +358,7 @@ static void test_cr4(u64 bit, const char *name)
 static void on_gp(struct regs *r)
 {
 	traps++;
-	r->rip += 3;
+	r->rip += skip;
 }
 
 static void test_alignment(void)
@@ -365,6 +366,7 @@ static void test_alignment(void)
 	u64 wrong = 0;
 
 	traps = 0;
+	skip = 3;
 	handlers[EXC_GP] = on_gp;
 	for (u32 n = 0; n < ROUNDS; n++) {
 		u64 lo;
@@ -381,6 +383,60 @@ static void test_alignment(void)
 	handlers[EXC_GP] = 0;
 	check_eq("MOVAPS", wrong, 0);
 	check_eq("... #GP unless aligned", traps, ROUNDS / 2);
+}
+
+/* ---- RSP ---- */
+
+/* At the end of a page, where the next one is absent. */
+static void test_stack(void)
+{
+	u64 edge = TRAP_PAGES + PAGE2M, want = 0, wrong = 0;
+
+	faults = 0;
+	handlers[EXC_PF] = on_fault;
+	start();
+	for (u32 n = 0; n < ROUNDS; n++) {
+		u64 lo, hi;
+
+		boot_pd[edge / PAGE2M] &= ~1ULL;
+		invlpg(edge);
+		want += n % 48 < 16;
+		step_all();
+		__asm__ volatile("mov %%rsp, %%rbx\n"
+				 "mov %2, %%rsp\n"
+				 "movups %%xmm1, (%%rsp)\n"
+				 "movq 8(%%rsp), %%xmm4\n"
+				 "movq %%xmm4, %1\n"
+				 "movq (%%rsp), %%xmm4\n"
+				 "movq %%xmm4, %0\n"
+				 "mov %%rbx, %%rsp\n"
+				 : "=&r"(lo), "=&r"(hi)
+				 : "r"(edge - n % 48)
+				 : "rbx", "memory");
+		wrong += lo != regs[1].q[0] + (n + 1) * steps[1].q[0];
+		wrong += hi != regs[1].q[1] + (n + 1) * steps[1].q[1];
+	}
+	handlers[EXC_PF] = 0;
+	trap_pages(true);
+	check_eq("a vector at RSP", wrong, 0);
+	check_eq("... and faults behind it", faults, want);
+}
+
+static void test_stack_alignment(void)
+{
+	traps = 0;
+	skip = 4;
+	handlers[EXC_GP] = on_gp;
+	for (u32 n = 0; n < ROUNDS; n++)
+		__asm__ volatile("mov %%rsp, %%rbx\n"
+				 "mov %0, %%rsp\n"
+				 "movaps %%xmm1, (%%rsp)\n"
+				 "mov %%rbx, %%rsp\n"
+				 :
+				 : "r"(TRAP_PAGES + 4096 + n % 16 * 4)
+				 : "rbx", "memory");
+	handlers[EXC_GP] = 0;
+	check_eq("MOVAPS at RSP", traps, ROUNDS - (ROUNDS + 3) / 4);
 }
 
 /* ---- SIMD exceptions ---- */
@@ -529,6 +585,8 @@ static void run(void)
 	test_ts();
 	test_cr4(CR4_OSFXSR, "registers survive OSFXSR");
 	test_alignment();
+	test_stack();
+	test_stack_alignment();
 	test_unmasked();
 	test_sticky();
 	test_reserved();
