@@ -272,6 +272,7 @@ static void jit_thunks(struct jit *j)
 	j->vec_save = jit_vec_save(j);
 	j->vec_load = jit_vec_load(j);
 	thunk_exit(j);
+	j->vec_refuse = jit_vec_refuse(j);
 	j->vec_legacy = jit_vec_enter(j, JIT_VEC_LEGACY);
 	j->vec_vex = jit_vec_enter(j, JIT_VEC_VEX);
 	j->exit_stub = thunk_exit_stub(j);

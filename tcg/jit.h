@@ -148,7 +148,7 @@ struct jit {
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub, *lookup;
 	u8 *slow, *interp, *notice, *stack;
-	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex;
+	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	bool refused; /* the next block is the interpreter's */
 	/* What has been done: `info jit`. */
 	u64 blocks, insns, guest_bytes, host_bytes;
@@ -200,9 +200,11 @@ u8 jit_classify(u16 row, u64 features);
  * vector registers and MXCSR, and loads the host's; the other way round. */
 u8 *jit_vec_save(struct jit *j);
 u8 *jit_vec_load(struct jit *j);
-/* Makes them live after the checks for a JIT_VEC_*, or leaves.  Clobbers RAX,
+/* Makes them live after the checks for a JIT_VEC_*, or refuses.  Clobbers RAX,
  * too. */
 u8 *jit_vec_enter(struct jit *j, u8 kind);
+/* Leaves the instruction's block to the interpreter. */
+u8 *jit_vec_refuse(struct jit *j);
 
 /* Host register that holds a guest register, or JIT_NOHOME. */
 #define JIT_NOHOME 0xff

@@ -294,15 +294,12 @@ void gen_access(struct gen *g, u32 size, bool write)
 
 /* ---- Stack accesses ---- */
 
-/* Is the instruction part of a run? */
-static bool gen_in_run(const struct gen *g)
+bool gen_in_run(const struct gen *g)
 {
 	return g->n < g->run_end && !g->apart;
 }
 
-/* [RSP + disp] of a run: RAX becomes the distance to host addresses, or is
- * free and R10 the address. */
-static struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
+struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
 {
 	u8 sp = jit_home[REG_RSP];
 
@@ -328,8 +325,7 @@ static struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp)
 	return gen_load_operand(g, false);
 }
 
-/* Does [RSP + disp] and nothing else make the memory operand's address? */
-static bool gen_on_stack(const struct insn *i)
+bool gen_on_stack(const struct insn *i)
 {
 	return i->is_mem && i->base == REG_RSP && i->index == INSN_NOREG &&
 	       i->seg < SEG_FS && i->addrsize == 8;
@@ -367,7 +363,9 @@ void gen_interp(struct gen *g)
 	g->vec_live = 0;
 }
 
-void gen_interp_instead(struct gen *g, u8 *from)
+/* The same out of line, instead of what follows the jump `from`; flags are in
+ * c->cc there and at the end of the instruction. */
+static void gen_interp_instead(struct gen *g, u8 *from)
 {
 	struct gen_cold *cold = gen_cold(g, COLD_INTERP, from);
 
@@ -1297,21 +1295,12 @@ static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
 		break;
 	case COLD_VEC: gen_slow_stub(g, cold, g->j->vec_legacy); break;
 	case COLD_VEX: gen_slow_stub(g, cold, g->j->vec_vex); break;
+	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
 }
 
 /* ---- Runs of stack accesses ---- */
-
-/* What an instruction does to RSP and reaches through it. */
-struct gen_use {
-	bool access;
-	s32 at; /* relative to RSP before the instruction */
-	u32 size;
-	s32 moves;   /* RSP, by so much */
-	bool breaks; /* no run goes across it: C is called, or RSP set */
-	bool ends;   /* a run may have it as its last */
-};
 
 static void gen_use_copy(const struct gen *g, struct gen_use *u)
 {
@@ -1382,6 +1371,8 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 		return;
 	case JIT_CLI:
 	case JIT_STI: u->breaks = g->cpl; return;
+	case JIT_VEC: gen_vec_use(g, u); return;
+	case JIT_VEX: gen_vex_use(g, u); return;
 	case JIT_DIRECTION:
 	case JIT_ACC:
 	case JIT_NOP:

@@ -29,6 +29,7 @@ struct gen_cold {
 		COLD_INTERP,
 		COLD_VEC,
 		COLD_VEX,
+		COLD_REFUSE,
 		COLD_EXIT,
 	} kind;
 	const struct insn *insn; /* COLD_INTERP */
@@ -92,6 +93,26 @@ struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
  * its instruction but for a jump. */
 void gen_stored(struct gen *g, u32 size);
 
+/* ---- Runs of stack accesses ---- */
+
+/* What an instruction does to RSP and reaches through it. */
+struct gen_use {
+	bool access;
+	s32 at; /* relative to RSP before the instruction */
+	u32 size;
+	s32 moves;   /* RSP, by so much */
+	bool breaks; /* no run goes across it: C is called, or RSP set */
+	bool ends;   /* a run may have it as its last */
+};
+
+/* Is the instruction part of a run? */
+bool gen_in_run(const struct gen *g);
+/* Does [RSP + disp] and nothing else make the memory operand's address? */
+bool gen_on_stack(const struct insn *i);
+/* [RSP + disp] of a run: RAX becomes the distance to host addresses, or is
+ * free and R10 the address.  Flags stay. */
+struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax);
+
 /* ---- Out of line ---- */
 
 struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
@@ -99,14 +120,13 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
-/* The same out of line, instead of what follows the jump `from`; flags are in
- * c->cc there and at the end of the instruction. */
-void gen_interp_instead(struct gen *g, u8 *from);
 
 /* ---- jit_vec.c ---- */
 
 u8 jit_vec_classify(const struct opdesc *d);
 void gen_vec(struct gen *g);
+void gen_vec_use(const struct gen *g, struct gen_use *u);
 void gen_vex(struct gen *g);
+void gen_vex_use(const struct gen *g, struct gen_use *u);
 
 #endif

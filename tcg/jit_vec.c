@@ -11,8 +11,7 @@
  * The checks that a vector instruction begins with (CR0, CR4, XCR0) are made
  * with that load: whatever changes their outcome leaves translated code.  So
  * is the one that MXCSR masks every exception, since no SIGFPE may come from
- * here; LDMXCSR of anything else is left to its handler, after which nothing is
- * live.  Where a check fails the interpreter runs the block.
+ * here.  Where a check fails the interpreter runs the block.
  *
  * VEX-coded general instructions are here, too.
  *
@@ -115,6 +114,22 @@ static void vec_test(struct jit_emit *e, size_t offset, u64 bits)
 }
 
 /* Called, a struct jit_slow follows. */
+u8 *jit_vec_refuse(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at;
+
+	em_plus(e, 0x58, H_RAX); /* pop rax */
+	em_rm(e, 0x8b, H_R10, rm_mem(H_RAX, offsetof(struct jit_slow, info)));
+	em_rm(e, 0x81, 4, rm_reg(H_R10)); /* and: JIT_INFO_OFF() */
+	em32(e, 0xfff);
+	em_rm(e, EM_W | 0x03, H_R10, STATE(gpr[INSN_RIP]));
+	em_store(e, STATE(rip), H_R10);
+	em_mov_imm(e, H_RAX, JIT_LEFT_VEC);
+	em_to(em_jmp(e), j->exit);
+	return start;
+}
+
 u8 *jit_vec_enter(struct jit *j, u8 kind)
 {
 	struct jit_emit *e = &j->e;
@@ -159,13 +174,8 @@ u8 *jit_vec_enter(struct jit *j, u8 kind)
 	em_rm(e, 0xff, 4, rm_reg(H_RAX));                       /* jmp rax */
 	while (n-- > 0)
 		em_here(e, refuse[n]);
-	em_rm(e, 0x8b, H_R10, rm_mem(H_RAX, offsetof(struct jit_slow, info)));
-	em_rm(e, 0x81, 4, rm_reg(H_R10)); /* and: JIT_INFO_OFF() */
-	em32(e, 0xfff);
-	em_rm(e, EM_W | 0x03, H_R10, STATE(gpr[INSN_RIP]));
-	em_store(e, STATE(rip), H_R10);
-	em_mov_imm(e, H_RAX, JIT_LEFT_VEC);
-	em_to(em_jmp(e), j->exit);
+	em_plus(e, 0x50, H_RAX);
+	em_to(em_jmp(e), j->vec_refuse);
 	return start;
 }
 
@@ -268,6 +278,36 @@ static void vec_form(const struct gen *g, struct vec_form *f)
 	}
 }
 
+/* The interpreter's turn if the condition holds. */
+static void vec_refuse(struct gen *g, u8 cond)
+{
+	struct gen_cold *cold = gen_cold(g, COLD_REFUSE, em_jcc(&g->e, cond));
+
+	cold->retry = cold->back = g->e.at;
+	cold->info = gen_info(g, 0, false);
+}
+
+static bool vec_in_run(const struct gen *g)
+{
+	return gen_in_run(g) && gen_on_stack(g->i);
+}
+
+/* The operand on the stack, in a run. */
+static struct jit_rm vec_run_operand(struct gen *g, u32 size, bool free_rax)
+{
+	const struct insn *i = g->i;
+	struct jit_rm rm;
+
+	if (!(insn_desc(i)->attrs & OP_ALIGN))
+		return gen_run_operand(g, (s32)i->disp, free_rax);
+	gen_spill_flags(g);
+	rm = gen_run_operand(g, (s32)i->disp, true);
+	em_rm(&g->e, 0xf6, 0, rm_reg(H_R10)); /* test r10b, imm */
+	em8(&g->e, (u8)(size - 1));
+	vec_refuse(g, 5);
+	return rm;
+}
+
 static struct jit_rm vec_operand(struct gen *g, const struct vec_form *f)
 {
 	const struct insn *i = g->i;
@@ -279,6 +319,8 @@ static struct jit_rm vec_operand(struct gen *g, const struct vec_form *f)
 		return rm_reg(gen_read(g, i->rm, H_RAX));
 	if (!i->is_mem)
 		return rm_reg(i->rm);
+	if (vec_in_run(g))
+		return vec_run_operand(g, size, f->lengths);
 	if (insn_desc(i)->attrs & OP_WR) {
 		gen_access(g, size, true);
 		return gen_store_operand(g, false);
@@ -287,18 +329,18 @@ static struct jit_rm vec_operand(struct gen *g, const struct vec_form *f)
 	return gen_load_operand(g, f->lengths);
 }
 
-static void vec_ldmxcsr(struct gen *g)
+static void vec_ldmxcsr(struct gen *g, const struct vec_form *f)
 {
 	struct jit_emit *e = &g->e;
 
-	gen_access(g, 4, false);
-	em_rm(e, 0x8b, H_RAX, gen_load_operand(g, false));
+	gen_spill_flags(g);
+	em_rm(e, 0x8b, H_RAX, vec_operand(g, f));
 	em_rm(e, 0x89, H_RAX, STATE(jit_tmp));
 	em_rm(e, 0x81, 4, rm_reg(H_RAX)); /* and */
 	em32(e, MXCSR_LOOKED_AT);
 	em_rm(e, 0x81, 7, rm_reg(H_RAX)); /* cmp */
 	em32(e, MXCSR_MASKS);
-	gen_interp_instead(g, em_jcc(e, 5));
+	vec_refuse(g, 5);
 	em_rm(e, EM_0F | 0xae, 2, STATE(jit_tmp));
 }
 
@@ -317,11 +359,11 @@ void gen_vec(struct gen *g)
 		em8(&g->e, i->opcode);
 		return;
 	}
+	vec_form(g, &f);
 	if (!strcmp(d->name + (*d->name == 'v'), "ldmxcsr")) {
-		vec_ldmxcsr(g);
+		vec_ldmxcsr(g, &f);
 		return;
 	}
-	vec_form(g, &f);
 	rm = vec_operand(g, &f);
 	if (f.g)
 		reg = jit_home[i->reg] == JIT_NOHOME ? H_RAX : jit_home[i->reg];
@@ -338,8 +380,28 @@ void gen_vec(struct gen *g)
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
 	if (d->flags_written)
 		g->flags = FLAGS_HOST;
-	if (i->is_mem && d->attrs & OP_WR)
+	if (i->is_mem && d->attrs & OP_WR && !vec_in_run(g))
 		gen_stored(g, insn_mem_size(i));
+}
+
+static void vec_use(const struct insn *i, struct gen_use *u)
+{
+	if (!gen_on_stack(i))
+		return;
+	u->access = true;
+	u->at = (s32)i->disp;
+	u->size = insn_mem_size(i);
+}
+
+void gen_vec_use(const struct gen *g, struct gen_use *u)
+{
+	const struct insn *i = g->i;
+	struct vec_form f;
+
+	vec_form(g, &f);
+	vec_use(i, u);
+	u->ends =
+		(f.g && i->reg == REG_RSP) || (f.e_written && i->rm == REG_RSP);
 }
 
 /* ---- General registers ---- */
@@ -364,7 +426,9 @@ void gen_vex(struct gen *g)
 	}
 	g_slot = has_g && jit_home[i->reg] == JIT_NOHOME;
 	b_slot = has_b && jit_home[i->vvvv] == JIT_NOHOME;
-	if (i->is_mem) {
+	if (vec_in_run(g)) {
+		rm = gen_run_operand(g, (s32)i->disp, b_slot && !b_written);
+	} else if (i->is_mem) {
 		gen_access(g, insn_mem_size(i), false);
 		rm = gen_load_operand(g, b_slot && !b_written);
 	} else if (jit_home[i->rm] == JIT_NOHOME) {
@@ -388,4 +452,12 @@ void gen_vex(struct gen *g)
 		em_store(&g->e, gen_slot(i->reg), H_RAX);
 	if (d->flags_written)
 		g->flags = FLAGS_HOST;
+}
+
+void gen_vex_use(const struct gen *g, struct gen_use *u)
+{
+	const struct insn *i = g->i;
+
+	vec_use(i, u);
+	u->ends = i->reg == REG_RSP || i->vvvv == REG_RSP;
 }
