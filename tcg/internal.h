@@ -153,7 +153,7 @@ struct jit_stack {
 	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
 };
 
-#define JIT_JCACHE_BITS 11
+#define JIT_JCACHE_BITS 12
 #define JIT_JCACHE_SIZE (1u << JIT_JCACHE_BITS)
 #define JIT_JCACHE_SLOT(pc) \
 	(((u32)(pc) ^ (u32)(pc) >> JIT_JCACHE_BITS) & (JIT_JCACHE_SIZE - 1))
@@ -208,6 +208,9 @@ struct tcg_cpu {
 	/* Changes whenever an itlb entry is dropped or replaced by another
 	 * translation: softmmu.c adds 1, the interpreter compares. */
 	u32 code_epoch;
+	/* The same for the JIT, which has its own blocks: any translation,
+	 * global ones only. */
+	u32 user_epoch, global_epoch;
 	struct itlb_entry itlb[256];
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
 	struct tlb_log tlb_log;
@@ -215,7 +218,7 @@ struct tcg_cpu {
 	/* For translated code: tcg/jit.h. */
 	struct jit *jit; /* NULL: interpreter only */
 	struct tcg_cpu *self;
-	u64 jit_key; /* mode, privilege, TLB, code_epoch */
+	u64 jit_key; /* mode, privilege, TLB, epoch */
 	u64 jit_tmp;
 	u32 jit_index;  /* TLB slot of a store, as an offset */
 	u8 vec_live;    /* JIT_VEC_*, in translated code: tcg/jit_vec.c */

@@ -531,20 +531,31 @@ static void jit_refuse_branch(struct tcg_cpu *c)
 	tcg_raise_code(c, EXC_GP, 0);
 }
 
+/* Where c->rip's code is: good until its translation may have changed.  A
+ * kernel stays when processes are switched, as far as it is global. */
+static void jit_remember(struct tcg_cpu *c, const u8 *code)
+{
+	const struct itlb_entry *page = &c->itlb[ITLB_SLOT(c->rip)];
+	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
+
+	if (c->cpl != 3 &&
+	    !(page->global && page->tag == tcg_itlb_tag(c, c->rip)))
+		return;
+	slot->pc = c->rip;
+	slot->key = c->jit_key;
+	slot->host = code;
+}
+
 static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)
 {
 	struct jit *j = c->jit;
 	const u8 *code = jit_code(j, t);
-	struct jit_jcache *slot;
 	const void *left;
 
-	c->jit_key = jit_block_key(c) | (u64)c->code_epoch << 32;
-	if (!apart) {
-		slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
-		slot->pc = c->rip;
-		slot->key = c->jit_key;
-		slot->host = code;
-	}
+	c->jit_key = jit_block_key(c) |
+		     (u64)(c->cpl == 3 ? c->user_epoch : c->global_epoch) << 32;
+	if (!apart)
+		jit_remember(c, code);
 	jit_stack_enter(c);
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);

@@ -56,6 +56,8 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 	struct tlb_log *log = &c->tlb_log;
 
 	c->code_epoch++;
+	c->user_epoch++;
+	c->global_epoch += global;
 	tcg_stack_drop(c);
 	itlb_flush(c, global);
 	if (!global && log->n <= TLB_LOG) {
@@ -86,6 +88,8 @@ static bool tlb_huge_test(const struct tcg_cpu *c, gva_t va, u64 page_size)
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 {
 	c->code_epoch++;
+	c->user_epoch++;
+	c->global_epoch++;
 	tcg_stack_drop(c);
 	if (tlb_huge_test(c, va, GIB)) {
 		tcg_tlb_flush(c, true);

@@ -411,10 +411,10 @@ static int tcg_put(struct vcpu *v)
 }
 
 /* Unless tb-size says how many MiB there are for everything: all decoded
- * blocks, and each vCPU's translations.  One vCPU stays below 16 MiB with
- * all else. */
+ * blocks, and each vCPU's translations, which are resident as far as they
+ * have been made: 4 to 8 MiB when a kernel has booted. */
 #define DECODED_BYTES    (2 * MIB)
-#define TRANSLATED_BYTES (8 * MIB)
+#define TRANSLATED_BYTES (32 * MIB)
 #define TRANSLATED_MIN   (512 * KIB)
 
 /* Of a given size two thirds are for translations, if any. */
