@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Measures rows.def: `rows NAME,...`, all without an argument.
+ * Measures rows.def: all rows, or those that are named on standard input when
+ * there is an argument, one a line, in any order and number.
  *
  * Prints "begin NAME CLOCK" and "row NAME KIND OPERATIONS NANOSECONDS DIGEST
- * CLOCK", or "skip NAME"; "end" at last, where process 1 powers off.  Of
- * QUARTER seconds that a row runs, the best 10 ms count: others use this
- * machine, too.  A digest of "unsteady" differed from one call to the next.
+ * CLOCK", or "skip NAME".  Process 1 powers off at the end.  Of QUARTER
+ * seconds that a row runs, the best WINDOW counts: others use this machine,
+ * too.  A digest of "unsteady" differed from one call to the next.
  */
 #include "tests/bench/rows.h"
 
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW  10000000u
+#define WINDOW  2000000u
 #define QUARTER 250000000u
 
 static const struct row {
@@ -34,6 +35,8 @@ static const struct row {
 #include "tests/bench/rows.def"
 #undef ROW
 };
+
+#define ROWS (sizeof rows / sizeof *rows)
 
 const char *row_program;
 
@@ -114,40 +117,45 @@ static void rows_measure(const struct row *r)
 	fflush(stdout);
 }
 
-static int rows_wanted(const char *name, const char *list)
+static void rows_run(const struct row *r)
 {
-	size_t len = strlen(name);
+	if (rows_offered(r->needs))
+		rows_measure(r);
+	else
+		printf("skip %s\n", r->name);
+	fflush(stdout);
+}
 
-	while (list) {
-		if (!strncmp(list, name, len) &&
-		    (list[len] == ',' || !list[len]))
-			return 1;
-		list = strchr(list, ',');
-		list += list != NULL;
+static void rows_ask(void)
+{
+	char line[64];
+
+	printf("ready\n");
+	fflush(stdout);
+	while (fgets(line, sizeof line, stdin)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		for (size_t i = 0; i < ROWS; i++)
+			if (!strcmp(line, rows[i].name))
+				rows_run(rows + i);
 	}
-	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	const char *list = argc > 1 ? argv[1] : NULL;
-
-	if (list && !strcmp(list, "--exit"))
-		return 0;
 	row_program = argv[0];
 	__builtin_cpu_init();
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		if (list && !strcmp(list, "--list"))
+	if (argc > 1 && !strcmp(argv[1], "--exit"))
+		return 0;
+	if (argc > 1 && !strcmp(argv[1], "--list")) {
+		for (size_t i = 0; i < ROWS; i++)
 			printf("%s\n", rows[i].name);
-		else if (list && !rows_wanted(rows[i].name, list))
-			continue;
-		else if (!rows_offered(rows[i].needs))
-			printf("skip %s\n", rows[i].name);
-		else
-			rows_measure(rows + i);
+		return 0;
 	}
-	printf("end\n");
-	fflush(stdout);
+	if (argc > 1)
+		rows_ask();
+	else
+		for (size_t i = 0; i < ROWS; i++)
+			rows_run(rows + i);
 	if (getpid() == 1)
 		reboot(RB_POWER_OFF);
 	return 0;
