@@ -86,7 +86,7 @@ void em_vex(struct jit_emit *e, u8 opcode, u8 map, u8 pp, bool w, bool l,
 	if (rm.kind == RM_STATE)
 		em8(e, 0x65);
 	em8(e, 0xc4);
-	em8(e, (u8)(~rex << 5 & 0xe0) | map);
+	em8(e, (u8)((~rex & 7) << 5) | map);
 	em8(e, w << 7 | (~vvvv & 15) << 3 | l << 2 | pp);
 	em8(e, opcode);
 	em_modrm(e, reg, rm);

@@ -79,7 +79,7 @@ static u8 gen_refine(const struct opdesc *d, u8 class)
 	case JIT_COPY:
 		if (!strncmp(o, "AL,I", 4) || !strncmp(o, "rAX,I", 5))
 			return JIT_ACC;
-		if (o[0] == 'Z' && o[3] == 'I')
+		if (o[0] == 'Z' && o[2] == ',' && o[3] == 'I')
 			return JIT_MOV_IMM;
 		if (!strcmp(d->name, "imul") && !strchr(o, ','))
 			return JIT_MUL;
