@@ -227,6 +227,7 @@ struct tcg_cpu {
 	u64 stack_none;   /* a page that no guest can name */
 	u32 stack_drops;  /* how often a page was taken away */
 	bool stack_apart; /* run the next block without stack[] */
+	bool checking;    /* softmmu.c tells jit_check.c of stores */
 	/* Others set it after v->request: translated code polls it. */
 	_Atomic u32 exit_req;
 	struct jit_jcache jcache[JIT_JCACHE_SIZE];
@@ -330,6 +331,12 @@ void tcg_code_unlock(struct tcg_cpu *c);
 bool tcg_tlb_fill(struct tcg_cpu *c, gva_t va, u32 size, bool write);
 /* As tcg_store_noticed() for the page whose flag byte is `flags`. */
 void tcg_page_noticed(struct tcg_cpu *c, _Atomic u8 *flags, u32 size);
+/* Each page is a miss for the next store to it. */
+void tcg_tlb_forget_stores(struct tcg_cpu *c);
+/* jit_check.c, while c->checking: the page at `host` may be stored to from now
+ * on; something comes that cannot be taken back (does nothing otherwise). */
+void tcg_check_page(struct tcg_cpu *c, u8 *host);
+void tcg_check_leave(struct tcg_cpu *c);
 /* jit_stack.c: takes pages from translated code; the second one that of a
  * flag byte, which is set already, from all vCPUs. */
 void tcg_stack_drop(struct tcg_cpu *c);

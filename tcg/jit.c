@@ -328,6 +328,8 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	j->classes = xcalloc(opdesc_count, 1);
 	for (u16 row = 0; row < opdesc_count; row++)
 		j->classes[row] = jit_classify(row, c->features);
+	if (c->t->check)
+		j->check = jit_check_create(c->t->check);
 	jit_thunks(j);
 	c->self = c;
 	c->jit = j;
@@ -347,6 +349,7 @@ void jit_destroy(struct tcg_cpu *c)
 		return;
 	munmap(j->rw + j->e.rx, j->size);
 	munmap(j->rw, j->size);
+	jit_check_destroy(j->check);
 	free(j->hash);
 	free(j->runs);
 	free(j->classes);
@@ -382,6 +385,8 @@ void jit_info(const struct jit *j, struct buf *out)
 		   (unsigned long long)j->singles,
 		   (unsigned long long)j->notices,
 		   (unsigned long long)j->entries);
+	if (j->check)
+		jit_check_info(j->check, out);
 }
 
 /* ---- Finding ---- */
@@ -546,27 +551,36 @@ static void jit_remember(struct tcg_cpu *c, const u8 *code)
 	slot->host = code;
 }
 
-static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)
+static void jit_set_key(struct tcg_cpu *c)
 {
-	struct jit *j = c->jit;
-	const u8 *code = jit_code(j, t);
-	const void *left;
-
 	c->jit_key = jit_block_key(c) |
 		     (u64)(c->cpl == 3 ? c->user_epoch : c->global_epoch) << 32;
-	if (!apart)
-		jit_remember(c, code);
+}
+
+void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
+{
+	struct jit *j = c->jit;
+	const void *left;
+
 	jit_stack_enter(c);
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);
 	j->entries++;
-	left = j->enter(c, code);
+	left = j->enter(c, jit_code(j, t));
 	if (left > (const void *)JIT_LEFT_VEC)
 		j->link = left;
 	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))
 		jit_refuse_branch(c);
 	else if (left == (const void *)JIT_LEFT_VEC)
 		j->refused = true;
+}
+
+static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)
+{
+	jit_set_key(c);
+	if (!apart)
+		jit_remember(c, jit_code(c->jit, t));
+	jit_enter(c, t);
 }
 
 bool jit_resume(struct tcg_cpu *c)
@@ -576,7 +590,7 @@ bool jit_resume(struct tcg_cpu *c)
 	const struct jit_block *t;
 	gpa_t phys;
 
-	if (j->refused || c->stack_apart || !jit_canonical(c->rip))
+	if (j->refused || c->stack_apart || j->check || !jit_canonical(c->rip))
 		return false;
 	j->link = NULL; /* tcg_fetch() may raise */
 	if (!tcg_fetch(c, c->rip, &phys))
@@ -609,6 +623,12 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	t = jit_find(c, b, apart);
 	if (!t)
 		return false;
+	if (unlikely(j->check)) {
+		jit_set_key(c);
+		if (!jit_check(c, b, t))
+			jit_enter(c, t);
+		return true;
+	}
 	if (link && flushes == j->flushes)
 		jit_link(j, link, t);
 	jit_go(c, t, apart);

@@ -31,6 +31,7 @@
 
 struct buf;
 struct err;
+struct jit_check;
 
 /* Blocks are keyed by physical address and this: mode, privilege, TLB. */
 #define JIT_KEY_CPL_SHIFT 12
@@ -145,6 +146,7 @@ struct jit {
 	struct jit_block **hash;
 	u8 *runs; /* of blocks in the interpreter, by hash */
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
+	struct jit_check *check;     /* NULL: none */
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub, *lookup;
 	u8 *slow, *interp, *notice, *stack;
@@ -186,6 +188,18 @@ const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
 			   const struct jit_span *at);
 /* Before code is entered: makes dropped pages harmless. */
 void jit_stack_enter(struct tcg_cpu *c);
+
+/* ---- jit_check.c ---- */
+
+/* About one of `every` blocks is checked. */
+struct jit_check *jit_check_create(u64 every);
+void jit_check_destroy(struct jit_check *k);
+void jit_check_info(const struct jit_check *k, struct buf *out);
+/* Runs the block and its translation `t`; false: do it without.  Raises. */
+bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
+	       const struct jit_block *t);
+/* The translation alone, until it leaves; raises. */
+void jit_enter(struct tcg_cpu *c, const struct jit_block *t);
 
 /* jit_gen.c: NULL when the first instruction is not for the JIT.  There is
  * room for a block. */

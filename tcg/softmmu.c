@@ -109,6 +109,14 @@ void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 	c->itlb[ITLB_SLOT(va)].tag = ITLB_INVALID;
 }
 
+void tcg_tlb_forget_stores(struct tcg_cpu *c)
+{
+	tcg_stack_drop(c);
+	for (int m = 0; m < MMU_COUNT; m++)
+		for (u32 i = 0; i < TLB_ENTRIES; i++)
+			c->tlb[m][i].write = tlb_invalid(i);
+}
+
 /* ---- Walk, rights, accessed and dirty bits ---- */
 
 /* May a supervisor access of this mode touch a user page as data? */
@@ -162,6 +170,7 @@ static bool mmu_set_bits(struct tcg_cpu *c, struct cpu_walk *w, int n, u64 bits)
 
 	if ((old & bits) == bits || !p)
 		return true;
+	tcg_check_leave(c);
 	if (w->wide) {
 		ok = __atomic_compare_exchange_n((u64 *)p, &old, old | bits,
 						 false, __ATOMIC_SEQ_CST,
@@ -315,8 +324,10 @@ static void mmu_fill(struct tcg_cpu *c, gva_t va, u8 mmu,
 	bool clean = w->n && !(w->entry[w->n - 1].value & PTE_D);
 	gva_t page = va & PAGE_MASK;
 
-	if (mmu_watched(c, va))
+	if (mmu_watched(c, va)) {
+		tcg_check_leave(c);
 		return;
+	}
 	mmu_log_fill(c, mmu, va, e, w);
 	e->read = page;
 	e->write = tlb_invalid(va >> PAGE_SHIFT & (TLB_ENTRIES - 1));
@@ -324,6 +335,8 @@ static void mmu_fill(struct tcg_cpu *c, gva_t va, u8 mmu,
 		e->write = page;
 	e->host = p->host - (va & (PAGE_SIZE - 1));
 	e->flags = p->flags;
+	if (unlikely(c->checking) && e->write == page)
+		tcg_check_page(c, e->host);
 }
 
 static void mmu_page_of(struct tcg_cpu *c, gpa_t phys, struct mmu_page *p)
@@ -334,6 +347,8 @@ static void mmu_page_of(struct tcg_cpu *c, gpa_t phys, struct mmu_page *p)
 	p->host = NULL;
 	p->flags = NULL;
 	p->readonly = false;
+	if (!b || b->readonly)
+		tcg_check_leave(c);
 	if (!b)
 		return;
 	p->host = b->host + (phys - b->base);

@@ -459,6 +459,10 @@ void tcg_fini(struct tcg *t)
 
 static int tcg_create(struct machine *m, void *instance, struct err *err)
 {
+	const struct tcg *t = instance;
+
+	if (t->check && m->topo.cpus > 1)
+		return err_code(err, -EINVAL, "check= is for one vCPU");
 	return tcg_init(instance, m->topo.cpus, m->cpu_model, err);
 }
 
@@ -593,6 +597,8 @@ static const struct option_row tcg_options[] = {
 	  "translate what runs often into host code" },
 	{ "hot", &opt_u32, offsetof(struct tcg, hot), "64",
 	  "runs of a block before it is translated", &tcg_hot_range },
+	{ "check", &opt_u32, offsetof(struct tcg, check), "0",
+	  "debug: compare one of so many translated blocks; one vCPU only" },
 	OPTION_END,
 };
 

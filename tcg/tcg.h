@@ -18,6 +18,7 @@ struct tcg {
 	int thread;  /* enum of tcg_thread_names; all but ignored */
 	bool jit;    /* translate */
 	u32 hot;     /* ... blocks that have run so often */
+	u32 check;   /* about one of so many blocks: jit_check.c; 0: none */
 
 	/* Exclusive sections: how many vCPUs execute guest code, and whether
 	 * one of them has asked the others to wait. */

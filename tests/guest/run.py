@@ -3,7 +3,8 @@
 """Runs a self-checking guest on one engine: run.py IMAGE tcg|tcg-hot|kvm|qemu [CPUS].
 
 The same image must pass on every engine; QEMU is the referee.  77 (skipped)
-when the engine is missing or too slow to be usable.
+when the engine is missing or too slow to be usable.  tcg-check compares
+each translated block with the interpreter.
 """
 import os
 import shutil
@@ -94,7 +95,8 @@ else:
         print("no /dev/kvm")
         sys.exit(77)
     # "kvm:tcg" turns down a KVM that is too slow to be of use.
-    accel = {"kvm": "kvm:tcg", "tcg": "tcg", "tcg-hot": "tcg,hot=1"}[engine]
+    accel = {"kvm": "kvm:tcg", "tcg": "tcg", "tcg-hot": "tcg,hot=1",
+             "tcg-check": "tcg,hot=16,check=1"}[engine]
     command = [vmon, "-accel", accel,
                *command]
 try:
@@ -114,5 +116,6 @@ if engine == "qemu":
     ok = r.returncode in (1, 3) and "RESULT" in text and not (
         failed - QEMU_DIFFERS)
 else:
-    ok = r.returncode == 1 and "RESULT PASS" in text and not failed
+    ok = r.returncode == 1 and "RESULT PASS" in text and not failed and (
+        "translated code differs" not in text)
 sys.exit(0 if ok else 1)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels up to user land, with 1, 2 and 4 processors.
 
-    test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock; default: all
+    test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock, Check;
+                                  default: all
 """
 import os
 import re
@@ -97,6 +98,22 @@ class Cloud(Matrix, unittest.TestCase):
 
 class Generic(Matrix, unittest.TestCase):
     kind = "generic"
+
+
+class Check(unittest.TestCase):
+    """A boot whose translated code is compared with the interpreter."""
+
+    def test_boot(self):
+        if vm.accel() != "tcg":
+            self.skipTest("not tcg")
+        with vm.LinuxVm(memory=512, accel="tcg,check=100") as guest:
+            guest.boot(800)
+            told = re.search(r"check: (\d+) blocks judged, (\d+) left out, "
+                             r"(\d+) differences",
+                             guest.monitor("info kvm -v"))
+            print(told.group(), file=sys.stderr)
+            self.assertGreater(int(told.group(1)), 10000)
+            self.assertEqual(told.group(3), "0", guest.output()[:3000])
 
 
 class Clock(unittest.TestCase):

@@ -192,7 +192,9 @@ class Vm:
     socket.  The sockets are ours and the VM connects to them, so that no
     byte is lost before we look."""
 
-    def __init__(self, *args, serial="unix", monitor=True, defaults=False):
+    def __init__(self, *args, serial="unix", monitor=True, defaults=False,
+                 accel=None):
+        self.accel = accel
         self.args = [str(a) for a in args]
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="vmon-test-"))
         self.serial = None
@@ -234,7 +236,7 @@ class Vm:
         return ["-serial", "pty"]
 
     def start(self):
-        argv = [program(), "-accel", accel(), "-display", "none"]
+        argv = [program(), "-accel", self.accel or accel(), "-display", "none"]
         if not self._defaults:
             argv += ["-nodefaults", "-no-user-config"]
         argv += self._serial_args()
