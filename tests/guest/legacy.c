@@ -374,7 +374,7 @@ static void test_ferr(void)
 	u32 half = 0x3f000000, sum = 0;
 
 	set_cr0(0, 0x2c); /* NE, TS, EM */
-	__asm__ volatile("fninit; fldcw %2; fldz; fld1; fdivp; fld %3;"
+	__asm__ volatile("fninit; fldcw %2; fldz; fld1; fdivp; flds %3;"
 			 "fadds %3; fstps %1; fnstsw %0; fninit"
 			 : "=m"(fsw), "=m"(sum)
 			 : "m"(control), "m"(half)

@@ -218,7 +218,8 @@ void test(void)
 	*(volatile u16 *)(0x21 * 4) = (u16)(vme_handler - vme_code);
 	*(volatile u16 *)(0x21 * 4 + 2) = 0x900;
 	set_gate(0x21, stubs + 16 * 0x21, 3);
-	task.tss = tss0;
+	task.tss.ss0 = tss0.ss0;
+	task.tss.esp0 = tss0.esp0;
 	task.tss.iomap = sizeof task - sizeof task.ports;
 	task.ports[1] = 0xff;
 	gdt[SEL_TSS1 / 8] = descriptor((u32)&task, sizeof task - 1, 0x89, 0);
