@@ -51,3 +51,11 @@ void host_signals_catch(const struct host_signals *use)
 	sigaction(SIGPROF, &tick, NULL);
 	setitimer(ITIMER_PROF, &timer, NULL);
 }
+
+void host_signals_stop_ticks(void)
+{
+	const struct itimerval never = { 0 };
+
+	setitimer(ITIMER_PROF, &never, NULL);
+	signal(SIGPROF, SIG_IGN);
+}

@@ -17,5 +17,7 @@ struct host_signals {
 };
 
 void host_signals_catch(const struct host_signals *use);
+/* No more ticks: what they look at is going away. */
+void host_signals_stop_ticks(void);
 
 #endif

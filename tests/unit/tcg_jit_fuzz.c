@@ -214,6 +214,7 @@ static void machine_up(void)
 
 static void machine_down(void) NO_TSA
 {
+	host_signals_stop_ticks();
 	lock_acquire(&machine_lock);
 	m->accel->vcpu_destroy(v);
 	machine_destroy(m);
