@@ -656,6 +656,9 @@ static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
 	const struct insn *i = g->i;
 	const char *name = insn_desc(i)->name;
 
+	/* The lookup has to know how much must lie in the page. */
+	if (i->is_mem && !f->size)
+		return true;
 	/* A bit offset in a register reaches beyond the operand. */
 	if (i->is_mem && f->has_g && name[0] == 'b' && name[1] == 't')
 		return i->opsize == 2;
@@ -1340,6 +1343,7 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	case JIT_COPY: gen_use_copy(g, u); return;
 	case JIT_PUSH:
 	case JIT_PUSH_IMM:
+	case JIT_PUSHF:
 	case JIT_CALL:
 	case JIT_CALL_IND:
 		u->access = true;
@@ -1357,12 +1361,6 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	case JIT_LEA:
 		u->ends = i->reg == REG_RSP;
 		u->breaks = u->ends && i->opsize == 2;
-		return;
-	case JIT_PUSHF:
-		u->access = true;
-		u->at = u->moves = -8;
-		u->size = 8;
-		u->breaks = i->opsize != 8;
 		return;
 	case JIT_POPF:
 		u->access = true;
