@@ -3,9 +3,11 @@
  * Queries on the machine as a whole and on its vCPUs as threads.
  */
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
 #include "chardev/chardev.h"
+#include "lib/err.h"
 #include "monitor/internal.h"
 #include "vmm/accel.h"
 #include "vmm/machine.h"
@@ -106,6 +108,22 @@ void print_kvm(const json_t *v, struct buf *out)
 	buf_printf(out, "kvm support: %s\n",
 		   val_true(v, "enabled") ? "enabled" : "disabled");
 	buf_puts(out, val_str(v, "details"));
+}
+
+/* ---- jit ---- */
+
+json_t *query_jit(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const struct accel_class *accel = mon->m->accel;
+	struct buf text = { 0 };
+
+	if (!accel->jit) {
+		err_set(err, -ENOTSUP,
+			"JIT information is only available with accel=tcg");
+		return NULL;
+	}
+	accel->jit(mon->m, &text);
+	return val_text(&text);
 }
 
 /* ---- cpus ---- */

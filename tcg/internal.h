@@ -214,6 +214,7 @@ struct tcg_cpu {
 	struct itlb_entry itlb[256];
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
 	struct tlb_log tlb_log;
+	u64 tlb_full, tlb_partial, tlb_pages; /* flushes so far */
 
 	/* For translated code: tcg/jit.h. */
 	struct jit *jit; /* NULL: interpreter only */

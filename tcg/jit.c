@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "lib/alloc.h"
-#include "lib/buf.h"
 #include "lib/err.h"
 #include "tcg/handlers.h"
 #include "tcg/softmmu.h"
@@ -68,7 +67,10 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 		c->jit->fills++;
 		return (const u8 *)at - at->retry;
 	}
-	c->jit->singles++;
+	if ((va & (PAGE_SIZE - 1)) + size > PAGE_SIZE)
+		c->jit->crossings++;
+	else
+		c->jit->singles++;
 	c->rip = page + JIT_INFO_OFF(at->info);
 	tcg_run_single(c);
 	return jit_goes_on(c, page, at->info, drops) ? (const u8 *)at - at->back
@@ -96,6 +98,7 @@ static const void *jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info,
 	u32 drops = c->stack_drops;
 
 	c->jit->interps++;
+	c->jit->called[i->row]++;
 	c->end_block = false;
 	c->ip = i;
 	i->fn(c, i);
@@ -326,6 +329,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	j->hash = xcalloc(1u << JIT_HASH_BITS, sizeof *j->hash);
 	j->runs = xcalloc(1u << JIT_RUNS_BITS, 1);
 	j->classes = xcalloc(opdesc_count, 1);
+	j->called = xcalloc(opdesc_count, sizeof *j->called);
 	for (u16 row = 0; row < opdesc_count; row++)
 		j->classes[row] = jit_classify(row, c->features);
 	if (c->t->check)
@@ -353,6 +357,7 @@ void jit_destroy(struct tcg_cpu *c)
 	free(j->hash);
 	free(j->runs);
 	free(j->classes);
+	free(j->called);
 	free(j);
 	c->jit = NULL;
 }
@@ -367,26 +372,6 @@ void jit_flush(struct tcg_cpu *c)
 	j->data = j->rw + j->size;
 	j->link = NULL;
 	j->flushes++;
-}
-
-void jit_info(const struct jit *j, struct buf *out)
-{
-	buf_printf(out,
-		   "  translated: %llu blocks, %llu instructions, %llu bytes "
-		   "into %llu\n"
-		   "  code buffer: %zu of %zu bytes, %u flushes, %llu links\n"
-		   "  slow paths: %llu TLB fills, %llu handlers, %llu single "
-		   "steps, %llu stores to marked pages, %llu entries\n",
-		   (unsigned long long)j->blocks, (unsigned long long)j->insns,
-		   (unsigned long long)j->guest_bytes,
-		   (unsigned long long)j->host_bytes, (size_t)(j->e.at - j->rw),
-		   j->size, j->flushes, (unsigned long long)j->links,
-		   (unsigned long long)j->fills, (unsigned long long)j->interps,
-		   (unsigned long long)j->singles,
-		   (unsigned long long)j->notices,
-		   (unsigned long long)j->entries);
-	if (j->check)
-		jit_check_info(j->check, out);
 }
 
 /* ---- Finding ---- */
@@ -428,10 +413,12 @@ static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
 		if (t->phys != phys || t->key != key)
 			at = &t->next;
 		else if (atomic_load_explicit(t->gen_now,
-					      memory_order_relaxed) != t->gen)
-			*at = t->next;
-		else
+					      memory_order_relaxed) == t->gen)
 			return t;
+		else {
+			*at = t->next;
+			j->stale++;
+		}
 	}
 	return NULL;
 }
@@ -567,6 +554,7 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 	jit_thread(c);
 	j->entries++;
 	left = j->enter(c, jit_code(j, t));
+	jit_count_left(c, left);
 	if (left > (const void *)JIT_LEFT_VEC)
 		j->link = left;
 	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))

@@ -146,15 +146,20 @@ struct jit {
 	struct jit_block **hash;
 	u8 *runs; /* of blocks in the interpreter, by hash */
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
-	struct jit_check *check;     /* NULL: none */
+	struct jit_check *check; /* NULL: none */
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub, *lookup;
 	u8 *slow, *interp, *notice, *stack;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	bool refused; /* the next block is the interpreter's */
 	/* What has been done: `info jit`. */
-	u64 blocks, insns, guest_bytes, host_bytes;
-	u64 fills, singles, interps, notices, links, entries;
+#define JIT_COUNT(field, text) u64 field;
+#define JIT_SLOW               JIT_COUNT
+#include "tcg/jit_count.def"
+#undef JIT_SLOW
+#undef JIT_COUNT
+	u64 max_bytes; /* of guest code in one block */
+	u64 *called;   /* handlers, by row */
 };
 
 #define JIT_HASH_BITS 14
@@ -167,8 +172,6 @@ struct jit {
 int jit_create(struct tcg_cpu *c, size_t size, struct err *err);
 void jit_destroy(struct tcg_cpu *c);
 void jit_flush(struct tcg_cpu *c);
-/* Lines for `info jit`; figures of a running vCPU may be a little old. */
-void jit_info(const struct jit *j, struct buf *out);
 
 /* Runs translated code from c->rip on, until it must leave; c->rip is the
  * next instruction's address.  False: there is none.  Raises. */
@@ -200,6 +203,13 @@ bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 	       const struct jit_block *t);
 /* The translation alone, until it leaves; raises. */
 void jit_enter(struct tcg_cpu *c, const struct jit_block *t);
+
+/* ---- jit_info.c ---- */
+
+/* Lines for `info jit`.  Asks the vCPUs: machine_lock is dropped. */
+void jit_info(struct machine *m, struct buf *out);
+/* Why translated code has been left, for c->rip: what it has returned. */
+void jit_count_left(struct tcg_cpu *c, const void *left);
 
 /* jit_gen.c: NULL when the first instruction is not for the JIT.  There is
  * room for a block. */

@@ -1152,6 +1152,7 @@ static void gen_goto(struct gen *g, s64 target, u32 kind)
 	cold = gen_cold(g, COLD_EXIT, em_jmp(e));
 	cold->target = target;
 	cold->site = cold->from;
+	g->j->sites++;
 }
 
 /* A displacement that does not fit, or a 66 prefix, is for the interpreter. */
@@ -1575,6 +1576,8 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	j->blocks++;
 	j->insns += g.n;
 	j->guest_bytes += b->bytes;
+	j->max_bytes = MAX(j->max_bytes, b->bytes);
+	j->crossing += b->gen_now2 != NULL;
 	j->host_bytes += (u64)(g.e.at - (u8 *)g.t);
 	j->e.at = g.e.at;
 	return g.t;

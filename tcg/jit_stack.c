@@ -96,11 +96,13 @@ const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
 	}
 	s->page = page;
 	s->delta = (u64)e->host - page;
+	c->jit->stack_fills++;
 	return (const u8 *)at - at->retry;
 apart:
 	/* One access after the other, each by the TLB. */
 	c->rip = c->gpr[INSN_RIP] + at->off;
 	c->stack_apart = true;
+	c->jit->stack_aparts++;
 	return NULL;
 }
 

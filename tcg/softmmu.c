@@ -55,6 +55,7 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 {
 	struct tlb_log *log = &c->tlb_log;
 
+	*(global ? &c->tlb_full : &c->tlb_partial) += 1;
 	c->code_epoch++;
 	c->user_epoch++;
 	c->global_epoch += global;
@@ -87,6 +88,7 @@ static bool tlb_huge_test(const struct tcg_cpu *c, gva_t va, u64 page_size)
 
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 {
+	c->tlb_pages++;
 	c->code_epoch++;
 	c->user_epoch++;
 	c->global_epoch++;

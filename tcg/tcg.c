@@ -577,9 +577,11 @@ static void tcg_info(struct machine *m, struct buf *out)
 		count = atomic_load_explicit(&c->insns, memory_order_relaxed);
 		buf_printf(out, "CPU #%d: %llu instructions interpreted\n", n,
 			   (unsigned long long)count);
-		if (c->jit)
-			jit_info(c->jit, out);
+		if (c->jit && c->jit->check)
+			jit_check_info(c->jit->check, out);
 	}
+	if (t->jit)
+		buf_puts(out, "'info jit' tells more\n");
 }
 
 static const struct opt_range tcg_tb_range = { 1, 1024 };
@@ -619,4 +621,5 @@ const struct accel_class tcg_accel = {
 	.dirty_sync = tcg_dirty_sync,
 	.cpuid = tcg_class_cpuid,
 	.info = tcg_info,
+	.jit = jit_info,
 };

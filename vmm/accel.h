@@ -65,8 +65,10 @@ struct accel_class {
 
 	/* CPUID as the guest sees it. */
 	void (*cpuid)(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
-	/* `info kvm`, `info jit`: lines of text. */
+	/* `info kvm -v`, `info jit`: lines of text; may drop machine_lock.
+	 * NULL: there is nothing to tell. */
 	void (*info)(struct machine *m, struct buf *out);
+	void (*jit)(struct machine *m, struct buf *out);
 };
 
 /* Every accelerator, in order of preference, NULL-ended. */

@@ -114,6 +114,20 @@ class Check(unittest.TestCase):
             print(told.group(), file=sys.stderr)
             self.assertGreater(int(told.group(1)), 10000)
             self.assertEqual(told.group(3), "0", guest.output()[:3000])
+            self.jit_told(guest.monitor("info jit"))
+
+    def jit_told(self, text):
+        def number(pattern):
+            return int(re.search(pattern, text, re.M).group(1))
+        self.assertGreater(number(r"^TB count +(\d+)"), 1000)
+        self.assertGreater(number(r"^TB avg target size +(\d+)"), 3)
+        self.assertGreater(number(r"^entries +(\d+)"), 10000)
+        self.assertGreater(number(r"^TLB fills +(\d+)"), 1000)
+        calls = re.search(r"\nHandlers called most:\r?\n(.*)", text, re.S)
+        calls = [int(n) for n in re.findall(r" (\d+)\r?$", calls.group(1), re.M)]
+        self.assertEqual(len(calls), 10)
+        self.assertEqual(calls, sorted(calls, reverse=True))
+        self.assertLessEqual(sum(calls), number(r"^handlers called +(\d+)"))
 
 
 class Clock(unittest.TestCase):
