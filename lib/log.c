@@ -20,6 +20,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/lock.h"
+#include "lib/parse.h"
 
 #define LOG_LINE_MAX         4096
 #define LOG_GUEST_PER_SECOND 100
@@ -42,24 +43,49 @@ static const struct {
 #undef LOG_ITEM
 };
 
-/* One line in one write(), so that lines of several threads never mix. */
+/* In one write(), so that lines of several threads never mix. */
+static void log_out(int fd, const char *text, size_t len)
+{
+	while (write(fd, text, len) < 0 && errno == EINTR)
+		;
+}
+
+/* More than a line holds: blocks of code. */
+PRINTF_LIKE(3, 0)
+
+static void log_long(int fd, const char *prefix, const char *fmt, va_list ap)
+{
+	struct buf text = { 0 };
+
+	buf_puts(&text, prefix);
+	buf_vprintf(&text, fmt, ap);
+	if (text.data[text.len - 1] != '\n')
+		buf_putc(&text, '\n');
+	log_out(fd, text.data, text.len);
+	buf_fini(&text);
+}
+
 PRINTF_LIKE(3, 0)
 
 static void log_line(int fd, const char *prefix, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
 	size_t len;
+	va_list again;
 	int n;
 
+	va_copy(again, ap);
 	len = snprintf(line, sizeof(line), "%s", prefix);
 	n = vsnprintf(line + len, sizeof(line) - len, fmt, ap);
-	if (n < 0)
-		return;
-	len = MIN(len + n, sizeof(line) - 2);
-	if (len == 0 || line[len - 1] != '\n')
-		line[len++] = '\n';
-	while (write(fd, line, len) < 0 && errno == EINTR)
-		;
+	if (n >= 0 && len + n < sizeof(line) - 1) {
+		len += n;
+		if (len == 0 || line[len - 1] != '\n')
+			line[len++] = '\n';
+		log_out(fd, line, len);
+	} else if (n >= 0) {
+		log_long(fd, prefix, fmt, again);
+	}
+	va_end(again);
 }
 
 void log_write(enum log_item item, const char *fmt, ...)
@@ -174,6 +200,64 @@ int log_parse_items(const char *list, u32 *mask, struct err *err)
 void log_set_items(u32 mask)
 {
 	atomic_store_explicit(&log_mask, mask, memory_order_relaxed);
+}
+
+/* ---- Addresses ---- */
+
+#define LOG_RANGES_MAX 16
+
+static struct {
+	u64 first, last;
+} log_ranges[LOG_RANGES_MAX];
+
+static int log_nranges;
+
+bool log_in_range(u64 addr)
+{
+	for (int n = 0; n < log_nranges; n++)
+		if (addr >= log_ranges[n].first && addr <= log_ranges[n].last)
+			return true;
+	return !log_nranges;
+}
+
+/* FIRST..LAST, START+LENGTH, or LENGTH bytes up to START: START-LENGTH. */
+static int log_parse_range(char *text, u64 *first, u64 *last)
+{
+	char *at = strpbrk(text, ".+-"), kind;
+	u64 a, b;
+
+	if (!at)
+		return -EINVAL;
+	kind = *at;
+	*at++ = '\0';
+	if (kind == '.' && *at++ != '.')
+		return -EINVAL;
+	if (parse_u64(text, &a) < 0 || parse_u64(at, &b) < 0)
+		return -EINVAL;
+	if (kind != '.' && !b)
+		return -EINVAL;
+	*first = kind == '-' ? a - (b - 1) : a;
+	*last = kind == '.' ? b : kind == '-' ? a : a + (b - 1);
+	return *first <= *last ? 0 : -EINVAL;
+}
+
+int log_set_filter(const char *ranges, struct err *err)
+{
+	char *text = xprintf("%s", ranges), *next, *at = text;
+	int n = 0, r = 0;
+
+	while (r == 0 && (next = strsep(&at, ","))) {
+		if (n == LOG_RANGES_MAX)
+			r = err_set(err, -E2BIG, "more than %d ranges",
+				    LOG_RANGES_MAX);
+		else if (log_parse_range(next, &log_ranges[n].first,
+					 &log_ranges[n].last) < 0)
+			r = err_set(err, -EINVAL, "bad range in '%s'", ranges);
+		n++;
+	}
+	log_nranges = r == 0 ? n : 0;
+	free(text);
+	return r;
 }
 
 int log_set_file(const char *path, struct err *err)

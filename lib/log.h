@@ -54,6 +54,10 @@ void log_set_prefix(bool timestamp, const char *name);
 /* Parses "a,b", "all" or "none"; -EINVAL with the first unknown name. */
 int log_parse_items(const char *list, u32 *mask, struct err *err);
 void log_set_items(u32 mask);
+/* "START..END,START+LENGTH,START-LENGTH": in_asm, op, out_asm, exec and cpu
+ * are only for code at these addresses; -EINVAL.  Before other threads run. */
+int log_set_filter(const char *ranges, struct err *err);
+bool log_in_range(u64 addr);
 
 /* Opens `path` ("%d" becomes the process id) for the log; NULL: stderr. */
 int log_set_file(const char *path, struct err *err);

@@ -291,20 +291,22 @@ static void deliver_one(struct tcg_cpu *c, const struct event *e)
 	tcg_mode_changed(c);
 }
 
+/* A line as QEMU's, so that what reads those can read these. */
 static void deliver_log(struct tcg_cpu *c, const struct event *e)
 {
+	bool pf = e->vector == EXC_PF && !e->external && !e->soft;
+
+	if (e->external)
+		log_write(LOG_INT, "Servicing hardware INT=0x%02x", e->vector);
 	log_write(LOG_INT,
-		  "cpu %d %s %#x code %#x at %x:%016llx sp %x:%016llx "
-		  "cpl %d cr2 %016llx flags %llx",
-		  c->v->index,
-		  e->external ? "interrupt"
-		  : e->soft   ? "int"
-			      : "exception",
-		  e->vector, e->code, c->s->seg[SEG_CS].sel,
-		  (unsigned long long)c->rip, c->s->seg[SEG_SS].sel,
-		  (unsigned long long)c->gpr[REG_RSP], c->cpl,
-		  (unsigned long long)c->s->cr2,
-		  (unsigned long long)tcg_rflags(c));
+		  "%6llu: v=%02x e=%04x i=%d cpl=%d IP=%04x:%016llx "
+		  "pc=%016llx SP=%04x:%016llx %s=%016llx",
+		  (unsigned long long)c->delivered, e->vector, e->code, e->soft,
+		  c->cpl, c->s->seg[SEG_CS].sel, (unsigned long long)c->rip,
+		  (unsigned long long)(c->s->seg[SEG_CS].base + c->rip),
+		  c->s->seg[SEG_SS].sel, (unsigned long long)c->gpr[REG_RSP],
+		  pf ? "CR2" : "env->regs[R_EAX]",
+		  (unsigned long long)(pf ? c->s->cr2 : c->gpr[REG_RAX]));
 }
 
 /* Delivers `e` or what comes of it; false: triple fault. */
@@ -312,8 +314,9 @@ static bool deliver_event(struct tcg_cpu *c, struct event *e)
 {
 	if (sigsetjmp(c->unwind, 0) && !event_combine(c, e))
 		return false;
-	if (log_on(LOG_INT))
+	if (unlikely(log_on(LOG_INT)))
 		deliver_log(c, e);
+	c->delivered++;
 	deliver_one(c, e);
 	return true;
 }

@@ -237,6 +237,8 @@ struct tcg_cpu {
 
 	void *cache;       /* decoded blocks: interp.c */
 	void *vec;         /* host-executed vector code: vec.c */
+	void *log;         /* disassemblers: log.c */
+	u64 delivered;     /* events, for -d int */
 	u32 pauses;        /* PAUSEs executed: op_pause() */
 	_Atomic u64 insns; /* retired; written by its own thread only */
 };

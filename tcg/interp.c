@@ -17,11 +17,10 @@
 #include <string.h>
 
 #include "lib/alloc.h"
-#include "lib/buf.h"
-#include "lib/log.h"
 #include "tcg/block.h"
 #include "tcg/handlers.h"
 #include "tcg/jit.h"
+#include "tcg/log.h"
 #include "tcg/ops.h"
 #include "tcg/tcg.h"
 #include "vmm/machine.h"
@@ -318,19 +317,6 @@ static struct tcg_block *block_lookup(struct tcg_cpu *c, gpa_t phys, u64 pc)
 	return NULL;
 }
 
-static void block_log(struct tcg_cpu *c, const struct tcg_block *b, u64 pc)
-{
-	struct buf text = { 0 };
-
-	for (int n = 0; n < b->n; n++)
-		buf_printf(&text, "0x%08llx:  %s %s (%u)\n",
-			   (unsigned long long)(pc + b->insn[n].off),
-			   insn_desc(&b->insn[n])->name,
-			   insn_desc(&b->insn[n])->operands, b->insn[n].len);
-	log_write(LOG_IN_ASM, "----------------\n%s", buf_str(&text));
-	buf_fini(&text);
-}
-
 /* NULL: run one instruction without a block. */
 static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
 {
@@ -349,32 +335,12 @@ static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
 	if (!b) {
 		b = block_build(c, host, phys);
 		if (b && log_on(LOG_IN_ASM))
-			block_log(c, b, pc);
+			tcg_log_block(c, b, pc);
 	}
 	if (!b)
 		return NULL;
 	k->jcache[JCACHE_SLOT(pc)] = (struct block_ref){ pc, block_key(c), b };
 	return b;
-}
-
-static void block_log_run(struct tcg_cpu *c, const struct tcg_block *b)
-{
-	log_item(LOG_EXEC, "Trace %d: [%016llx/%08x] %u", c->v->index,
-		 (unsigned long long)c->rip, b->mode_key, b->n);
-	if (log_on(LOG_CPU))
-		log_write(LOG_CPU,
-			  "RAX=%016llx RBX=%016llx RCX=%016llx RDX=%016llx\n"
-			  "RSI=%016llx RDI=%016llx RBP=%016llx RSP=%016llx\n"
-			  "R8 =%016llx R9 =%016llx R10=%016llx R11=%016llx\n"
-			  "R12=%016llx R13=%016llx R14=%016llx R15=%016llx\n"
-			  "RIP=%016llx RFL=%08llx CPL=%d\n",
-#define G(r) (unsigned long long)c->gpr[REG_##r]
-			  G(RAX), G(RBX), G(RCX), G(RDX), G(RSI), G(RDI),
-			  G(RBP), G(RSP), G(R8), G(R9), G(R10), G(R11), G(R12),
-			  G(R13), G(R14), G(R15),
-#undef G
-			  (unsigned long long)c->rip,
-			  (unsigned long long)tcg_rflags(c), c->cpl);
 }
 
 /* ---- Running ---- */
@@ -445,14 +411,12 @@ static struct tcg_block *block_next(struct tcg_cpu *c, struct tcg_block *prev)
 static bool run_stops(struct tcg_cpu *c)
 {
 	return c->halted | c->shadow | (c->mode_key & MODE_STEP) |
-	       atomic_load_explicit(&c->v->request, memory_order_relaxed) |
-	       atomic_load_explicit(&log_mask, memory_order_relaxed);
+	       atomic_load_explicit(&c->v->request, memory_order_relaxed);
 }
 
 static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 {
 	struct tcg_block *b = NULL;
-	bool log;
 
 	for (;;) {
 		c->ip = NULL;
@@ -479,8 +443,7 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 				continue;
 			}
 		}
-		log = log_on(LOG_EXEC) || log_on(LOG_CPU);
-		if (c->jit && c->code64 && !log && jit_resume(c)) {
+		if (c->jit && c->code64 && jit_resume(c)) {
 			b = NULL;
 			continue;
 		}
@@ -492,12 +455,12 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 			b = NULL;
 			continue;
 		}
-		if (unlikely(log))
-			block_log_run(c, b);
-		else if (c->jit && jit_run(c, b)) {
+		if (c->jit && jit_run(c, b)) {
 			b = NULL;
 			continue;
 		}
+		if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
+			tcg_log_run(c, NULL, b->mode_key, b->n);
 		c->gpr[INSN_RIP] = c->rip;
 		c->ip = b->insn;
 		run_count(c, b->n);

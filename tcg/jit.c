@@ -19,6 +19,7 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "tcg/handlers.h"
+#include "tcg/log.h"
 #include "tcg/softmmu.h"
 #include "tcg/tcg.h"
 
@@ -334,6 +335,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 		j->classes[row] = jit_classify(row, c->features);
 	if (c->t->check)
 		j->check = jit_check_create(c->t->check);
+	j->nochain = j->check;
 	jit_thunks(j);
 	c->self = c;
 	c->jit = j;
@@ -484,7 +486,7 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	const u8 *body;
 	u8 *site;
 
-	if (!link->site)
+	if (!link->site || j->nochain)
 		return;
 	from = (const struct jit_block *)((const u8 *)link - link->block);
 	if ((from->phys ^ t->phys) & PAGE_MASK ||
@@ -553,6 +555,8 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);
 	j->entries++;
+	if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
+		tcg_log_run(c, jit_code(j, t), t->key, 0);
 	left = j->enter(c, jit_code(j, t));
 	jit_count_left(c, left);
 	if (left > (const void *)JIT_LEFT_VEC)
@@ -566,9 +570,21 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)
 {
 	jit_set_key(c);
-	if (!apart)
+	if (!apart && !c->jit->nochain)
 		jit_remember(c, jit_code(c->jit, t));
 	jit_enter(c, t);
+}
+
+/* -d nochain comes and goes; what is linked already goes with it. */
+static void jit_follow_log(struct tcg_cpu *c)
+{
+	struct jit *j = c->jit;
+	bool nochain = j->check || log_on(LOG_NOCHAIN);
+
+	if (likely(nochain == j->nochain))
+		return;
+	jit_flush(c);
+	j->nochain = nochain;
 }
 
 bool jit_resume(struct tcg_cpu *c)
@@ -578,6 +594,7 @@ bool jit_resume(struct tcg_cpu *c)
 	const struct jit_block *t;
 	gpa_t phys;
 
+	jit_follow_log(c);
 	if (j->refused || c->stack_apart || j->check || !jit_canonical(c->rip))
 		return false;
 	j->link = NULL; /* tcg_fetch() may raise */
@@ -599,8 +616,8 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	struct jit *j = c->jit;
 	const struct jit_exit *link = j->link;
 	const struct jit_block *t;
-	u32 flushes = j->flushes;
 	bool apart = c->stack_apart;
+	u32 flushes = j->flushes;
 
 	j->link = NULL;
 	c->stack_apart = false;

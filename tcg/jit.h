@@ -152,6 +152,9 @@ struct jit {
 	u8 *slow, *interp, *notice, *stack;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	bool refused; /* the next block is the interpreter's */
+	/* Each block is entered from C, by jit_run() or jit_resume(): nothing
+	 * is linked or remembered. */
+	bool nochain;
 	/* What has been done: `info jit`. */
 #define JIT_COUNT(field, text) u64 field;
 #define JIT_SLOW               JIT_COUNT

@@ -18,6 +18,7 @@
 
 #include "tcg/flags.h"
 #include "tcg/handlers.h"
+#include "tcg/log.h"
 #include "vmm/memory.h"
 
 /* ---- Classes ---- */
@@ -1286,9 +1287,10 @@ static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
 	g->e.at += sizeof data;
 }
 
-static void gen_cold_code(struct gen *g, const struct gen_cold *cold)
+static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 {
 	em_here(&g->e, cold->from);
+	cold->stub = g->e.at;
 	switch (cold->kind) {
 	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
@@ -1546,21 +1548,28 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.e.at = (u8 *)(g.t + 1);
 	g.tlb = (u32)(offsetof(struct tcg_cpu, tlb) +
 		      sizeof c->tlb[0] * c->mmu);
+	g.pc = c->rip;
+	g.plan = (struct buf){ 0 };
 	gen_entry(&g);
 	for (g.n = 0; g.n < b->n && !ended; g.n++) {
 		int first_cold = g.ncold;
 
 		g.i = &b->insn[g.n];
 		g.off = page_off + g.i->off;
+		g.start[g.n] = g.e.at;
+		g.data = j->data;
 		if (!g.apart && g.n >= g.run_next)
 			gen_plan_run(&g);
 		if (!gen_insn(&g, j->classes[g.i->row]))
 			break;
 		gen_insn_done(&g, first_cold);
+		if (unlikely(log_on(LOG_OP)))
+			jit_log_insn(&g, j->classes[g.i->row]);
 		ended = insn_desc(g.i)->attrs & OP_END;
 	}
 	if (!g.n && !ended)
 		return NULL;
+	g.start[g.n] = g.e.at;
 	if (!ended) {
 		gen_save_flags(&g);
 		if (g.n < b->n) {
@@ -1571,8 +1580,11 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 			gen_goto(&g, g.off, JIT_BRANCH_NONE);
 		}
 	}
+	g.cold_at = g.e.at;
 	for (int n = 0; n < g.ncold; n++)
 		gen_cold_code(&g, &g.cold[n]);
+	if (unlikely(log_on(LOG_OP) || log_on(LOG_OUT_ASM)))
+		jit_log_block(c, &g);
 	j->blocks++;
 	j->insns += g.n;
 	j->guest_bytes += b->bytes;

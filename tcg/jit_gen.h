@@ -6,6 +6,7 @@
 #ifndef TCG_JIT_GEN_H
 #define TCG_JIT_GEN_H
 
+#include "lib/buf.h"
 #include "tcg/decode.h"
 #include "tcg/jit.h"
 
@@ -40,6 +41,7 @@ struct gen_cold {
 	u32 info;
 	s64 target; /* COLD_EXIT; COLD_STACK: the instruction */
 	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
+	u8 *stub;   /* where it has been put */
 };
 
 struct gen {
@@ -61,6 +63,11 @@ struct gen {
 	u8 cpl;
 	u8 vec_live;     /* JIT_VEC_* known to be set */
 	bool index_kept; /* TLB slot of the store is in c->jit_index */
+	/* For tcg/log.c. */
+	u64 pc;         /* linear address of the block */
+	const u8 *data; /* j->data before the instruction */
+	u8 *start[BLOCK_INSNS + 1], *cold_at;
+	struct buf plan;
 };
 
 /* ---- Flags ---- */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "tcg/decode.h"
+#include "tcg/log.h"
 #include "vmm/machine.h"
 
 #define PTE_A BIT(5)
@@ -56,6 +57,8 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 	struct tlb_log *log = &c->tlb_log;
 
 	*(global ? &c->tlb_full : &c->tlb_partial) += 1;
+	log_item(LOG_MMU, "cpu %d mmu: flush%s", c->v->index,
+		 global ? "" : " but for global pages");
 	c->code_epoch++;
 	c->user_epoch++;
 	c->global_epoch += global;
@@ -89,6 +92,8 @@ static bool tlb_huge_test(const struct tcg_cpu *c, gva_t va, u64 page_size)
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 {
 	c->tlb_pages++;
+	log_item(LOG_MMU, "cpu %d mmu: flush 0x%016llx", c->v->index,
+		 (unsigned long long)va);
 	c->code_epoch++;
 	c->user_epoch++;
 	c->global_epoch++;
@@ -159,6 +164,8 @@ _Noreturn static void mmu_fault(struct tcg_cpu *c, gva_t va, u8 mmu,
 		code |= PF_U;
 	if (access == MMU_EXEC && (nx_on || (c->s->cr4 & CR4_SMEP)))
 		code |= PF_I;
+	log_item(LOG_MMU, "cpu %d mmu: fault at 0x%016llx, code 0x%x",
+		 c->v->index, (unsigned long long)va, code);
 	tcg_raise_pf(c, va, code);
 }
 
@@ -330,6 +337,8 @@ static void mmu_fill(struct tcg_cpu *c, gva_t va, u8 mmu,
 		tcg_check_leave(c);
 		return;
 	}
+	if (unlikely(log_on(LOG_MMU)))
+		tcg_log_page(c, va, mmu, w);
 	mmu_log_fill(c, mmu, va, e, w);
 	e->read = page;
 	e->write = tlb_invalid(va >> PAGE_SHIFT & (TLB_ENTRIES - 1));
@@ -610,6 +619,8 @@ const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys)
 	*ret_phys = p.phys;
 	if (!p.host)
 		return NULL;
+	if (unlikely(log_on(LOG_MMU)))
+		tcg_log_page(c, va, mmu, &w);
 	if (w.page_size > PAGE_SIZE) {
 		bit = tlb_huge_bit(va, w.page_size);
 		c->tlb_log.huge[bit / 64] |= BIT(bit % 64);

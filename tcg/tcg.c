@@ -24,6 +24,7 @@
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "tcg/jit.h"
+#include "tcg/log.h"
 #include "tcg/pvclock.h"
 #include "tcg/seg.h"
 #include "tcg/vec.h"
@@ -233,6 +234,8 @@ static void tcg_wake(struct tcg_cpu *c)
 static void tcg_init_reset(struct tcg_cpu *c)
 {
 	tcg_sync_out(c);
+	if (unlikely(log_on(LOG_CPU_RESET)))
+		cpu_log_reset(c->s, c->v->index);
 	cpu_reset(c->s, c->v->index == 0, true);
 	c->s->gpr[REG_RDX] = tcg_signature(c);
 	if (c->m->lapic)
@@ -518,6 +521,7 @@ void tcg_cpu_close(struct tcg_cpu *c)
 	if (!c)
 		return;
 	jit_destroy(c);
+	tcg_log_close(c);
 	vec_destroy(c);
 	tcg_cache_fini(c);
 	munmap(c, sizeof *c);

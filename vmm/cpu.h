@@ -292,6 +292,11 @@ struct cpu_state {
  * reset vector, others wait for INIT.  Keeps what `init` (an INIT, not a
  * RESET) must keep: FPU, vector registers, MTRRs, TSC. */
 void cpu_reset(struct cpu_state *c, bool bsp, bool init);
+struct buf;
+/* Registers as lines of text, for the log; with -d cpu_reset those before a
+ * reset of vCPU `index`. */
+void cpu_dump(const struct cpu_state *c, struct buf *out);
+void cpu_log_reset(const struct cpu_state *c, int index);
 
 /* As CPUID counts them: the mode that an instruction at CS:RIP runs in. */
 static inline bool cpu_long_mode(const struct cpu_state *c)

@@ -594,6 +594,9 @@ static int vmon_prepare(struct vmon *v, struct err *err)
 	r = c->log_file ? log_set_file(c->log_file, err) : 0;
 	if (r < 0)
 		return err_wrap(err, "-D %s", c->log_file);
+	r = c->log_filter ? log_set_filter(c->log_filter, err) : 0;
+	if (r < 0)
+		return err_wrap(err, "-dfilter");
 	log_set_items(c->log_items);
 	if (c->kernel) {
 		v->boot = boot_open(c->kernel, c->initrd, c->append, err);

@@ -784,6 +784,13 @@ static int config_log_file(struct config *c, const char *option,
 	return CONFIG_RUN;
 }
 
+static int config_log_filter(struct config *c, const char *option,
+			     const char *arg, struct err *err)
+{
+	c->log_filter = arg;
+	return CONFIG_RUN;
+}
+
 static const struct option_row msg_rows[] = {
 	{ "timestamp", &opt_bool, offsetof(struct config, msg_timestamp), NULL,
 	  "time of day first", NULL },

@@ -65,6 +65,8 @@ void vcpu_cpu_changed(struct vcpu *v)
 
 void vcpu_reset(struct vcpu *v, bool init)
 {
+	if (unlikely(log_on(LOG_CPU_RESET)))
+		cpu_log_reset(vcpu_cpu(v), v->index);
 	if (!init)
 		v->cpu_loaded = true; /* all of it is about to be set */
 	cpu_reset(vcpu_cpu(v), v->index == 0, init);

@@ -14,3 +14,7 @@ Error opening logfile /nonexistent/q.log: No such file or directory
 (qemu) logfile
 logfile: filename expected
 Try "help logfile" for more information
+(qemu) help log
+...
+(qemu) log in_asm,op,out_asm,exec,cpu,int,mmu,cpu_reset,nochain
+(qemu) log none
