@@ -18,6 +18,7 @@
 
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/perfmap.h"
 #include "tcg/handlers.h"
 #include "tcg/log.h"
 #include "tcg/softmmu.h"
@@ -265,6 +266,41 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	return start;
 }
 
+/* For perf.  One that is not listed counts as the one before it. */
+static void jit_name_thunks(const struct jit *j, const u8 *enter)
+{
+	const struct {
+		const char *name;
+		const u8 *start;
+	} rows[] = {
+		{ "enter", enter },
+		{ "vec-save", j->vec_save },
+		{ "vec-load", j->vec_load },
+		{ "exit", j->exit },
+		{ "vec-refuse", j->vec_refuse },
+		{ "vec-legacy", j->vec_legacy },
+		{ "vec-vex", j->vec_vex },
+		{ "exit-stub", j->exit_stub },
+		{ "lookup", j->lookup },
+		{ "slow", j->slow },
+		{ "interp", j->interp },
+		{ "notice", j->notice },
+		{ "stack", j->stack },
+	};
+
+	for (size_t n = 0; n < ARRAY_SIZE(rows); n++) {
+		const u8 *end = j->e.at;
+
+		for (size_t k = 0; k < ARRAY_SIZE(rows); k++)
+			if (rows[k].start > rows[n].start &&
+			    rows[k].start < end)
+				end = rows[k].start;
+		perfmap_add(rows[n].start + j->e.rx,
+			    (size_t)(end - rows[n].start), "jit:%s",
+			    rows[n].name);
+	}
+}
+
 static void jit_thunks(struct jit *j)
 {
 	struct jit_emit *e = &j->e;
@@ -285,16 +321,35 @@ static void jit_thunks(struct jit *j)
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
 	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss, true);
+	if (perfmap_on())
+		jit_name_thunks(j, enter);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
 	j->start = (size_t)(e->at - j->rw);
 }
 
 /* ---- Life ---- */
 
-static int jit_map(struct jit *j)
+/* perf looks for names in its map only where memory has none of its own, and
+ * a memfd has. */
+static int jit_map_unnamed(struct jit *j, void **rw, void **rx)
+{
+	*rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (*rw == MAP_FAILED)
+		return -errno;
+	/* Of a length of nothing it makes a second mapping. */
+	*rx = mremap(*rw, 0, j->size, MREMAP_MAYMOVE);
+	if (*rx != MAP_FAILED &&
+	    mprotect(*rx, j->size, PROT_READ | PROT_EXEC) < 0) {
+		munmap(*rx, j->size);
+		*rx = MAP_FAILED;
+	}
+	return 0;
+}
+
+static int jit_map_memfd(struct jit *j, void **rw, void **rx)
 {
 	int fd = memfd_create("vmon-jit", MFD_CLOEXEC);
-	void *rw, *rx;
 
 	if (fd < 0)
 		return -errno;
@@ -302,9 +357,20 @@ static int jit_map(struct jit *j)
 		close(fd);
 		return -errno;
 	}
-	rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	rx = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	*rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	*rx = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 	close(fd);
+	return 0;
+}
+
+static int jit_map(struct jit *j)
+{
+	void *rw = MAP_FAILED, *rx = MAP_FAILED;
+	int r = perfmap_on() ? jit_map_unnamed(j, &rw, &rx)
+			     : jit_map_memfd(j, &rw, &rx);
+
+	if (r < 0)
+		return r;
 	if (rw == MAP_FAILED || rx == MAP_FAILED) {
 		if (rw != MAP_FAILED)
 			munmap(rw, j->size);
@@ -425,6 +491,11 @@ static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
 	return NULL;
 }
 
+static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
+{
+	return (const u8 *)(t + 1) + j->e.rx;
+}
+
 static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 				  u32 key)
 {
@@ -437,14 +508,12 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	t = jit_translate(c, j, b, key);
 	if (!t)
 		return NULL;
+	if (unlikely(perfmap_on()))
+		perfmap_add(jit_code(j, t), (size_t)(j->e.at - (u8 *)(t + 1)),
+			    "tb:%llx", (unsigned long long)c->rip);
 	t->next = j->hash[h];
 	j->hash[h] = t;
 	return t;
-}
-
-static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
-{
-	return (const u8 *)(t + 1) + j->e.rx;
 }
 
 /* Has the block run often enough?  Counted beside the blocks, which come and

@@ -55,6 +55,7 @@ struct config {
 	bool uuid_set;
 
 	const char *kernel, *initrd, *append;
+	bool perfmap;
 	bool paused; /* -S */
 	bool no_reboot, no_shutdown;
 	bool snapshot; /* -snapshot */

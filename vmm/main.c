@@ -16,6 +16,7 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/perfmap.h"
 #include "lib/work.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
@@ -610,6 +611,8 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 {
 	int r;
 
+	if (v->config.perfmap && perfmap_open(err) < 0)
+		return err->code;
 	v->machine = machine_create(err);
 	if (!v->machine)
 		return err->code;

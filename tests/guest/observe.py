@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a self-checking guest leaves in -d logs.
+"""What a self-checking guest leaves in -d logs and in perf's map.
 
     observe.py IMAGE     a 64-bit guest of this folder
 """
@@ -88,6 +88,23 @@ class Log(unittest.TestCase):
 
     def test_nothing(self):
         self.assertEqual(self.run_guest("none"), "")
+
+    def test_perf_map(self):
+        text = self.run_guest("out_asm", "-perfmap")
+        path = f"/tmp/perf-{self.pid}.map"
+        self.addCleanup(os.unlink, path)
+        with open(path) as f:
+            rows = [line.split() for line in f]
+        blocks = {(int(size, 16), int(name[3:], 16))
+                  for _, size, name in rows if name.startswith("tb:")}
+        told = {(int(size), int(pc, 16)) for size, pc in re.findall(
+            r"OUT: \[size=(\d+)\]\n  -- guest addr 0x(\w+)", text)}
+        self.assertEqual(blocks, told)
+        names = [name for _, _, name in rows if name.startswith("jit:")]
+        self.assertIn("jit:lookup", names)
+        ranges = sorted((int(at, 16), int(size, 16)) for at, size, _ in rows)
+        for (a, size), (b, _) in zip(ranges, ranges[1:]):
+            self.assertLessEqual(a + size, b)
 
 
 if __name__ == "__main__":
