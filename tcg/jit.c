@@ -75,6 +75,8 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 		c->jit->singles++;
 	c->rip = page + JIT_INFO_OFF(at->info);
 	tcg_run_single(c);
+	if (at->info & JIT_INFO_UNMASKS)
+		return NULL;
 	return jit_goes_on(c, page, at->info, drops) ? (const u8 *)at - at->back
 						     : NULL;
 }

@@ -80,6 +80,7 @@ struct jit_span {
 #define JIT_INFO_WRITE(info) ((info) >> 23 & 1)
 #define JIT_INFO_JUMPS       0x01000000u /* c->rip is set already */
 #define JIT_INFO_ALIGN       0x02000000u /* #GP unless aligned */
+#define JIT_INFO_UNMASKS     0x04000000u /* what translated code never raises */
 
 /* c->jit_branch: the branch that has left a page, should its target be
  * refused. */

@@ -19,6 +19,7 @@
 #include "tcg/flags.h"
 #include "tcg/handlers.h"
 #include "tcg/log.h"
+#include "tcg/vec.h"
 #include "vmm/memory.h"
 
 /* ---- Classes ---- */
@@ -198,6 +199,8 @@ u32 gen_info(const struct gen *g, u32 size, bool write)
 		info |= JIT_INFO_JUMPS;
 	if (attrs & OP_ALIGN)
 		info |= JIT_INFO_ALIGN;
+	if (insn_plain_handler(g->i) == op_ldmxcsr)
+		info |= JIT_INFO_UNMASKS;
 	return info;
 }
 
