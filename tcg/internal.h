@@ -223,6 +223,7 @@ struct tcg_cpu {
 	u64 jit_tmp;
 	u32 jit_index;  /* TLB slot of a store, as an offset */
 	u8 vec_live;    /* JIT_VEC_*, in translated code: tcg/jit_vec.c */
+	u64 x87_ea[2];  /* operands' addresses: tcg/jit_x87.c */
 	u32 jit_branch; /* JIT_BRANCH() */
 	struct jit_stack stack[MMU_COUNT];
 	u64 stack_none;   /* a page that no guest can name */

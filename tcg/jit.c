@@ -123,8 +123,8 @@ static void thunk_registers(struct jit_emit *e, bool save)
 	}
 }
 
-/* Calls `what` if vector registers are live. */
-static void thunk_vec(struct jit *j, const u8 *what)
+/* Calls `what` if vector or x87 registers are live. */
+static void thunk_live(struct jit *j, const u8 *what)
 {
 	struct jit_emit *e = &j->e;
 	u8 *over;
@@ -134,6 +134,28 @@ static void thunk_vec(struct jit *j, const u8 *what)
 	over = em_jcc(e, 4);
 	em_to(em_call(e), what);
 	em_here(e, over);
+}
+
+/* Calls what saves or loads the registers that are live. */
+static u8 *thunk_live_parts(struct jit *j, const u8 *vec, const u8 *x87)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at, *over;
+
+	em_rm(e, 0xf6, 0, STATE(vec_live)); /* test byte */
+	em8(e, JIT_VEC_XMM);
+	over = em_jcc(e, 4);
+	em_to(em_call(e), vec);
+	em_here(e, over);
+	if (x87) {
+		em_rm(e, 0xf6, 0, STATE(vec_live));
+		em8(e, JIT_VEC_X87);
+		over = em_jcc(e, 4);
+		em_to(em_call(e), x87);
+		em_here(e, over);
+	}
+	em8(e, 0xc3);
+	return start;
 }
 
 static const u8 thunk_callee_saved[] = { H_RBX, H_RBP, H_R12,
@@ -161,7 +183,7 @@ static void thunk_exit(struct jit *j)
 	struct jit_emit *e = &j->e;
 
 	j->exit = e->at;
-	thunk_vec(j, j->vec_save);
+	thunk_live(j, j->live_save);
 	thunk_registers(e, true);
 	j->leave = e->at;
 	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
@@ -228,7 +250,8 @@ static u8 *thunk_lookup(struct jit *j)
 
 /* Calls a function of C with (c, r10, eax, return address), which answers
  * where to go on.  The host's flags are loaded from c->cc on the way.  Vector
- * registers are live afterwards if they were before and it `keeps` them. */
+ * and x87 registers are live afterwards if they were before and it `keeps`
+ * them. */
 static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 {
 	struct jit_emit *e = &j->e;
@@ -239,7 +262,7 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	em_mov(e, H_RSI, H_R10);
 	em_rm(e, 0x89, H_RAX, rm_reg(H_RDX));
 	em_load(e, H_RCX, rm_mem(H_RSP, 0));
-	thunk_vec(j, j->vec_save);
+	thunk_live(j, j->live_save);
 	if (!keeps) {
 		em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
 		em8(e, 0);
@@ -253,7 +276,7 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	leave = em_jcc(e, 4);
 	em_store(e, rm_mem(H_RSP, 0), H_RAX);
 	if (keeps)
-		thunk_vec(j, j->vec_load);
+		thunk_live(j, j->live_load);
 	thunk_registers(e, false);
 	em_rm(e, 0x8b, H_RAX, STATE(cc));
 	em8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
@@ -308,15 +331,24 @@ static void jit_thunks(struct jit *j)
 	struct jit_emit *e = &j->e;
 	u8 *enter;
 
+	j->x87_area = (u8 *)ALIGN_UP((uintptr_t)j->x87_room, 64);
 	enter = thunk_enter(e);
 	j->enter = (const void *(*)(struct tcg_cpu *, const void *))(
 		uintptr_t)(enter + e->rx);
 	j->vec_save = jit_vec_save(j);
 	j->vec_load = jit_vec_load(j);
+	if (jit_x87_usable()) {
+		j->x87_save = jit_x87_save(j);
+		j->x87_load = jit_x87_load(j);
+	}
+	j->live_save = thunk_live_parts(j, j->vec_save, j->x87_save);
+	j->live_load = thunk_live_parts(j, j->vec_load, j->x87_load);
 	thunk_exit(j);
 	j->vec_refuse = jit_vec_refuse(j);
 	j->vec_legacy = jit_vec_enter(j, JIT_VEC_LEGACY);
 	j->vec_vex = jit_vec_enter(j, JIT_VEC_VEX);
+	if (jit_x87_usable())
+		j->x87_enter = jit_x87_enter(j);
 	j->exit_stub = thunk_exit_stub(j);
 	j->lookup = thunk_lookup(j);
 	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);

@@ -11,8 +11,8 @@
  * register of their name; RAX and R10 are scratch, RSP is the host's stack.
  * Guest flags are in the host's flags or in c->cc, which the translator
  * knows at each point (tcg/jit_gen.c); at each block's start, each exit and
- * each access that may fault they are in c->cc.  Vector registers are in the
- * host's while c->vec_live is set (tcg/jit_vec.c); x87 state is in memory.
+ * each access that may fault they are in c->cc.  Vector and x87 registers are
+ * in the host's while c->vec_live says so (tcg/jit_vec.c, tcg/jit_x87.c).
  *
  * c->gpr[INSN_RIP] holds the linear address of the page that is executed, and
  * all code is relative to it: a translation serves every mapping of its page.
@@ -99,6 +99,8 @@ struct jit_span {
 /* c->vec_live: registers are loaded, and these have been checked for. */
 #define JIT_VEC_LEGACY 1
 #define JIT_VEC_VEX    2
+#define JIT_VEC_XMM    (JIT_VEC_LEGACY | JIT_VEC_VEX) /* vector registers */
+#define JIT_VEC_X87    4
 
 /* Instruction classes: how a row is translated. */
 enum jit_class {
@@ -132,9 +134,12 @@ enum jit_class {
 	JIT_POPF,
 	JIT_DIV,
 	JIT_IDIV,
-	JIT_VEC, /* on vector registers */
+	JIT_VEC, /* on vector or MMX registers */
 	JIT_VEX, /* VEX-coded, on general registers */
+	JIT_X87,
 };
+
+#define JIT_X87_AREA 576 /* bytes, aligned to 64 */
 
 struct jit {
 	struct jit_emit e;
@@ -152,10 +157,13 @@ struct jit {
 	u8 *exit, *leave, *exit_stub, *lookup;
 	u8 *slow, *interp, *notice, *stack;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
+	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;
+	u8 *x87_area; /* XSAVE's, in x87_room[] */
 	bool refused; /* the next block is the interpreter's */
 	/* Each block is entered from C, by jit_run() or jit_resume(): nothing
 	 * is linked or remembered. */
 	bool nochain;
+	u8 x87_room[JIT_X87_AREA + 63];
 	/* What has been done: `info jit`. */
 #define JIT_COUNT(field, text) u64 field;
 #define JIT_SLOW               JIT_COUNT
@@ -233,6 +241,15 @@ u8 *jit_vec_load(struct jit *j);
 u8 *jit_vec_enter(struct jit *j, u8 kind);
 /* Leaves the instruction's block to the interpreter. */
 u8 *jit_vec_refuse(struct jit *j);
+
+/* ---- jit_x87.c ---- */
+
+/* Has the host what it takes?  Else the following is not called. */
+bool jit_x87_usable(void);
+/* As those for vectors.  Host x87 is empty after `save`. */
+u8 *jit_x87_save(struct jit *j);
+u8 *jit_x87_load(struct jit *j);
+u8 *jit_x87_enter(struct jit *j);
 
 /* Host register that holds a guest register, or JIT_NOHOME. */
 #define JIT_NOHOME 0xff

@@ -110,7 +110,9 @@ u8 jit_classify(u16 row, u64 features)
 	for (size_t n = 0; n < ARRAY_SIZE(gen_names); n++)
 		if (!strcmp(d->name, gen_names[n].name))
 			return gen_refine(d, gen_names[n].class);
-	return class == JIT_STOP ? class : jit_vec_classify(d);
+	if (class == JIT_INTERP)
+		class = jit_x87_classify(row);
+	return class == JIT_INTERP ? jit_vec_classify(d) : class;
 }
 
 /* ---- Flags ---- */
@@ -186,7 +188,9 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 {
 	struct gen_cold *cold = &g->cold[g->ncold++];
 
-	*cold = (struct gen_cold){ .kind = kind, .from = from };
+	*cold = (struct gen_cold){ .kind = kind,
+				   .from = from,
+				   .note = g->note };
 	return cold;
 }
 
@@ -194,12 +198,13 @@ u32 gen_info(const struct gen *g, u32 size, bool write)
 {
 	u32 info = JIT_INFO(g->off, g->i->len, size, write);
 	u32 attrs = insn_desc(g->i)->attrs;
+	insn_fn *fn = insn_plain_handler(g->i);
 
 	if (attrs & OP_END)
 		info |= JIT_INFO_JUMPS;
 	if (attrs & OP_ALIGN)
 		info |= JIT_INFO_ALIGN;
-	if (insn_plain_handler(g->i) == op_ldmxcsr)
+	if (fn == op_ldmxcsr || fn == op_fldcw)
 		info |= JIT_INFO_UNMASKS;
 	return info;
 }
@@ -281,14 +286,21 @@ void gen_stored(struct gen *g, u32 size)
 	cold->back = g->e.at;
 }
 
-/* Address of the memory operand, with segment base, looked up. */
 void gen_access(struct gen *g, u32 size, bool write)
+{
+	gen_access_kept(g, size, write, NULL);
+}
+
+void gen_access_kept(struct gen *g, u32 size, bool write,
+		     const struct jit_rm *keep)
 {
 	u8 *retry;
 
 	gen_spill_flags(g);
 	retry = g->e.at;
 	gen_ea(g, H_R10);
+	if (keep)
+		em_store(&g->e, *keep, H_R10);
 	if (g->i->seg >= SEG_FS)
 		em_rm(&g->e, EM_W | 0x03, H_R10,
 		      rm_state(offsetof(struct tcg_cpu, seg_base) +
@@ -362,6 +374,7 @@ static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
 
 void gen_interp(struct gen *g)
 {
+	gen_x87_note(g);
 	gen_spill_flags(g);
 	gen_call_handler(g, g->i, gen_info(g, 0, false));
 	g->vec_live = 0;
@@ -376,6 +389,14 @@ static void gen_interp_instead(struct gen *g, u8 *from)
 	cold->insn = g->i;
 	cold->info = gen_info(g, 0, false);
 	g->vec_live = 0;
+}
+
+void gen_refuse(struct gen *g, u8 cond)
+{
+	struct gen_cold *cold = gen_cold(g, COLD_REFUSE, em_jcc(&g->e, cond));
+
+	cold->retry = cold->back = g->e.at;
+	cold->info = gen_info(g, 0, false);
 }
 
 /* ---- Copied instructions ---- */
@@ -1294,6 +1315,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 {
 	em_here(&g->e, cold->from);
 	cold->stub = g->e.at;
+	gen_x87_note_cold(g, &cold->note);
 	switch (cold->kind) {
 	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
@@ -1304,6 +1326,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 		break;
 	case COLD_VEC: gen_slow_stub(g, cold, g->j->vec_legacy); break;
 	case COLD_VEX: gen_slow_stub(g, cold, g->j->vec_vex); break;
+	case COLD_X87: gen_slow_stub(g, cold, g->j->x87_enter); break;
 	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
@@ -1377,6 +1400,7 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	case JIT_STI: u->breaks = g->cpl; return;
 	case JIT_VEC: gen_vec_use(g, u); return;
 	case JIT_VEX: gen_vex_use(g, u); return;
+	case JIT_X87: gen_x87_use(g, u); return;
 	case JIT_DIRECTION:
 	case JIT_ACC:
 	case JIT_NOP:
@@ -1495,6 +1519,7 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_IDIV: gen_div(g, true); break;
 	case JIT_VEC: gen_vec(g); break;
 	case JIT_VEX: gen_vex(g); break;
+	case JIT_X87: gen_x87(g); break;
 	}
 	return true;
 }
@@ -1538,6 +1563,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.b = b;
 	g.flags = FLAGS_CC;
 	g.vec_live = 0;
+	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;
 	g.apart = key & JIT_KEY_APART;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
@@ -1563,17 +1589,22 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		g.data = j->data;
 		if (!g.apart && g.n >= g.run_next)
 			gen_plan_run(&g);
-		if (!gen_insn(&g, j->classes[g.i->row]))
+		ended = insn_desc(g.i)->attrs & OP_END;
+		if (ended)
+			gen_x87_note(&g);
+		if (!gen_insn(&g, j->classes[g.i->row])) {
+			ended = false;
 			break;
+		}
 		gen_insn_done(&g, first_cold);
 		if (unlikely(log_on(LOG_OP)))
 			jit_log_insn(&g, j->classes[g.i->row]);
-		ended = insn_desc(g.i)->attrs & OP_END;
 	}
 	if (!g.n && !ended)
 		return NULL;
 	g.start[g.n] = g.e.at;
 	if (!ended) {
+		gen_x87_note(&g);
 		gen_save_flags(&g);
 		if (g.n < b->n) {
 			/* For the interpreter: not to be linked. */

@@ -21,6 +21,14 @@ enum gen_flags {
 	FLAGS_BOTH,
 };
 
+/* Last x87 instructions of the block, for FIP, FDP and FOP (tcg/jit_x87.c). */
+struct gen_note {
+	bool any, mem; /* `mem`: one of them had a memory operand */
+	u8 slot, seg;  /* its address in c->x87_ea[], its segment */
+	u16 fop;
+	u32 off; /* in the page */
+};
+
 /* Code out of line, made when the block is done. */
 struct gen_cold {
 	enum {
@@ -30,6 +38,7 @@ struct gen_cold {
 		COLD_INTERP,
 		COLD_VEC,
 		COLD_VEX,
+		COLD_X87,
 		COLD_REFUSE,
 		COLD_EXIT,
 	} kind;
@@ -39,9 +48,10 @@ struct gen_cold {
 	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
-	s64 target; /* COLD_EXIT; COLD_STACK: the instruction */
-	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
-	u8 *stub;   /* where it has been put */
+	s64 target;           /* COLD_EXIT; COLD_STACK: the instruction */
+	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
+	u8 *stub;             /* where it has been put */
+	struct gen_note note; /* not yet in memory when it jumps here */
 };
 
 struct gen {
@@ -68,6 +78,7 @@ struct gen {
 	const u8 *data; /* j->data before the instruction */
 	u8 *start[BLOCK_INSNS + 1], *cold_at;
 	struct buf plan;
+	struct gen_note note; /* not yet in memory */
 };
 
 /* ---- Flags ---- */
@@ -92,6 +103,9 @@ u8 gen_read(struct gen *g, u8 reg, u8 scratch);
 /* Looks up the instruction's memory operand: R10 and RAX for the next two,
  * flags in c->cc. */
 void gen_access(struct gen *g, u32 size, bool write);
+/* The same; the address without segment base is stored in `*keep`. */
+void gen_access_kept(struct gen *g, u32 size, bool write,
+		     const struct jit_rm *keep);
 /* The memory operand for loading: [RAX + R10], or [R10] with RAX free. */
 struct jit_rm gen_load_operand(struct gen *g, bool free_rax);
 /* For storing: [R10]; RAX holds the slot unless it has to be free. */
@@ -127,6 +141,8 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
+/* The interpreter's turn if the condition holds. */
+void gen_refuse(struct gen *g, u8 cond);
 
 /* ---- jit_vec.c ---- */
 
@@ -135,5 +151,17 @@ void gen_vec(struct gen *g);
 void gen_vec_use(const struct gen *g, struct gen_use *u);
 void gen_vex(struct gen *g);
 void gen_vex_use(const struct gen *g, struct gen_use *u);
+
+/* ---- jit_x87.c ---- */
+
+u8 jit_x87_classify(u16 row);
+void gen_x87(struct gen *g);
+void gen_x87_use(const struct gen *g, struct gen_use *u);
+/* From here on in the block x87 registers are live. */
+void gen_x87_enter(struct gen *g);
+/* g->note into memory; clobbers RAX and R10.  The other one clobbers
+ * nothing. */
+void gen_x87_note(struct gen *g);
+void gen_x87_note_cold(struct gen *g, const struct gen_note *n);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Vector instructions in translated code: the guest's own, on the guest's
- * registers in the host's registers of the same numbers.
+ * registers in the host's registers of the same numbers.  MMX is here, too;
+ * its registers are x87's (tcg/jit_x87.c).
  *
  * c->vec_live says whether these, and MXCSR, hold the guest's.  It is 0 when
  * translated code is entered; the first vector instruction that finds it so
@@ -161,8 +162,8 @@ u8 *jit_vec_enter(struct jit *j, u8 kind)
 	em_rm(e, 0x81, 7, rm_reg(H_R10)); /* cmp */
 	em32(e, MXCSR_MASKS);
 	refuse[n++] = em_jcc(e, 5);
-	em_rm(e, 0x80, 7, STATE(vec_live)); /* cmp byte, 0 */
-	em8(e, 0);
+	em_rm(e, 0xf6, 0, STATE(vec_live)); /* test byte */
+	em8(e, JIT_VEC_XMM);
 	loaded = em_jcc(e, 5);
 	em_to(em_call(e), j->vec_load);
 	em_here(e, loaded);
@@ -189,9 +190,9 @@ u8 jit_vec_classify(const struct opdesc *d)
 	if (d->attrs & (OP_VSIB | OP_COND) || strstr(d->name, "maskmov"))
 		return JIT_INTERP;
 	for (int n = opdesc_operands(d, ops); n-- > 0;) {
-		if (strchr("PQN", ops[n].kind))
+		if (strchr("PQN", ops[n].kind) && !jit_x87_usable())
 			return JIT_INTERP;
-		if (strchr("VHWUL", ops[n].kind))
+		if (strchr("VHWULPQN", ops[n].kind))
 			vec = true;
 		if (strchr("GB", ops[n].kind))
 			general = true;
@@ -250,6 +251,7 @@ static void vec_enter(struct gen *g)
 /* Where a row's operands are. */
 struct vec_form {
 	bool h, is4, imm;
+	bool p, q, xmm;    /* ModRM.reg is MMX, ModRM.rm is; one is not */
 	bool g;            /* ModRM.reg is a general register, written */
 	bool e, e_written; /* ModRM.rm is one */
 	bool lengths;      /* in RAX and RDX */
@@ -267,6 +269,12 @@ static void vec_form(const struct gen *g, struct vec_form *f)
 		switch (o[k].kind) {
 		case 'H': f->h = true; break;
 		case 'L': f->is4 = true; break;
+		case 'P': f->p = true; break;
+		case 'Q':
+		case 'N': f->q = true; break;
+		case 'V':
+		case 'W':
+		case 'U': f->xmm = true; break;
 		case 'I': f->imm = true; break;
 		case 'G': f->g = true; break;
 		case 'E':
@@ -276,15 +284,6 @@ static void vec_form(const struct gen *g, struct vec_form *f)
 			break;
 		}
 	}
-}
-
-/* The interpreter's turn if the condition holds. */
-static void vec_refuse(struct gen *g, u8 cond)
-{
-	struct gen_cold *cold = gen_cold(g, COLD_REFUSE, em_jcc(&g->e, cond));
-
-	cold->retry = cold->back = g->e.at;
-	cold->info = gen_info(g, 0, false);
 }
 
 static bool vec_in_run(const struct gen *g)
@@ -304,7 +303,7 @@ static struct jit_rm vec_run_operand(struct gen *g, u32 size, bool free_rax)
 	rm = gen_run_operand(g, (s32)i->disp, true);
 	em_rm(&g->e, 0xf6, 0, rm_reg(H_R10)); /* test r10b, imm */
 	em8(&g->e, (u8)(size - 1));
-	vec_refuse(g, 5);
+	gen_refuse(g, 5);
 	return rm;
 }
 
@@ -318,7 +317,7 @@ static struct jit_rm vec_operand(struct gen *g, const struct vec_form *f)
 	if (f->e)
 		return rm_reg(gen_read(g, i->rm, H_RAX));
 	if (!i->is_mem)
-		return rm_reg(i->rm);
+		return rm_reg(f->q ? i->rm & 7 : i->rm);
 	if (vec_in_run(g))
 		return vec_run_operand(g, size, f->lengths);
 	if (insn_desc(i)->attrs & OP_WR) {
@@ -340,7 +339,7 @@ static void vec_ldmxcsr(struct gen *g, const struct vec_form *f)
 	em32(e, MXCSR_LOOKED_AT);
 	em_rm(e, 0x81, 7, rm_reg(H_RAX)); /* cmp */
 	em32(e, MXCSR_MASKS);
-	vec_refuse(g, 5);
+	gen_refuse(g, 5);
 	em_rm(e, EM_0F | 0xae, 2, STATE(jit_tmp));
 }
 
@@ -352,19 +351,24 @@ void gen_vec(struct gen *g)
 	struct vec_form f;
 	struct jit_rm rm;
 
-	vec_enter(g);
+	vec_form(g, &f);
+	if (f.p || f.q)
+		gen_x87_enter(g);
+	if (f.xmm || !(f.p || f.q))
+		vec_enter(g);
 	if (!*d->operands) { /* vzeroupper, vzeroall */
 		em8(&g->e, 0xc5);
 		em8(&g->e, i->prefix & INSN_VEXL ? 0xfc : 0xf8);
 		em8(&g->e, i->opcode);
 		return;
 	}
-	vec_form(g, &f);
 	if (!strcmp(d->name + (*d->name == 'v'), "ldmxcsr")) {
 		vec_ldmxcsr(g, &f);
 		return;
 	}
 	rm = vec_operand(g, &f);
+	if (f.p)
+		reg &= 7;
 	if (f.g)
 		reg = jit_home[i->reg] == JIT_NOHOME ? H_RAX : jit_home[i->reg];
 	if (f.lengths)
