@@ -9,7 +9,9 @@
 
 #include <sched.h>
 
+#include "lib/clock.h"
 #include "tcg/ops.h"
+#include "tcg/tcg.h"
 #include "vmm/machine.h"
 
 #define HANDLER(name) static void name(struct tcg_cpu *c, const struct insn *i)
@@ -324,13 +326,43 @@ void op_nop(struct tcg_cpu *c, const struct insn *i)
 }
 
 #define PAUSES_PER_YIELD 64
+#define YIELD_SHORT      (3 * NS_PER_US) /* nobody else wanted the host CPU */
+#define YIELDS           16              /* ... then this many times a sleep */
+#define DOZES            8
+#define DOZE_MIN         (20 * NS_PER_US)
+#define DOZE_MAX         (200 * NS_PER_US)
 
 /* A guest that spins waits for another vCPU, which may wait for this host
- * CPU. */
+ * CPU: it yields.  Where others wanted the CPU and it still spins afterwards,
+ * again and again, it sleeps for longer and longer moments: to a scheduler
+ * that counts CPU time, spinners that yield to each other are fair.  It is
+ * the same wait while no register changes. */
+static void pause_yield(struct tcg_cpu *c)
+{
+	u64 start = clock_mono_ns(), end, sum = c->gpr[INSN_RIP];
+
+	for (int n = 0; n < REG_COUNT; n++)
+		sum = (sum + c->gpr[n]) * 0x9e3779b97f4a7c15ULL;
+	if (sum != c->pause_sum)
+		c->pause_yields = 0;
+	c->pause_sum = sum;
+	tcg_leave(c);
+	if (c->pause_yields < YIELDS)
+		sched_yield();
+	else
+		vcpu_doze(c->v, MIN(DOZE_MIN << (c->pause_yields - YIELDS),
+				    DOZE_MAX));
+	tcg_enter(c);
+	end = clock_mono_ns();
+	if (end - start < YIELD_SHORT || ++c->pause_yields == YIELDS + DOZES)
+		c->pause_yields = 0;
+}
+
 void op_pause(struct tcg_cpu *c, const struct insn *i)
 {
-	if (++c->pauses % PAUSES_PER_YIELD == 0 && c->m->nvcpus > 1)
-		sched_yield();
+	if (++c->pauses % PAUSES_PER_YIELD == 0 && c->m->nvcpus > 1 &&
+	    !c->exclusive)
+		pause_yield(c);
 }
 
 void op_nop_end(struct tcg_cpu *c, const struct insn *i)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "lib/alloc.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "vmm/accel.h"
@@ -94,6 +95,16 @@ void vcpu_kick(struct vcpu *v)
 	lock_release(&v->lock);
 	if (v->m->accel->kick && v != vcpu_self)
 		v->m->accel->kick(v);
+}
+
+void vcpu_doze(struct vcpu *v, u64 ns)
+{
+	u64 end = clock_mono_ns() + ns;
+
+	lock_acquire(&v->lock);
+	if (!atomic_load(&v->request))
+		cond_wait_until(&v->wake, &v->lock, end);
+	lock_release(&v->lock);
 }
 
 void vcpu_request(struct vcpu *v, u32 bits)

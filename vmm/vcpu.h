@@ -114,6 +114,9 @@ void vcpu_destroy(struct vcpu *v);
 /* Any thread. */
 void vcpu_request(struct vcpu *v, u32 bits); /* sets and kicks */
 void vcpu_kick(struct vcpu *v); /* out of the guest, out of sleep */
+/* From its own thread: sleeps for `ns` or until it is kicked, at once if a
+ * request is there. */
+void vcpu_doze(struct vcpu *v, u64 ns);
 
 /* The vCPU whose thread is calling, or NULL. */
 struct vcpu *vcpu_current(void);

@@ -102,6 +102,8 @@ else:
              "tcg-check": "tcg,hot=16,check=1"}[engine]
     command = [vmon, "-accel", accel,
                *command]
+if "spin64" in image:
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 try:
     r = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
