@@ -97,13 +97,15 @@ struct insn {
  * (never filled: each access goes the slow way, then as MMU_USER). */
 enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_USER_ALIGN, MMU_COUNT };
 
-#define TLB_BITS    10
+/* Enough for two streams of 16 MiB; slots that are never used cost no memory,
+ * as all zero is invalid but for two. */
+#define TLB_BITS    13
 #define TLB_ENTRIES (1u << TLB_BITS)
 
-/* Tags hold the guest page address.  An invalid tag has bit 0 set, so it
- * never equals a page address, and the page number of another slot, so that
- * `address ^ tag` is never an offset into a page either: tlb_invalid().  Only
- * plain RAM gets a tag.  The JIT knows this layout. */
+/* Tags hold the guest page address.  An invalid tag is the address of another
+ * slot's page, so that `address ^ tag` is never an offset into a page, and
+ * not of the page behind this slot's: tlb_invalid().  Only plain RAM gets a
+ * tag.  The JIT knows this layout. */
 struct tlb_entry {
 	u64 read;  /* tag for loads */
 	u64 write; /* tag for stores: dirty bit set, not read-only */
@@ -113,16 +115,26 @@ struct tlb_entry {
 	_Atomic u8 *flags;
 };
 
+/* Pages that instructions are fetched from, one table for ring 3 and one for
+ * the others. */
+#define ITLB_BITS    10
+#define ITLB_ENTRIES (1u << ITLB_BITS)
+
 struct itlb_entry {
-	u64 tag; /* guest page; bit 0: invalid, bit 1: fetched in ring 3 */
+	u64 tag; /* as in struct tlb_entry */
 	gpa_t phys;
 	const u8 *host; /* of the page's first byte */
 	bool global;
 };
 
+/* Slots are counted in chunks, so that a flush clears what was used. */
+#define TLB_CHUNK_BITS 6
+#define TLB_CHUNKS     (TLB_ENTRIES >> TLB_CHUNK_BITS)
+#define ITLB_CHUNKS    (ITLB_ENTRIES >> TLB_CHUNK_BITS)
+
 /* Slots filled with non-global translations since the last flush, so that a
- * CR3 write clears what was used and no more. */
-#define TLB_LOG 512
+ * CR3 write clears these and no more. */
+#define TLB_LOG 2048
 
 struct tlb_log {
 	u32 n;             /* above TLB_LOG: overflown, flush everything */
@@ -130,18 +142,20 @@ struct tlb_log {
 	/* Regions of 2 MiB or 1 GiB mapped by larger pages, as a hash set:
 	 * INVLPG there has more than one slot to clear. */
 	u64 huge[4];
+	/* Chunks with slots that have been filled. */
+	u64 used[MMU_COUNT][TLB_CHUNKS / 64];
+	u64 iused[2];
+	bool ilocal; /* the table of rings 0 to 2 has non-global pages */
 };
 
 /* ---- JIT ---- */
 
 struct jit;
 
-/* Where translated code for a linear address starts, good while `key` is
- * c->jit_key. */
+/* Where translated code starts: by physical address + c->jit_key. */
 struct jit_jcache {
-	u64 pc, key;
+	u64 tag;
 	const void *host;
-	u64 unused;
 };
 
 /* A page of plain RAM that may be stored to and holds no code: translated
@@ -153,10 +167,10 @@ struct jit_stack {
 	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
 };
 
-#define JIT_JCACHE_BITS 12
+#define JIT_JCACHE_BITS 13
 #define JIT_JCACHE_SIZE (1u << JIT_JCACHE_BITS)
-#define JIT_JCACHE_SLOT(pc) \
-	(((u32)(pc) ^ (u32)(pc) >> JIT_JCACHE_BITS) & (JIT_JCACHE_SIZE - 1))
+#define JIT_JCACHE_SLOT(tag) \
+	(((u32)(tag) ^ (u32)(tag) >> PAGE_SHIFT) & (JIT_JCACHE_SIZE - 1))
 
 /* ---- One vCPU ---- */
 
@@ -208,10 +222,7 @@ struct tcg_cpu {
 	/* Changes whenever an itlb entry is dropped or replaced by another
 	 * translation: softmmu.c adds 1, the interpreter compares. */
 	u32 code_epoch;
-	/* The same for the JIT, which has its own blocks: any translation,
-	 * global ones only. */
-	u32 user_epoch, global_epoch;
-	struct itlb_entry itlb[256];
+	struct itlb_entry itlb[2][ITLB_ENTRIES]; /* second: ring 3 */
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
 	struct tlb_log tlb_log;
 	u64 tlb_full, tlb_partial, tlb_pages; /* flushes so far */
@@ -219,7 +230,7 @@ struct tcg_cpu {
 	/* For translated code: tcg/jit.h. */
 	struct jit *jit; /* NULL: interpreter only */
 	struct tcg_cpu *self;
-	u64 jit_key; /* mode, privilege, TLB, epoch */
+	u64 jit_key; /* mode, privilege, TLB: JIT_TAG() */
 	u64 jit_tmp;
 	u32 jit_index;  /* TLB slot of a store, as an offset */
 	u8 vec_live;    /* JIT_VEC_*, in translated code: tcg/jit_vec.c */
@@ -315,6 +326,7 @@ void tcg_debug_trap(struct tcg_cpu *c, u32 dr6);
  *
  * A store may set c->end_block: the page held decoded code. */
 
+void tcg_tlb_init(struct tcg_cpu *c); /* all zero before */
 void tcg_tlb_flush(struct tcg_cpu *c, bool global);
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va);
 /* Instruction fetch: the first host byte of the page of `va`; raises #PF.

@@ -207,11 +207,20 @@ static u8 *thunk_exit_stub(struct jit *j)
 	return start;
 }
 
-/* r10: linear address to go to, eax: JIT_BRANCH(). */
-static u8 *thunk_lookup(struct jit *j)
+static void thunk_slot(struct jit_emit *e, u8 bits, u8 shift)
+{
+	em8(e, 0x25); /* and eax, slots */
+	em32(e, ((1u << bits) - 1) << shift);
+}
+
+/* r10: linear address to go to, eax: JIT_BRANCH().  Once the page is found
+ * the branch has been made: its target is an address.  What is found does not
+ * go into c->gpr[INSN_RIP], or each branch would wait for the one before. */
+static u8 *thunk_lookup(struct jit *j, bool ring3)
 {
 	struct jit_emit *e = &j->e;
 	u8 *start = e->at, *miss[3];
+	size_t it = offsetof(struct tcg_cpu, itlb[ring3]);
 	size_t jc = offsetof(struct tcg_cpu, jcache);
 
 	em_store(e, STATE(rip), H_R10);
@@ -219,30 +228,42 @@ static u8 *thunk_lookup(struct jit *j)
 	em_rm(e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
 	em8(e, 0);
 	miss[0] = em_jcc(e, 5);
-	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, bits */
-	em8(e, JIT_JCACHE_BITS);
-	em_rm(e, 0x33, H_RAX, rm_reg(H_R10));
-	em_rm(e, 0x81, 4, rm_reg(H_RAX)); /* and eax, mask */
-	em32(e, JIT_JCACHE_SIZE - 1);
-	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 5 */
-	em8(e, 5);
-	_Static_assert(sizeof(struct jit_jcache) == 32, "shift above");
-	em_rm(e, EM_W | 0x3b, H_R10,
-	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, pc)));
-	miss[1] = em_jcc(e, 5);
-	em_load(e, H_R10, STATE(jit_key));
-	em_rm(e, EM_W | 0x3b, H_R10,
-	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, key)));
-	miss[2] = em_jcc(e, 5);
-	em_load(e, H_R10, STATE(rip));
-	em_rm(e, EM_W | 0x81, 4, rm_reg(H_R10)); /* and r10, -4096 */
+	em_plus(e, 0x50, H_RCX);
+	em_mov(e, H_RCX, H_R10);
+	em_rm(e, EM_W | 0x81, 4, rm_reg(H_RCX)); /* and rcx, -4096 */
 	em32(e, (u32)-4096);
-	em_store(e, STATE(gpr[INSN_RIP]), H_R10);
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
+	em8(e, PAGE_SHIFT - 5);
+	_Static_assert(sizeof(struct itlb_entry) == 32, "shift above");
+	thunk_slot(e, ITLB_BITS, 5);
+	em_rm(e, EM_W | 0x33, H_R10,
+	      rm_state_index(H_RAX, it + offsetof(struct itlb_entry, tag)));
+	em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, 4096 */
+	em32(e, PAGE_SIZE);
+	miss[1] = em_jcc(e, 3);
+	em_rm(e, EM_W | 0x03, H_R10,
+	      rm_state_index(H_RAX, it + offsetof(struct itlb_entry, phys)));
+	em_store(e, STATE(gpr[INSN_RIP]), H_RCX);
+	em_rm(e, EM_W | 0x03, H_R10, STATE(jit_key));
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 */
+	em8(e, PAGE_SHIFT);
+	em_rm(e, 0x33, H_RAX, rm_reg(H_R10));
+	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 4 */
+	em8(e, 4);
+	_Static_assert(sizeof(struct jit_jcache) == 16, "shift above");
+	thunk_slot(e, JIT_JCACHE_BITS, 4);
+	em_rm(e, EM_W | 0x3b, H_R10,
+	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, tag)));
+	em_plus(e, 0x58, H_RCX);
+	miss[2] = em_jcc(e, 5);
 	em_rm(e, 0xff, 4,
 	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, host)));
-	for (size_t n = 0; n < ARRAY_SIZE(miss); n++)
-		em_here(e, miss[n]);
+	em_here(e, miss[1]);
+	em_plus(e, 0x58, H_RCX);
+	em_here(e, miss[0]);
+	em_here(e, miss[2]);
 	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
 	em_to(em_jmp(e), j->exit);
 	return start;
@@ -350,7 +371,8 @@ static void jit_thunks(struct jit *j)
 	if (jit_x87_usable())
 		j->x87_enter = jit_x87_enter(j);
 	j->exit_stub = thunk_exit_stub(j);
-	j->lookup = thunk_lookup(j);
+	for (int ring3 = 0; ring3 < 2; ring3++)
+		j->lookup[ring3] = thunk_lookup(j, ring3);
 	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
@@ -628,25 +650,20 @@ static void jit_refuse_branch(struct tcg_cpu *c)
 	tcg_raise_code(c, EXC_GP, 0);
 }
 
-/* Where c->rip's code is: good until its translation may have changed.  A
- * kernel stays when processes are switched, as far as it is global. */
-static void jit_remember(struct tcg_cpu *c, const u8 *code)
+static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
 {
-	const struct itlb_entry *page = &c->itlb[ITLB_SLOT(c->rip)];
-	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
+	u64 tag = t->phys + c->jit_key;
+	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(tag)];
 
-	if (c->cpl != 3 &&
-	    !(page->global && page->tag == tcg_itlb_tag(c, c->rip)))
+	if (t->phys >> JIT_TAG_SHIFT)
 		return;
-	slot->pc = c->rip;
-	slot->key = c->jit_key;
-	slot->host = code;
+	slot->tag = tag;
+	slot->host = jit_code(c->jit, t);
 }
 
 static void jit_set_key(struct tcg_cpu *c)
 {
-	c->jit_key = jit_block_key(c) |
-		     (u64)(c->cpl == 3 ? c->user_epoch : c->global_epoch) << 32;
+	c->jit_key = JIT_TAG(jit_block_key(c));
 }
 
 void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
@@ -674,7 +691,7 @@ static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)
 {
 	jit_set_key(c);
 	if (!apart && !c->jit->nochain)
-		jit_remember(c, jit_code(c->jit, t));
+		jit_remember(c, t);
 	jit_enter(c, t);
 }
 

@@ -18,8 +18,8 @@
  * all code is relative to it: a translation serves every mapping of its page.
  * Jumps within a page are linked directly; all blocks of one chain have been
  * translated under the same generation of their page, and entering from
- * outside compares it (softmmu.c, "the protocol").  Jumps to other pages go
- * through c->jcache.
+ * outside compares it (softmmu.c, "the protocol").  Jumps to other pages look
+ * up the page in c->itlb, as a fetch does, and the code in c->jcache.
  *
  * Each vCPU has its own code, so nothing here is locked.
  */
@@ -37,6 +37,9 @@ struct jit_check;
 #define JIT_KEY_CPL_SHIFT 12
 #define JIT_KEY_MMU_SHIFT 16
 #define JIT_KEY_APART     BIT(20) /* without c->stack[] */
+/* Above the physical address of code in struct jit_jcache. */
+#define JIT_TAG_SHIFT 44
+#define JIT_TAG(key)  ((u64)(key) << JIT_TAG_SHIFT)
 
 /* A block's code follows the header: it compares the generation, for those who
  * come from outside, and JIT_ENTRY_BYTES later begins what is linked to from
@@ -154,7 +157,8 @@ struct jit {
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
 	struct jit_check *check; /* NULL: none */
 	/* Shared code, writable view. */
-	u8 *exit, *leave, *exit_stub, *lookup;
+	u8 *exit, *leave, *exit_stub;
+	u8 *lookup[2]; /* second: ring 3 */
 	u8 *slow, *interp, *notice, *stack;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;

@@ -1152,7 +1152,7 @@ static s64 gen_target(const struct gen *g)
 static void gen_leave_page(struct gen *g, u32 kind, u32 pop)
 {
 	em_mov_imm(&g->e, H_RAX, JIT_BRANCH(g->off & 0xfff, kind, pop));
-	em_to(em_jmp(&g->e), g->j->lookup);
+	em_to(em_jmp(&g->e), g->j->lookup[g->cpl == 3]);
 }
 
 /* Leaves for `target`; a jump within the page can be linked later. */

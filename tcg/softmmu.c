@@ -19,8 +19,6 @@
 #define PTE_A BIT(5)
 #define PTE_D BIT(6)
 
-#define ITLB_INVALID 1
-
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC };
 
 /* One page of an access. */
@@ -33,23 +31,92 @@ struct mmu_page {
 
 /* ---- Flushing ---- */
 
-static u64 tlb_invalid(u32 slot)
+/* Zero is page 0's address, so only that page's slot and the one in front of
+ * it have to have something else. */
+static u64 tlb_invalid(u32 slot, u32 entries)
 {
-	return (u64)(slot ^ TLB_ENTRIES / 2) << PAGE_SHIFT | 1;
+	return slot && slot != entries - 1 ? 0 : entries / 2 << PAGE_SHIFT | 1;
+}
+
+static u32 tlb_slot(gva_t va)
+{
+	return va >> PAGE_SHIFT & (TLB_ENTRIES - 1);
 }
 
 static void tlb_clear(struct tcg_cpu *c, int mmu, u32 slot)
 {
 	struct tlb_entry *e = &c->tlb[mmu][slot];
 
-	e->read = e->write = tlb_invalid(slot);
+	e->read = e->write = tlb_invalid(slot, TLB_ENTRIES);
+}
+
+static void tlb_use(u64 *used, u32 slot)
+{
+	u32 chunk = slot >> TLB_CHUNK_BITS;
+
+	used[chunk / 64] |= BIT(chunk % 64);
+}
+
+/* Chunk by chunk: the next one that is used, no longer so; -1: none. */
+static int tlb_next_used(u64 *used, u32 words)
+{
+	for (u32 w = 0; w < words; w++) {
+		u64 bits = used[w];
+
+		used[w] &= bits - 1;
+		if (bits)
+			return (int)(w * 64) + __builtin_ctzll(bits);
+	}
+	return -1;
+}
+
+static void itlb_clear(struct tcg_cpu *c, int ring3, u32 slot)
+{
+	c->itlb[ring3][slot].tag = tlb_invalid(slot, ITLB_ENTRIES);
+}
+
+static void itlb_flush_all(struct tcg_cpu *c, int ring3)
+{
+	int chunk;
+
+	while ((chunk = tlb_next_used(&c->tlb_log.iused[ring3], 1)) >= 0)
+		for (u32 i = 0; i < 1u << TLB_CHUNK_BITS; i++)
+			itlb_clear(c, ring3,
+				   ((u32)chunk << TLB_CHUNK_BITS) + i);
 }
 
 static void itlb_flush(struct tcg_cpu *c, bool global)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(c->itlb); i++)
-		if (global || !c->itlb[i].global)
-			c->itlb[i].tag = ITLB_INVALID;
+	itlb_flush_all(c, 1);
+	if (global)
+		itlb_flush_all(c, 0);
+	else if (c->tlb_log.ilocal)
+		for (u32 i = 0; i < ITLB_ENTRIES; i++)
+			if (!c->itlb[0][i].global)
+				itlb_clear(c, 0, i);
+	c->tlb_log.ilocal = false;
+}
+
+static void tlb_flush_all(struct tcg_cpu *c, int mmu)
+{
+	int chunk;
+
+	while ((chunk = tlb_next_used(c->tlb_log.used[mmu], TLB_CHUNKS / 64)) >=
+	       0)
+		for (u32 i = 0; i < 1u << TLB_CHUNK_BITS; i++)
+			tlb_clear(c, mmu, ((u32)chunk << TLB_CHUNK_BITS) + i);
+}
+
+void tcg_tlb_init(struct tcg_cpu *c)
+{
+	for (int m = 0; m < MMU_COUNT; m++) {
+		tlb_clear(c, m, 0);
+		tlb_clear(c, m, TLB_ENTRIES - 1);
+	}
+	for (int ring3 = 0; ring3 < 2; ring3++) {
+		itlb_clear(c, ring3, 0);
+		itlb_clear(c, ring3, ITLB_ENTRIES - 1);
+	}
 }
 
 void tcg_tlb_flush(struct tcg_cpu *c, bool global)
@@ -60,8 +127,6 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 	log_item(LOG_MMU, "cpu %d mmu: flush%s", c->v->index,
 		 global ? "" : " but for global pages");
 	c->code_epoch++;
-	c->user_epoch++;
-	c->global_epoch += global;
 	tcg_stack_drop(c);
 	itlb_flush(c, global);
 	if (!global && log->n <= TLB_LOG) {
@@ -72,9 +137,10 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 		return;
 	}
 	for (int m = 0; m < MMU_COUNT; m++)
-		for (u32 i = 0; i < TLB_ENTRIES; i++)
-			tlb_clear(c, m, i);
-	memset(log, 0, sizeof *log);
+		tlb_flush_all(c, m);
+	log->n = 0;
+	if (global)
+		memset(log->huge, 0, sizeof log->huge);
 }
 
 static u32 tlb_huge_bit(gva_t va, u64 page_size)
@@ -91,12 +157,12 @@ static bool tlb_huge_test(const struct tcg_cpu *c, gva_t va, u64 page_size)
 
 void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 {
+	u32 slot = va >> PAGE_SHIFT & (ITLB_ENTRIES - 1);
+
 	c->tlb_pages++;
 	log_item(LOG_MMU, "cpu %d mmu: flush 0x%016llx", c->v->index,
 		 (unsigned long long)va);
 	c->code_epoch++;
-	c->user_epoch++;
-	c->global_epoch++;
 	tcg_stack_drop(c);
 	if (tlb_huge_test(c, va, GIB)) {
 		tcg_tlb_flush(c, true);
@@ -105,15 +171,14 @@ void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 	if (tlb_huge_test(c, va, 2 * MIB)) {
 		for (int m = 0; m < MMU_COUNT; m++)
 			for (u32 i = 0; i < 512; i++)
-				tlb_clear(c, m,
-					  ((va >> PAGE_SHIFT & ~511ULL) + i) &
-						  (TLB_ENTRIES - 1));
+				tlb_clear(c, m, (tlb_slot(va) & ~511u) + i);
 		itlb_flush(c, true);
 		return;
 	}
 	for (int m = 0; m < MMU_COUNT; m++)
-		tlb_clear(c, m, va >> PAGE_SHIFT & (TLB_ENTRIES - 1));
-	c->itlb[ITLB_SLOT(va)].tag = ITLB_INVALID;
+		tlb_clear(c, m, tlb_slot(va));
+	itlb_clear(c, 0, slot);
+	itlb_clear(c, 1, slot);
 }
 
 void tcg_tlb_forget_stores(struct tcg_cpu *c)
@@ -121,7 +186,9 @@ void tcg_tlb_forget_stores(struct tcg_cpu *c)
 	tcg_stack_drop(c);
 	for (int m = 0; m < MMU_COUNT; m++)
 		for (u32 i = 0; i < TLB_ENTRIES; i++)
-			c->tlb[m][i].write = tlb_invalid(i);
+			if (c->tlb[m][i].write)
+				c->tlb[m][i].write =
+					tlb_invalid(i, TLB_ENTRIES);
 }
 
 /* ---- Walk, rights, accessed and dirty bits ---- */
@@ -309,6 +376,7 @@ static void mmu_log_fill(struct tcg_cpu *c, u8 mmu, gva_t va,
 	bool global = w->global && (c->s->cr4 & CR4_PGE);
 	u32 bit;
 
+	tlb_use(log->used[mmu], tlb_slot(va));
 	if (w->page_size > PAGE_SIZE) {
 		bit = tlb_huge_bit(va, w->page_size);
 		log->huge[bit / 64] |= BIT(bit % 64);
@@ -318,8 +386,7 @@ static void mmu_log_fill(struct tcg_cpu *c, u8 mmu, gva_t va,
 	if (!global && e->read != (va & PAGE_MASK)) {
 		if (log->n < TLB_LOG)
 			log->slot[log->n] =
-				(u16)(mmu << TLB_BITS |
-				      ((va >> PAGE_SHIFT) & (TLB_ENTRIES - 1)));
+				(u16)((u32)mmu << TLB_BITS | tlb_slot(va));
 		if (log->n <= TLB_LOG)
 			log->n++;
 	}
@@ -341,7 +408,7 @@ static void mmu_fill(struct tcg_cpu *c, gva_t va, u8 mmu,
 		tcg_log_page(c, va, mmu, w);
 	mmu_log_fill(c, mmu, va, e, w);
 	e->read = page;
-	e->write = tlb_invalid(va >> PAGE_SHIFT & (TLB_ENTRIES - 1));
+	e->write = tlb_invalid(tlb_slot(va), TLB_ENTRIES);
 	if (!p->readonly && !clean && mmu_allows(c, w, mmu, MMU_WRITE))
 		e->write = page;
 	e->host = p->host - (va & (PAGE_SIZE - 1));
@@ -609,7 +676,7 @@ void tcg_probe_write(struct tcg_cpu *c, gva_t va, u32 size, u8 mmu)
 const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys)
 {
 	u8 mmu = c->cpl == 3 ? MMU_USER : MMU_KERNEL;
-	struct itlb_entry *e = &c->itlb[ITLB_SLOT(va)];
+	struct itlb_entry *e = tcg_itlb_entry(c, va);
 	struct mmu_page p;
 	struct cpu_walk w;
 	u32 bit;
@@ -625,10 +692,13 @@ const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys)
 		bit = tlb_huge_bit(va, w.page_size);
 		c->tlb_log.huge[bit / 64] |= BIT(bit % 64);
 	}
-	e->tag = tcg_itlb_tag(c, va);
+	e->tag = va & PAGE_MASK;
 	e->phys = p.phys;
 	e->host = p.host;
 	e->global = w.global && (c->s->cr4 & CR4_PGE);
+	tlb_use(&c->tlb_log.iused[c->cpl == 3],
+		(u32)(va >> PAGE_SHIFT) & (ITLB_ENTRIES - 1));
+	c->tlb_log.ilocal |= !e->global && c->cpl != 3;
 	return p.host;
 }
 

@@ -216,19 +216,17 @@ void tcg_probe_write(struct tcg_cpu *c, gva_t va, u32 size, u8 mmu);
 
 /* ---- Code pages ---- */
 
-#define ITLB_SLOT(va) (((va) >> PAGE_SHIFT) & 255)
-
-static inline u64 tcg_itlb_tag(const struct tcg_cpu *c, gva_t va)
+static inline struct itlb_entry *tcg_itlb_entry(struct tcg_cpu *c, gva_t va)
 {
-	return (va & PAGE_MASK) | (c->cpl == 3 ? 2 : 0);
+	return &c->itlb[c->cpl == 3][va >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 }
 
 /* As tcg_fetch_page(). */
 static inline const u8 *tcg_fetch(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys)
 {
-	struct itlb_entry *e = &c->itlb[ITLB_SLOT(va)];
+	struct itlb_entry *e = tcg_itlb_entry(c, va);
 
-	if (unlikely(e->tag != tcg_itlb_tag(c, va)))
+	if (unlikely(e->tag != (va & PAGE_MASK)))
 		return tcg_fetch_page(c, va, ret_phys);
 	*ret_phys = e->phys;
 	return e->host;

@@ -508,11 +508,11 @@ struct tcg_cpu *tcg_cpu_open(struct vcpu *v, struct tcg *t, struct err *err)
 	c->s = &v->cpu;
 	c->m = v->m;
 	c->t = t;
+	tcg_tlb_init(c);
 	if (tcg_cpu_init(c, err) < 0) {
 		munmap(c, sizeof *c);
 		return NULL;
 	}
-	tcg_tlb_flush(c, true);
 	return c;
 }
 
