@@ -232,6 +232,8 @@ struct tcg_cpu {
 	struct tcg_cpu *self;
 	u64 jit_key; /* mode, privilege, TLB: JIT_TAG() */
 	u64 jit_tmp;
+	u64 jit_sp;     /* host's RSP without pairs of call and return */
+	u64 jit_sp_min; /* no more of them below */
 	u32 jit_index;  /* TLB slot of a store, as an offset */
 	u8 vec_live;    /* JIT_VEC_*, in translated code: tcg/jit_vec.c */
 	u64 x87_ea[2];  /* operands' addresses: tcg/jit_x87.c */

@@ -161,14 +161,24 @@ static u8 *thunk_live_parts(struct jit *j, const u8 *vec, const u8 *x87)
 static const u8 thunk_callee_saved[] = { H_RBX, H_RBP, H_R12,
 					 H_R13, H_R14, H_R15 };
 
-static u8 *thunk_enter(struct jit_emit *e)
+/* At the bottom of the pairs is one that nothing matches: whatever the guest
+ * returns to, j->ret_none leaves for it. */
+static u8 *thunk_enter(struct jit *j)
 {
+	struct jit_emit *e = &j->e;
 	u8 *start = e->at;
 
 	for (size_t n = 0; n < ARRAY_SIZE(thunk_callee_saved); n++)
 		em_plus(e, 0x50, thunk_callee_saved[n]);
 	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
 	em8(e, 8);
+	em8(e, 0x6a); /* push -1 */
+	em8(e, 0xff);
+	em_lea_rip(e, H_RAX, j->ret_none);
+	em_plus(e, 0x50, H_RAX);
+	em_store(e, STATE(jit_sp), H_RSP);
+	em_lea(e, H_RAX, rm_mem(H_RSP, -(s32)JIT_PAIRS_SIZE));
+	em_store(e, STATE(jit_sp_min), H_RAX);
 	em_mov(e, H_RAX, H_RSI);
 	em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
 	em8(e, 0);
@@ -186,8 +196,9 @@ static void thunk_exit(struct jit *j)
 	thunk_live(j, j->live_save);
 	thunk_registers(e, true);
 	j->leave = e->at;
-	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
-	em8(e, 8);
+	em_load(e, H_RSP, STATE(jit_sp));
+	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 24 */
+	em8(e, 24);
 	for (size_t n = ARRAY_SIZE(thunk_callee_saved); n-- > 0;)
 		em_plus(e, 0x58, thunk_callee_saved[n]);
 	em8(e, 0xc3);
@@ -267,6 +278,23 @@ static u8 *thunk_lookup(struct jit *j, bool ring3)
 	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
 	em_to(em_jmp(e), j->exit);
 	return start;
+}
+
+/* As thunk_lookup(), for a return without its call. */
+static void thunk_ret(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+
+	for (int ring3 = 0; ring3 < 2; ring3++) {
+		j->ret_miss[ring3] = e->at;
+		em_load(e, H_RSP, STATE(jit_sp));
+		em_to(em_jmp(e), j->lookup[ring3]);
+	}
+	j->ret_none = e->at;
+	em_store(e, STATE(rip), H_R10);
+	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
+	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
+	em_to(em_jmp(e), j->exit);
 }
 
 /* Calls a function of C with (c, r10, eax, return address), which answers
@@ -353,9 +381,6 @@ static void jit_thunks(struct jit *j)
 	u8 *enter;
 
 	j->x87_area = (u8 *)ALIGN_UP((uintptr_t)j->x87_room, 64);
-	enter = thunk_enter(e);
-	j->enter = (const void *(*)(struct tcg_cpu *, const void *))(
-		uintptr_t)(enter + e->rx);
 	j->vec_save = jit_vec_save(j);
 	j->vec_load = jit_vec_load(j);
 	if (jit_x87_usable()) {
@@ -373,6 +398,10 @@ static void jit_thunks(struct jit *j)
 	j->exit_stub = thunk_exit_stub(j);
 	for (int ring3 = 0; ring3 < 2; ring3++)
 		j->lookup[ring3] = thunk_lookup(j, ring3);
+	thunk_ret(j);
+	enter = thunk_enter(j);
+	j->enter = (const void *(*)(struct tcg_cpu *, const void *))(
+		uintptr_t)(enter + e->rx);
 	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);

@@ -21,6 +21,11 @@
  * outside compares it (softmmu.c, "the protocol").  Jumps to other pages look
  * up the page in c->itlb, as a fetch does, and the code in c->jcache.
  *
+ * A guest's CALL pushes its return address on the host's stack and is a CALL
+ * of the host; its RET compares and is a RET.  What does not pair goes through
+ * the jump cache and forgets all pairs, as leaving translated code does, so
+ * none outlives a change of mode or translation.
+ *
  * Each vCPU has its own code, so nothing here is locked.
  */
 #ifndef TCG_JIT_H
@@ -158,7 +163,8 @@ struct jit {
 	struct jit_check *check; /* NULL: none */
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub;
-	u8 *lookup[2]; /* second: ring 3 */
+	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
+	u8 *ret_none;
 	u8 *slow, *interp, *notice, *stack;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;
@@ -177,6 +183,9 @@ struct jit {
 	u64 max_bytes; /* of guest code in one block */
 	u64 *called;   /* handlers, by row */
 };
+
+/* Bytes of the host's stack for pairs of call and return; each has 16. */
+#define JIT_PAIRS_SIZE (16 * KIB)
 
 #define JIT_HASH_BITS 14
 #define JIT_RUNS_BITS 17

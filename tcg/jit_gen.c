@@ -121,6 +121,7 @@ void gen_save_flags(struct gen *g)
 {
 	if (g->flags != FLAGS_HOST)
 		return;
+	g->delta = -1;
 	em8(&g->e, 0x9f);                             /* lahf */
 	em_rm(&g->e, EM_0F | 0x90, 0, rm_reg(H_RAX)); /* seto al */
 	em_rm(&g->e, EM_66 | 0x89, H_RAX, STATE(cc));
@@ -131,6 +132,7 @@ void gen_load_flags(struct gen *g)
 {
 	if (g->flags != FLAGS_CC)
 		return;
+	g->delta = -1;
 	em_rm(&g->e, 0x8b, H_RAX, STATE(cc));
 	em8(&g->e, 0x04); /* add al, 0x7f: OF from bit 0 */
 	em8(&g->e, 0x7f);
@@ -140,6 +142,7 @@ void gen_load_flags(struct gen *g)
 
 void gen_spill_flags(struct gen *g)
 {
+	g->delta = -1; /* whoever calls this wants RAX */
 	gen_save_flags(g);
 	g->flags = FLAGS_CC;
 }
@@ -319,8 +322,10 @@ struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
 {
 	u8 sp = jit_home[REG_RSP];
 
-	em_load(&g->e, H_RAX,
-		rm_state(g->stack + offsetof(struct jit_stack, delta)));
+	if (g->delta < 0 || g->delta != g->n - 1)
+		em_load(&g->e, H_RAX,
+			rm_state(g->stack + offsetof(struct jit_stack, delta)));
+	g->delta = -1;
 	if (!free_rax)
 		return rm_index(sp, H_RAX, 0, disp);
 	em_lea(&g->e, H_R10, rm_index(sp, H_RAX, 0, disp));
@@ -633,6 +638,8 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 		g->flags = FLAGS_HOST;
 	if (f->e_written && !run)
 		gen_stored(g, f->size);
+	if (run && !free_rax && (!f->has_g || g_reg != H_RAX))
+		gen_run_kept(g);
 }
 
 /* bt, bts, btr, btc of a string of bits in memory: the offset is signed. */
@@ -924,7 +931,8 @@ static void gen_carry(struct gen *g)
 
 /* ---- Stack ---- */
 
-/* Stores `src` (RAX: loaded by `load`) below RSP and moves RSP. */
+/* Stores `src` (RAX: loaded by `load`, R10: is there, but in a run only) below
+ * RSP and moves RSP. */
 static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 {
 	u8 sp = jit_home[REG_RSP], *retry;
@@ -948,7 +956,9 @@ static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 	}
 	em_store(&g->e, rm, src);
 	em_lea(&g->e, sp, rm_mem(sp, -8));
-	if (!run)
+	if (run)
+		gen_run_kept(g);
+	else
 		gen_stored(g, 8);
 }
 
@@ -992,7 +1002,9 @@ static void gen_push_imm(struct gen *g)
 	em_rm(&g->e, EM_W | 0xc7, 0, rm);
 	em32(&g->e, (u32)g->i->imm);
 	em_lea(&g->e, sp, rm_mem(sp, -8));
-	if (!run)
+	if (run)
+		gen_run_kept(g);
+	else
 		gen_stored(g, 8);
 }
 
@@ -1012,6 +1024,8 @@ static void gen_pop(struct gen *g)
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
 	} else {
 		em_load(&g->e, home, rm);
+		if (gen_in_run(g))
+			gen_run_kept(g);
 	}
 	if (home != sp)
 		em_lea(&g->e, sp, rm_mem(sp, 8));
@@ -1148,36 +1162,59 @@ static s64 gen_target(const struct gen *g)
 	return (s64)g->off + g->i->len + (s64)g->i->imm;
 }
 
+static void gen_branch_info(struct gen *g, u32 kind, u32 pop)
+{
+	em_mov_imm(&g->e, H_RAX, JIT_BRANCH(g->off & 0xfff, kind, pop));
+}
+
 /* Goes to R10.  `kind`: what is taken back should that be no address. */
 static void gen_leave_page(struct gen *g, u32 kind, u32 pop)
 {
-	em_mov_imm(&g->e, H_RAX, JIT_BRANCH(g->off & 0xfff, kind, pop));
+	gen_branch_info(g, kind, pop);
 	em_to(em_jmp(&g->e), g->j->lookup[g->cpl == 3]);
+}
+
+static bool gen_in_page(s64 target)
+{
+	return target >= 0 && target < (s64)PAGE_SIZE;
+}
+
+/* Somebody may want us to stop. */
+static void gen_poll(struct gen *g, s64 target)
+{
+	em_rm(&g->e, 0x83, 7, STATE(exit_req));
+	em8(&g->e, 0);
+	gen_cold(g, COLD_EXIT, em_jcc(&g->e, 5))->target = target;
+}
+
+/* Behind the jump or call that goes there once it is linked. */
+static void gen_link(struct gen *g, s64 target, u8 *site)
+{
+	struct gen_cold *cold = gen_cold(g, COLD_EXIT, site);
+
+	cold->target = target;
+	cold->site = site;
+	g->j->sites++;
+}
+
+/* R10 becomes an address relative to the page. */
+static void gen_linear(struct gen *g, s64 target)
+{
+	em_load(&g->e, H_R10, gen_slot(INSN_RIP));
+	em_lea(&g->e, H_R10, rm_mem(H_R10, (s32)target));
 }
 
 /* Leaves for `target`; a jump within the page can be linked later. */
 static void gen_goto(struct gen *g, s64 target, u32 kind)
 {
-	struct jit_emit *e = &g->e;
-	struct gen_cold *cold;
-
-	if (target < 0 || target >= (s64)PAGE_SIZE) {
-		em_load(e, H_R10, gen_slot(INSN_RIP));
-		em_lea(e, H_R10, rm_mem(H_R10, (s32)target));
+	if (!gen_in_page(target)) {
+		gen_linear(g, target);
 		gen_leave_page(g, kind, 0);
 		return;
 	}
-	if (target <= g->off) {
-		/* A loop: somebody may want us to stop. */
-		em_rm(e, 0x83, 7, STATE(exit_req));
-		em8(e, 0);
-		cold = gen_cold(g, COLD_EXIT, em_jcc(e, 5));
-		cold->target = target;
-	}
-	cold = gen_cold(g, COLD_EXIT, em_jmp(e));
-	cold->target = target;
-	cold->site = cold->from;
-	g->j->sites++;
+	if (target <= g->off) /* a loop */
+		gen_poll(g, target);
+	gen_link(g, target, em_jmp(&g->e));
 }
 
 /* A displacement that does not fit, or a 66 prefix, is for the interpreter. */
@@ -1206,25 +1243,67 @@ static void gen_jmp(struct gen *g)
 	gen_goto(g, gen_target(g), JIT_BRANCH_JMP);
 }
 
-static void gen_return_address(struct gen *g)
+static s64 gen_return_target(const struct gen *g)
 {
-	em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
-	em_lea(&g->e, H_RAX, rm_mem(H_RAX, (s32)(g->off + g->i->len)));
-	em_store(&g->e, STATE(jit_tmp), H_RAX);
+	return (s64)g->off + g->i->len;
+}
+
+/* Pushes the return address, for the guest and on the host's stack for its
+ * RET; what comes next is a call.  `poll`: leaves for this target when there
+ * is no more room, if somebody wants that; -1: the call does it. */
+static void gen_push_pair(struct gen *g, s64 poll)
+{
+	struct jit_emit *e = &g->e;
+	struct gen_cold *cold;
+	bool run = gen_in_run(g);
+
+	gen_linear(g, gen_return_target(g));
+	if (!run)
+		em_store(e, STATE(jit_tmp), H_R10);
+	gen_push_reg(g, run ? H_R10 : H_RAX, STATE(jit_tmp));
+	em_rm(e, EM_W | 0x3b, H_RSP, STATE(jit_sp_min));
+	cold = gen_cold(g, COLD_PAIRS, em_jcc(e, 6));
+	cold->back = e->at;
+	cold->target = poll;
+	if (run)
+		em_plus(e, 0x50, H_R10);
+	else
+		em_rm(e, 0xff, 6, STATE(jit_tmp)); /* push */
+}
+
+/* Where the paired return comes back, with its address in R10.  Its page may
+ * have been changed by others, but then they want us to stop. */
+static void gen_landing(struct gen *g)
+{
+	s64 target = gen_return_target(g);
+
+	em_lea(&g->e, H_RSP, rm_mem(H_RSP, 8));
+	em_lea(&g->e, H_R10, rm_mem(H_R10, (s32)-target));
+	em_store(&g->e, gen_slot(INSN_RIP), H_R10);
+	if (gen_in_page(target))
+		gen_poll(g, target);
+	gen_goto(g, target, JIT_BRANCH_NONE);
 }
 
 /* c->rip has to be right when the push stops translated code. */
 static void gen_call(struct gen *g)
 {
+	s64 target = gen_target(g);
+
 	gen_spill_flags(g);
 	if (!gen_in_run(g)) {
-		em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
-		em_lea(&g->e, H_RAX, rm_mem(H_RAX, (s32)gen_target(g)));
-		em_store(&g->e, STATE(rip), H_RAX);
+		gen_linear(g, target);
+		em_store(&g->e, STATE(rip), H_R10);
 	}
-	gen_return_address(g);
-	gen_push_reg(g, H_RAX, STATE(jit_tmp));
-	gen_goto(g, gen_target(g), JIT_BRANCH_CALL);
+	gen_push_pair(g, gen_in_page(target) ? target : -1);
+	if (gen_in_page(target)) {
+		gen_link(g, target, em_call(&g->e));
+	} else {
+		gen_linear(g, target);
+		gen_branch_info(g, JIT_BRANCH_CALL, 0);
+		em_to(em_call(&g->e), g->j->lookup[g->cpl == 3]);
+	}
+	gen_landing(g);
 }
 
 /* The target of an indirect branch into R10. */
@@ -1254,10 +1333,11 @@ static void gen_call_ind(struct gen *g)
 {
 	gen_indirect_target(g);
 	em_store(&g->e, STATE(rip), H_R10);
-	gen_return_address(g);
-	gen_push_reg(g, H_RAX, STATE(jit_tmp));
+	gen_push_pair(g, -1);
 	em_load(&g->e, H_R10, STATE(rip));
-	gen_leave_page(g, JIT_BRANCH_CALL, 0);
+	gen_branch_info(g, JIT_BRANCH_CALL, 0);
+	em_to(em_call(&g->e), g->j->lookup[g->cpl == 3]);
+	gen_landing(g);
 }
 
 static void gen_ret(struct gen *g)
@@ -1268,7 +1348,10 @@ static void gen_ret(struct gen *g)
 	gen_spill_flags(g);
 	em_load(&g->e, H_R10, gen_stack_load(g, sp, 0));
 	em_lea(&g->e, sp, rm_mem(sp, 8 + pop));
-	gen_leave_page(g, JIT_BRANCH_RET, pop);
+	gen_branch_info(g, JIT_BRANCH_RET, pop);
+	em_rm(&g->e, EM_W | 0x3b, H_R10, rm_mem(H_RSP, 8));
+	em_to(em_jcc(&g->e, 5), g->j->ret_miss[g->cpl == 3]);
+	em8(&g->e, 0xc3);
 }
 
 /* ---- Cold code ---- */
@@ -1311,6 +1394,20 @@ static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
 	g->e.at += sizeof data;
 }
 
+/* All pairs are forgotten; R10 stays. */
+static void gen_pairs_full(struct gen *g, const struct gen_cold *cold)
+{
+	em_load(&g->e, H_RSP, STATE(jit_sp));
+	if (cold->target >= 0) {
+		em_rm(&g->e, 0x83, 7, STATE(exit_req));
+		em8(&g->e, 0);
+		em_to(em_jcc(&g->e, 4), cold->back);
+		gen_exit_stub(g, cold->target, NULL);
+	} else {
+		em_to(em_jmp(&g->e), cold->back);
+	}
+}
+
 static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 {
 	em_here(&g->e, cold->from);
@@ -1328,6 +1425,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_VEX: gen_slow_stub(g, cold, g->j->vec_vex); break;
 	case COLD_X87: gen_slow_stub(g, cold, g->j->x87_enter); break;
 	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
+	case COLD_PAIRS: gen_pairs_full(g, cold); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
 	}
 }
@@ -1565,6 +1663,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.vec_live = 0;
 	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;
+	g.delta = -1;
 	g.apart = key & JIT_KEY_APART;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +

@@ -40,6 +40,7 @@ struct gen_cold {
 		COLD_VEX,
 		COLD_X87,
 		COLD_REFUSE,
+		COLD_PAIRS,
 		COLD_EXIT,
 	} kind;
 	const struct insn *insn; /* COLD_INTERP */
@@ -69,6 +70,7 @@ struct gen {
 	int run_end;  /* first instruction behind the run of stack accesses */
 	int run_next; /* where the next run can begin */
 	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
+	int delta;    /* instruction that has left c->stack[].delta in RAX */
 	bool apart;   /* no runs */
 	u8 cpl;
 	u8 vec_live;     /* JIT_VEC_* known to be set */
@@ -133,6 +135,12 @@ bool gen_on_stack(const struct insn *i);
 /* [RSP + disp] of a run: RAX becomes the distance to host addresses, or is
  * free and R10 the address.  Flags stay. */
 struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax);
+
+/* RAX has not been touched since then: the next instruction finds it there. */
+static inline void gen_run_kept(struct gen *g)
+{
+	g->delta = g->n;
+}
 
 /* ---- Out of line ---- */
 
