@@ -18,6 +18,7 @@
 
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/log.h"
 #include "lib/perfmap.h"
 #include "tcg/handlers.h"
 #include "tcg/log.h"
@@ -34,6 +35,92 @@ const u8 jit_home[16] = {
 };
 
 #define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
+
+/* ---- Finding ---- */
+
+/* GS belongs to nobody else in this process. */
+static void jit_thread(struct tcg_cpu *c)
+{
+	static _Thread_local const struct tcg_cpu *gs;
+
+	if (likely(gs == c))
+		return;
+	syscall(SYS_arch_prctl, ARCH_SET_GS, c);
+	gs = c;
+}
+
+static u32 jit_block_key(const struct tcg_cpu *c)
+{
+	return c->mode_key | (u32)c->cpl << JIT_KEY_CPL_SHIFT |
+	       (u32)c->mmu << JIT_KEY_MMU_SHIFT;
+}
+
+static u64 jit_hash_all(gpa_t phys, u32 key)
+{
+	return (phys ^ (u64)key << 40) * 0x9e3779b97f4a7c15ULL;
+}
+
+static u32 jit_hash(gpa_t phys, u32 key)
+{
+	return (u32)(jit_hash_all(phys, key) >> (64 - JIT_HASH_BITS));
+}
+
+/* Forgets blocks that it finds out of date: their page may be written and
+ * translated again and again. */
+static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
+{
+	struct jit_block **at = &j->hash[jit_hash(phys, key)], *t;
+
+	while ((t = *at)) {
+		if (t->phys != phys || t->key != key)
+			at = &t->next;
+		else if (atomic_load_explicit(t->gen_now,
+					      memory_order_relaxed) == t->gen)
+			return t;
+		else {
+			*at = t->next;
+			j->stale++;
+		}
+	}
+	return NULL;
+}
+
+static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
+{
+	return (const u8 *)(t + 1) + j->e.rx;
+}
+
+static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
+{
+	u64 tag = t->phys + c->jit_key;
+	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(tag)];
+
+	if (t->phys >> JIT_TAG_SHIFT)
+		return;
+	slot->tag = tag;
+	slot->host = jit_code(c->jit, t);
+}
+
+static void jit_set_key(struct tcg_cpu *c)
+{
+	c->jit_key = JIT_TAG(jit_block_key(c));
+}
+
+static bool jit_canonical(u64 va)
+{
+	return (u64)((s64)(va << 16) >> 16) == va;
+}
+
+/* Code for c->rip, fetched afresh; raises.  NULL: none yet. */
+static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
+{
+	gpa_t phys;
+
+	if (!jit_canonical(c->rip) || !tcg_fetch(c, c->rip, &phys))
+		return NULL;
+	return jit_lookup(c->jit, phys | (c->rip & (PAGE_SIZE - 1)),
+			  jit_block_key(c));
+}
 
 /* ---- What translated code calls ----
  *
@@ -107,6 +194,41 @@ static const void *jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info,
 	c->ip = i;
 	i->fn(c, i);
 	return jit_goes_on(c, c->gpr[INSN_RIP], info, drops) ? at : NULL;
+}
+
+/* Does nothing keep us from running what comes next? */
+static bool jit_steps_on(const struct tcg_cpu *c)
+{
+	return c->code64 &&
+	       !(c->halted | c->shadow | (c->mode_key & MODE_STEP) |
+		 atomic_load_explicit(&c->v->request, memory_order_relaxed) |
+		 atomic_load_explicit(&log_mask, memory_order_relaxed));
+}
+
+/* Runs the handler of an instruction that may change everything. */
+static const void *jit_step(struct tcg_cpu *c, const struct insn *i)
+{
+	u32 epoch = c->code_epoch;
+	const struct jit_block *t;
+
+	c->jit->interps++;
+	c->jit->called[i->row]++;
+	c->end_block = false;
+	c->ip = i;
+	i->fn(c, i);
+	c->ip = NULL;
+	if (!jit_steps_on(c))
+		return NULL;
+	t = jit_at_rip(c);
+	if (!t)
+		return NULL;
+	if (c->code_epoch != epoch)
+		c->jit_sp_now = c->jit_sp;
+	jit_set_key(c);
+	jit_remember(c, t);
+	jit_stack_enter(c);
+	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
+	return jit_code(c->jit, t);
 }
 
 /* ---- Shared code ---- */
@@ -340,6 +462,28 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	return start;
 }
 
+/* Jumped to: jit_step(c, r10), which answers where to go on. */
+static u8 *thunk_step(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at;
+
+	thunk_registers(e, true);
+	em_load(e, H_RDI, STATE(self));
+	em_mov(e, H_RSI, H_R10);
+	thunk_vec(j, j->vec_save);
+	em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
+	em8(e, 0);
+	em_store(e, STATE(jit_sp_now), H_RSP);
+	em_call_abs(e, (const void *)(uintptr_t)jit_step);
+	em_rm(e, EM_W | 0x85, H_RAX, rm_reg(H_RAX));
+	em_to(em_jcc(e, 4), j->leave); /* JIT_LEFT */
+	em_load(e, H_RSP, STATE(jit_sp_now));
+	thunk_registers(e, false);
+	em_rm(e, 0xff, 4, rm_reg(H_RAX)); /* jmp rax */
+	return start;
+}
+
 /* For perf.  One that is not listed counts as the one before it. */
 static void jit_name_thunks(const struct jit *j, const u8 *enter)
 {
@@ -355,7 +499,10 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 		{ "vec-legacy", j->vec_legacy },
 		{ "vec-vex", j->vec_vex },
 		{ "exit-stub", j->exit_stub },
-		{ "lookup", j->lookup },
+		{ "lookup", j->lookup[0] },
+		{ "lookup-user", j->lookup[1] },
+		{ "ret-miss", j->ret_miss[0] },
+		{ "step", j->step },
 		{ "slow", j->slow },
 		{ "interp", j->interp },
 		{ "notice", j->notice },
@@ -406,6 +553,7 @@ static void jit_thunks(struct jit *j)
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
 	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss, true);
+	j->step = thunk_step(j);
 	if (perfmap_on())
 		jit_name_thunks(j, enter);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
@@ -527,60 +675,6 @@ void jit_flush(struct tcg_cpu *c)
 	j->flushes++;
 }
 
-/* ---- Finding ---- */
-
-/* GS belongs to nobody else in this process. */
-static void jit_thread(struct tcg_cpu *c)
-{
-	static _Thread_local const struct tcg_cpu *gs;
-
-	if (likely(gs == c))
-		return;
-	syscall(SYS_arch_prctl, ARCH_SET_GS, c);
-	gs = c;
-}
-
-static u32 jit_block_key(const struct tcg_cpu *c)
-{
-	return c->mode_key | (u32)c->cpl << JIT_KEY_CPL_SHIFT |
-	       (u32)c->mmu << JIT_KEY_MMU_SHIFT;
-}
-
-static u64 jit_hash_all(gpa_t phys, u32 key)
-{
-	return (phys ^ (u64)key << 40) * 0x9e3779b97f4a7c15ULL;
-}
-
-static u32 jit_hash(gpa_t phys, u32 key)
-{
-	return (u32)(jit_hash_all(phys, key) >> (64 - JIT_HASH_BITS));
-}
-
-/* Forgets blocks that it finds out of date: their page may be written and
- * translated again and again. */
-static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
-{
-	struct jit_block **at = &j->hash[jit_hash(phys, key)], *t;
-
-	while ((t = *at)) {
-		if (t->phys != phys || t->key != key)
-			at = &t->next;
-		else if (atomic_load_explicit(t->gen_now,
-					      memory_order_relaxed) == t->gen)
-			return t;
-		else {
-			*at = t->next;
-			j->stale++;
-		}
-	}
-	return NULL;
-}
-
-static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
-{
-	return (const u8 *)(t + 1) + j->e.rx;
-}
-
 static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 				  u32 key)
 {
@@ -657,11 +751,6 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 
 /* ---- Running ---- */
 
-static bool jit_canonical(u64 va)
-{
-	return (u64)((s64)(va << 16) >> 16) == va;
-}
-
 /* The branch that has been made faults, and is taken back.  SDM 2 "CALL",
  * "RET": #GP when the target is not canonical. */
 static void jit_refuse_branch(struct tcg_cpu *c)
@@ -677,22 +766,6 @@ static void jit_refuse_branch(struct tcg_cpu *c)
 	c->rip = c->gpr[INSN_RIP] + (branch & 0xfff);
 	c->ip = NULL;
 	tcg_raise_code(c, EXC_GP, 0);
-}
-
-static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
-{
-	u64 tag = t->phys + c->jit_key;
-	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(tag)];
-
-	if (t->phys >> JIT_TAG_SHIFT)
-		return;
-	slot->tag = tag;
-	slot->host = jit_code(c->jit, t);
-}
-
-static void jit_set_key(struct tcg_cpu *c)
-{
-	c->jit_key = JIT_TAG(jit_block_key(c));
 }
 
 void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
@@ -741,15 +814,12 @@ bool jit_resume(struct tcg_cpu *c)
 	struct jit *j = c->jit;
 	const struct jit_exit *link = j->link;
 	const struct jit_block *t;
-	gpa_t phys;
 
 	jit_follow_log(c);
-	if (j->refused || c->stack_apart || j->check || !jit_canonical(c->rip))
+	if (j->refused || c->stack_apart || j->check)
 		return false;
-	j->link = NULL; /* tcg_fetch() may raise */
-	if (!tcg_fetch(c, c->rip, &phys))
-		return false;
-	t = jit_lookup(j, phys | (c->rip & (PAGE_SIZE - 1)), jit_block_key(c));
+	j->link = NULL; /* a fetch may raise */
+	t = jit_at_rip(c);
 	if (!t) {
 		j->link = link;
 		return false;

@@ -23,8 +23,8 @@
  *
  * A guest's CALL pushes its return address on the host's stack and is a CALL
  * of the host; its RET compares and is a RET.  What does not pair goes through
- * the jump cache and forgets all pairs, as leaving translated code does, so
- * none outlives a change of mode or translation.
+ * the jump cache and forgets all pairs, as leaving translated code and a
+ * change of translations do; where it comes back c->jit_key is compared.
  *
  * Each vCPU has its own code, so nothing here is locked.
  */
@@ -113,7 +113,7 @@ struct jit_span {
 /* Instruction classes: how a row is translated. */
 enum jit_class {
 	JIT_INTERP, /* its handler is called */
-	JIT_STOP,   /* the block ends in front of it */
+	JIT_STOP,   /* its handler is called and says what comes next */
 	JIT_COPY,   /* re-encoded, ModRM operands replaced */
 	JIT_ACC,    /* AL or rAX with an immediate */
 	JIT_MOV_IMM,
@@ -165,7 +165,7 @@ struct jit {
 	u8 *exit, *leave, *exit_stub;
 	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
 	u8 *ret_none;
-	u8 *slow, *interp, *notice, *stack;
+	u8 *slow, *interp, *notice, *stack, *step;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;
 	u8 *x87_area; /* XSAVE's, in x87_room[] */

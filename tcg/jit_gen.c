@@ -354,13 +354,11 @@ bool gen_on_stack(const struct insn *i)
 
 /* ---- Calling the interpreter ---- */
 
-/* The handler gets a copy of the instruction, relative to the page, and an
- * end behind it. */
-static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
+/* R10 becomes a copy of the instruction for its handler, relative to the page,
+ * with an end behind it. */
+static void gen_handler(struct gen *g, const struct insn *i, u32 off)
 {
-	struct jit_emit *e = &g->e;
 	struct insn *copy;
-	u32 off = JIT_INFO_OFF(info);
 
 	g->j->data -= 2 * sizeof *copy;
 	copy = (struct insn *)g->j->data;
@@ -372,9 +370,22 @@ static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
 				 .off = (u16)(off + i->len),
 				 .base = INSN_NOREG,
 				 .index = INSN_NOREG };
-	em_lea_rip(e, H_R10, (const u8 *)copy);
-	em_mov_imm(e, H_RAX, info);
-	em_to(em_call(e), g->j->interp);
+	em_lea_rip(&g->e, H_R10, (const u8 *)copy);
+}
+
+static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
+{
+	gen_handler(g, i, JIT_INFO_OFF(info));
+	em_mov_imm(&g->e, H_RAX, info);
+	em_to(em_call(&g->e), g->j->interp);
+}
+
+/* The block's end. */
+static void gen_step(struct gen *g)
+{
+	gen_spill_flags(g);
+	gen_handler(g, g->i, g->off);
+	em_to(em_jmp(&g->e), g->j->step);
 }
 
 void gen_interp(struct gen *g)
@@ -1272,7 +1283,8 @@ static void gen_push_pair(struct gen *g, s64 poll)
 }
 
 /* Where the paired return comes back, with its address in R10.  Its page may
- * have been changed by others, but then they want us to stop. */
+ * have been changed by others, but then they want us to stop; the mode may
+ * have been changed, and jumps out of the page look at that. */
 static void gen_landing(struct gen *g)
 {
 	s64 target = gen_return_target(g);
@@ -1280,8 +1292,13 @@ static void gen_landing(struct gen *g)
 	em_lea(&g->e, H_RSP, rm_mem(H_RSP, 8));
 	em_lea(&g->e, H_R10, rm_mem(H_R10, (s32)-target));
 	em_store(&g->e, gen_slot(INSN_RIP), H_R10);
-	if (gen_in_page(target))
+	if (gen_in_page(target)) {
 		gen_poll(g, target);
+		em_rm(&g->e, 0x81, 7,
+		      rm_state(offsetof(struct tcg_cpu, jit_key) + 4));
+		em32(&g->e, (u32)(JIT_TAG(g->t->key & ~JIT_KEY_APART) >> 32));
+		gen_cold(g, COLD_EXIT, em_jcc(&g->e, 5))->target = target;
+	}
 	gen_goto(g, target, JIT_BRANCH_NONE);
 }
 
@@ -1569,7 +1586,10 @@ static void gen_plan_run(struct gen *g)
 static bool gen_insn(struct gen *g, u8 class)
 {
 	switch (class) {
-	case JIT_STOP: return false;
+	case JIT_STOP:
+		if (g->j->check)
+			return false;
+		break;
 	case JIT_CALL:
 	case JIT_JMP:
 	case JIT_JCC:
@@ -1585,6 +1605,7 @@ static bool gen_insn(struct gen *g, u8 class)
 	}
 	switch (class) {
 	case JIT_INTERP: gen_interp(g); break;
+	case JIT_STOP: gen_step(g); break;
 	case JIT_COPY: gen_copy(g); break;
 	case JIT_ACC: gen_acc(g); break;
 	case JIT_MOV_IMM: gen_mov_imm(g); break;
@@ -1654,7 +1675,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	u32 page_off = b->phys & (PAGE_SIZE - 1);
 	bool ended = false;
 
-	if (j->classes[b->insn[0].row] == JIT_STOP)
+	if (j->check && j->classes[b->insn[0].row] == JIT_STOP)
 		return NULL;
 	g.j = j;
 	g.e = j->e;

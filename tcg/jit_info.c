@@ -12,6 +12,7 @@
 #include "lib/buf.h"
 #include "tcg/decode.h"
 #include "tcg/jit.h"
+#include "tcg/softmmu.h"
 #include "tcg/tcg.h"
 #include "vmm/machine.h"
 
@@ -56,7 +57,7 @@ static u64 *info_field(void *base, size_t offset)
 
 void jit_count_left(struct tcg_cpu *c, const void *left)
 {
-	const struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(c->rip)];
+	const struct itlb_entry *page = tcg_itlb_entry(c, c->rip);
 	struct jit *j = c->jit;
 
 	if (left == (const void *)JIT_LEFT)
@@ -67,10 +68,10 @@ void jit_count_left(struct tcg_cpu *c, const void *left)
 		j->left_asked++;
 	else if (left != (const void *)JIT_LEFT_IND)
 		j->left_jump++;
-	else if (slot->pc != c->rip)
-		j->jcache_other++;
+	else if (page->tag != (c->rip & PAGE_MASK))
+		j->jcache_page++;
 	else
-		j->jcache_old++;
+		j->jcache_other++;
 }
 
 /* ---- Collecting ---- */
