@@ -65,6 +65,11 @@ static u32 jit_hash(gpa_t phys, u32 key)
 	return (u32)(jit_hash_all(phys, key) >> (64 - JIT_HASH_BITS));
 }
 
+static bool jit_valid(const struct jit_block *t)
+{
+	return atomic_load_explicit(t->gen_now, memory_order_relaxed) == t->gen;
+}
+
 /* Forgets blocks that it finds out of date: their page may be written and
  * translated again and again. */
 static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
@@ -74,8 +79,7 @@ static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
 	while ((t = *at)) {
 		if (t->phys != phys || t->key != key)
 			at = &t->next;
-		else if (atomic_load_explicit(t->gen_now,
-					      memory_order_relaxed) == t->gen)
+		else if (jit_valid(t))
 			return t;
 		else {
 			*at = t->next;
@@ -88,6 +92,12 @@ static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
 static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
 {
 	return (const u8 *)(t + 1) + j->e.rx;
+}
+
+static const struct jit_block *jit_block_of(const struct jit *j,
+					    const void *code)
+{
+	return (const struct jit_block *)((const u8 *)code - j->e.rx) - 1;
 }
 
 static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
@@ -114,12 +124,21 @@ static bool jit_canonical(u64 va)
 /* Code for c->rip, fetched afresh; raises.  NULL: none yet. */
 static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 {
+	u32 key = jit_block_key(c);
+	const struct jit_jcache *slot;
+	const struct jit_block *t;
 	gpa_t phys;
 
 	if (!jit_canonical(c->rip) || !tcg_fetch(c, c->rip, &phys))
 		return NULL;
-	return jit_lookup(c->jit, phys | (c->rip & (PAGE_SIZE - 1)),
-			  jit_block_key(c));
+	phys |= c->rip & (PAGE_SIZE - 1);
+	slot = &c->jcache[JIT_JCACHE_SLOT(phys + JIT_TAG(key))];
+	if (likely(slot->tag == phys + JIT_TAG(key))) {
+		t = jit_block_of(c->jit, slot->host);
+		if (likely(jit_valid(t)))
+			return t;
+	}
+	return jit_lookup(c->jit, phys, key);
 }
 
 /* ---- What translated code calls ----
@@ -449,7 +468,7 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	if (keeps)
 		thunk_live(j, j->live_load);
 	thunk_registers(e, false);
-	em_rm(e, 0x8b, H_RAX, STATE(cc));
+	em_rm(e, EM_0F | 0xb7, H_RAX, STATE(cc)); /* movzx */
 	em8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
 	em8(e, 0x7f);
 	em8(e, 0x9e); /* sahf */
@@ -812,10 +831,11 @@ static void jit_follow_log(struct tcg_cpu *c)
 bool jit_resume(struct tcg_cpu *c)
 {
 	struct jit *j = c->jit;
-	const struct jit_exit *link = j->link;
+	const struct jit_exit *link;
 	const struct jit_block *t;
 
 	jit_follow_log(c);
+	link = j->link;
 	if (j->refused || c->stack_apart || j->check)
 		return false;
 	j->link = NULL; /* a fetch may raise */

@@ -133,7 +133,7 @@ void gen_load_flags(struct gen *g)
 	if (g->flags != FLAGS_CC)
 		return;
 	g->delta = -1;
-	em_rm(&g->e, 0x8b, H_RAX, STATE(cc));
+	em_rm(&g->e, EM_0F | 0xb7, H_RAX, STATE(cc)); /* as stored */
 	em8(&g->e, 0x04); /* add al, 0x7f: OF from bit 0 */
 	em8(&g->e, 0x7f);
 	em8(&g->e, 0x9e); /* sahf */
@@ -1105,7 +1105,7 @@ static void gen_pushf(struct gen *g)
 		return;
 	}
 	gen_spill_flags(g);
-	em_rm(e, 0x8b, H_R10, STATE(cc));
+	em_rm(e, EM_0F | 0xb7, H_R10, STATE(cc)); /* movzx */
 	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
 	em_rm(e, 0xc1, 5, rm_reg(H_R10)); /* shr r10d, 8 */
 	em8(e, 8);
