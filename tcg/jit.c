@@ -490,7 +490,7 @@ static u8 *thunk_step(struct jit *j)
 	thunk_registers(e, true);
 	em_load(e, H_RDI, STATE(self));
 	em_mov(e, H_RSI, H_R10);
-	thunk_vec(j, j->vec_save);
+	thunk_live(j, j->live_save);
 	em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
 	em8(e, 0);
 	em_store(e, STATE(jit_sp_now), H_RSP);
