@@ -67,24 +67,43 @@ static u32 jit_hash(gpa_t phys, u32 key)
 
 static bool jit_valid(const struct jit_block *t)
 {
-	return atomic_load_explicit(t->gen_now, memory_order_relaxed) == t->gen;
+	const struct jit_crossing *x = t->crossing;
+
+	if (atomic_load_explicit(t->gen_now, memory_order_relaxed) != t->gen)
+		return false;
+	return likely(!x) ||
+	       atomic_load_explicit(x->gen_now, memory_order_relaxed) == x->gen;
 }
 
-/* Forgets blocks that it finds out of date: their page may be written and
- * translated again and again. */
-static struct jit_block *jit_lookup(struct jit *j, gpa_t phys, u32 key)
+/* Is the page behind c->rip's the one that the block goes on in?  Raises. */
+static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 {
+	gpa_t phys;
+
+	if (likely(!t->crossing))
+		return true;
+	tcg_fetch(c, (c->rip & PAGE_MASK) + PAGE_SIZE, &phys);
+	return phys == t->crossing->phys;
+}
+
+/* Code for c->rip.  Forgets blocks that it finds out of date: their page may
+ * be written and translated again and again. */
+static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
+{
+	struct jit *j = c->jit;
 	struct jit_block **at = &j->hash[jit_hash(phys, key)], *t;
 
 	while ((t = *at)) {
-		if (t->phys != phys || t->key != key)
-			at = &t->next;
-		else if (jit_valid(t))
-			return t;
-		else {
-			*at = t->next;
-			j->stale++;
+		if (t->phys == phys && t->key == key) {
+			if (!jit_valid(t)) {
+				*at = t->next;
+				j->stale++;
+				continue;
+			}
+			if (jit_goes_over(c, t))
+				return t;
 		}
+		at = &t->next;
 	}
 	return NULL;
 }
@@ -135,10 +154,10 @@ static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 	slot = &c->jcache[JIT_JCACHE_SLOT(phys + JIT_TAG(key))];
 	if (likely(slot->tag == phys + JIT_TAG(key))) {
 		t = jit_block_of(c->jit, slot->host);
-		if (likely(jit_valid(t)))
+		if (likely(jit_valid(t)) && jit_goes_over(c, t))
 			return t;
 	}
-	return jit_lookup(c->jit, phys, key);
+	return jit_lookup(c, phys, key);
 }
 
 /* ---- What translated code calls ----
@@ -733,11 +752,11 @@ static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 
 	if (b->refused || !jit_counted(c, b->phys, key))
 		return NULL;
-	if (b->gen_now2 || !(b->mode_key & MODE_CODE64)) {
+	if (!(b->mode_key & MODE_CODE64)) {
 		b->refused = true;
 		return NULL;
 	}
-	t = jit_lookup(c->jit, b->phys, key);
+	t = jit_lookup(c, b->phys, key);
 	if (!t)
 		t = jit_make(c, b, key);
 	b->refused = !t;
@@ -762,7 +781,7 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	    link->target != (t->phys & (PAGE_SIZE - 1)))
 		return;
 	site = (u8 *)link - link->site;
-	body = jit_code(j, t) + JIT_ENTRY_BYTES;
+	body = jit_code(j, t) + (t->crossing ? 0 : JIT_ENTRY_BYTES);
 	__atomic_store_n((u32 *)(site - j->e.rx), (u32)(body - (site + 4)),
 			 __ATOMIC_RELAXED);
 	j->links++;

@@ -46,11 +46,19 @@ struct jit_check;
 #define JIT_TAG_SHIFT 44
 #define JIT_TAG(key)  ((u64)(key) << JIT_TAG_SHIFT)
 
+/* The second page of a block whose only instruction crosses a page. */
+struct jit_crossing {
+	gpa_t phys;
+	_Atomic u32 *gen_now;
+	u32 gen;
+};
+
 /* A block's code follows the header: it compares the generation, for those who
  * come from outside, and JIT_ENTRY_BYTES later begins what is linked to from
- * the same page. */
+ * the same page.  One that crosses has more to compare for both. */
 struct jit_block {
-	struct jit_block *next; /* same hash */
+	struct jit_block *next;              /* same hash */
+	const struct jit_crossing *crossing; /* NULL mostly */
 	gpa_t phys;
 	_Atomic u32 *gen_now;
 	u32 gen;

@@ -1643,18 +1643,62 @@ static bool gen_insn(struct gen *g, u8 class)
 	return true;
 }
 
-/* Compares the page's generation, for those who come from outside. */
+/* Leaves if the last comparison says that the block is not for here. */
+static void gen_entry_fails(struct gen *g)
+{
+	u8 *from = em_jcc(&g->e, 5);
+
+	gen_cold(g, COLD_EXIT, from)->target = g->b->phys & (PAGE_SIZE - 1);
+}
+
+static void gen_entry_gen(struct gen *g, const _Atomic u32 *gen_now, u32 gen)
+{
+	em_plus(&g->e, EM_W | 0xb8, H_RAX);
+	em64(&g->e, (u64)gen_now);
+	em_rm(&g->e, 0x81, 7, rm_mem(H_RAX, 0)); /* cmp dword, gen */
+	em32(&g->e, gen);
+	gen_entry_fails(g);
+}
+
+/* The page behind has to be the one that was decoded, under its generation. */
+static void gen_entry_crossing(struct gen *g, const struct jit_crossing *x)
+{
+	size_t it = offsetof(struct tcg_cpu, itlb[g->cpl == 3]);
+	struct jit_emit *e = &g->e;
+
+	gen_entry_gen(g, x->gen_now, x->gen);
+	gen_linear(g, PAGE_SIZE);
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
+	em8(e, PAGE_SHIFT - 5);
+	_Static_assert(sizeof(struct itlb_entry) == 32, "shift above");
+	em8(e, 0x25); /* and eax, slots */
+	em32(e, (ITLB_ENTRIES - 1) << 5);
+	em_rm(e, EM_W | 0x3b, H_R10,
+	      rm_state_index(H_RAX, it + offsetof(struct itlb_entry, tag)));
+	gen_entry_fails(g);
+	em_load(e, H_R10,
+		rm_state_index(H_RAX, it + offsetof(struct itlb_entry, phys)));
+	em_mov_imm(e, H_RAX, x->phys);
+	em_rm(e, EM_W | 0x3b, H_RAX, rm_reg(H_R10));
+	gen_entry_fails(g);
+}
+
+/* What those who come from outside compare. */
 static void gen_entry(struct gen *g)
 {
-	struct jit_emit *e = &g->e;
-	struct gen_cold *cold;
+	const struct tcg_block *b = g->b;
+	struct jit_crossing *x;
 
-	em_plus(e, EM_W | 0xb8, H_RAX);
-	em64(e, (u64)g->b->gen_now);
-	em_rm(e, 0x81, 7, rm_mem(H_RAX, 0)); /* cmp dword, gen */
-	em32(e, g->b->gen);
-	cold = gen_cold(g, COLD_EXIT, em_jcc(e, 5));
-	cold->target = g->b->phys & (PAGE_SIZE - 1);
+	gen_entry_gen(g, b->gen_now, b->gen);
+	if (!b->gen_now2)
+		return;
+	g->j->data -= sizeof *x;
+	x = (struct jit_crossing *)g->j->data;
+	*x = (struct jit_crossing){ b->phys2 & PAGE_MASK, b->gen_now2,
+				    b->gen2 };
+	g->t->crossing = x;
+	gen_entry_crossing(g, x);
 }
 
 /* The slow paths of the instruction go on behind it. */

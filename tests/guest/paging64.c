@@ -289,6 +289,65 @@ static void test_crossing(void)
 	invlpg(TEST_VA + 4096);
 }
 
+/* B8 imm32, RET: the immediate's upper half and RET are on the second page. */
+static u8 code[2][4096] __attribute__((aligned(4096)));
+
+static u32 run_crossing(void)
+{
+	u32 v;
+
+	__asm__ volatile("call *%1" : "=a"(v) : "r"(TEST_VA + 4093) : "memory");
+	return v;
+}
+
+/* A loop, so that translations are linked. */
+static u32 run_often(void)
+{
+	u32 v = 0;
+
+	for (int n = 0; n < 300; n++)
+		v = run_crossing();
+	return v;
+}
+
+static void do_run_crossing(void *va)
+{
+	run_crossing();
+}
+
+static void test_crossing_code(void)
+{
+	static const u8 head[] = { 0xb8, 0x11, 0x22 };
+	static const u8 tails[2][3] = { { 0x33, 0x44, 0xc3 },
+					{ 0x55, 0x66, 0xc3 } };
+
+	for (int n = 0; n < 3; n++) {
+		page[4093 + n] = head[n];
+		code[0][n] = tails[0][n];
+		code[1][n] = tails[1][n];
+	}
+	pt[0] = (u64)page | P | W;
+	pt[1] = (u64)code[0] | P | W;
+	write_cr3(read_cr3());
+	check_eq("code across two pages runs", run_often(), 0x44332211);
+	pt[1] = (u64)code[1] | P | W;
+	invlpg(TEST_VA + 4096);
+	check_eq("... with another second page", run_often(), 0x66552211);
+	pt[1] = (u64)code[0] | P | W;
+	write_cr3(read_cr3());
+	check_eq("... with the first one again", run_often(), 0x44332211);
+	*(volatile u8 *)(TEST_VA + 4096) = 0x77;
+	check_eq("... with a changed second page", run_often(), 0x44772211);
+	*(volatile u8 *)(TEST_VA + 4094) = 0x88;
+	check_eq("... with a changed first page", run_often(), 0x44772288);
+	pt[1] = 0;
+	invlpg(TEST_VA + 4096);
+	check_exc("... with an absent second page",
+		  try_call(do_run_crossing, (void *)0), 14, 0x10);
+	check_eq("... whose address is in CR2", exc.cr2, TEST_VA + 4096);
+	check_eq("... at the instruction", exc.rip, TEST_VA + 4093);
+}
+
 static void do_canonical(void *va)
 {
 	__asm__ volatile("movb (%0), %%al" : : "r"(va) : "rax");
@@ -321,6 +380,7 @@ void test(void)
 	test_pml4_ps();
 	test_global();
 	test_crossing();
+	test_crossing_code();
 	check_exc("a non-canonical address is #GP",
 		  try_call(do_canonical, (void *)BIT(47)), 13, 0);
 	check_exc("... #SS through RBP",
