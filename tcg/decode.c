@@ -48,9 +48,10 @@ const u16 opdesc_count = ARRAY_SIZE(opdescs);
 /* What the decoder needs of a row's operands. */
 struct decode_row {
 	u16 next; /* row of the same map and opcode, or NONE */
-	bool byte, ysize, has_b, force_reg;
+	bool byte, ysize, has_b, force_reg, rax, one;
 	u8 nimm;
 	char imm[2], imm_kind[2]; /* size letter, I J O A or L */
+	char mem;                 /* size letter of what may be memory */
 };
 
 static struct {
@@ -128,7 +129,11 @@ static void decode_index_row(u16 row)
 			r->imm_kind[r->nimm] = o[k].kind;
 			r->imm[r->nimm++] = o[k].size;
 		}
+		if (strchr("EMWQOXY", o[k].kind) && !r->mem)
+			r->mem = o[k].size;
 	}
+	r->rax = !strcmp(d->operands, "Zv,rAX");
+	r->one = strstr(d->operands, ",1");
 	/* "Ib,AL" of OUT is about AL. */
 	if (n == 2 && o[0].kind == 'I' && o[1].kind == 'f')
 		r->byte = o[1].size == 'b';
@@ -435,16 +440,12 @@ static u8 decode_reg8(const struct insn *i, u8 reg)
 	return (reg & 15) * 8;
 }
 
-static void decode_fixed(struct insn *i, const struct opdesc *d)
+static void decode_fixed(struct insn *i, const struct opdesc *d,
+			 const struct decode_row *r)
 {
-	const char *o = d->operands;
-
-	if (d->attrs & OP_PLUSR) {
-		i->rm = i->reg = i->rm;
-		if (!strcmp(o, "Zv,rAX"))
-			i->reg = REG_RAX;
-	}
-	if (strstr(o, ",1"))
+	if (d->attrs & OP_PLUSR)
+		i->reg = r->rax ? REG_RAX : i->rm;
+	if (r->one)
 		i->imm = 1;
 }
 
@@ -524,7 +525,7 @@ static int decode_body(struct cursor *k, struct prefixes *p, u32 mode, u16 off,
 	} else if (d->attrs & OP_PLUSR) {
 		i->rm = (i->opcode & 7) | (p->rex & 1) << 3;
 	}
-	decode_fixed(i, d);
+	decode_fixed(i, d, r);
 	i->seg = p->seg;
 	if (p->seg == SEG_COUNT)
 		i->seg = i->is_mem && (i->base == REG_RSP || i->base == REG_RBP)
@@ -583,11 +584,5 @@ u32 insn_size(const struct insn *i, char size)
 
 u32 insn_mem_size(const struct insn *i)
 {
-	struct operand o[OPERANDS_MAX];
-	int n = opdesc_operands(insn_desc(i), o);
-
-	for (int k = 0; k < n; k++)
-		if (strchr("EMWQOXY", o[k].kind))
-			return insn_size(i, o[k].size);
-	return 0;
+	return insn_size(i, decode_index.rows[i->row].mem);
 }

@@ -658,6 +658,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	struct jit *j = xalloc(sizeof *j);
 	int r;
 
+	jit_rows_init();
 	j->size = size;
 	r = jit_map(j);
 	if (r < 0) {

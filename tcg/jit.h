@@ -250,6 +250,8 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 				const struct tcg_block *b, u32 key);
 /* enum jit_class of a row, for a guest with these features. */
 u8 jit_classify(u16 row, u64 features);
+/* jit_rows.c: before the first translation. */
+void jit_rows_init(void);
 
 /* ---- jit_vec.c ---- */
 

@@ -19,7 +19,6 @@
 #include "tcg/flags.h"
 #include "tcg/handlers.h"
 #include "tcg/log.h"
-#include "tcg/vec.h"
 #include "vmm/memory.h"
 
 /* ---- Classes ---- */
@@ -199,17 +198,7 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 
 u32 gen_info(const struct gen *g, u32 size, bool write)
 {
-	u32 info = JIT_INFO(g->off, g->i->len, size, write);
-	u32 attrs = insn_desc(g->i)->attrs;
-	insn_fn *fn = insn_plain_handler(g->i);
-
-	if (attrs & OP_END)
-		info |= JIT_INFO_JUMPS;
-	if (attrs & OP_ALIGN)
-		info |= JIT_INFO_ALIGN;
-	if (fn == op_ldmxcsr || fn == op_fldcw)
-		info |= JIT_INFO_UNMASKS;
-	return info;
+	return JIT_INFO(g->off, g->i->len, size, write) | gen_row(g->i)->info;
 }
 
 static size_t gen_tag(u32 info)
@@ -422,8 +411,8 @@ struct gen_form {
 	u32 op;
 	u32 size;    /* of E */
 	u8 imm_size; /* 0: none */
-	bool has_g, g_read, g_written, g_byte;
-	bool e_byte, e_read, e_written;
+	bool has_g, g_written, g_byte;
+	bool e_byte, e_written;
 	bool needs_flags, sets_flags;
 };
 
@@ -434,23 +423,15 @@ static bool gen_high_byte(u8 reg8)
 
 static u32 gen_opcode(const struct gen *g)
 {
-	static const u32 maps[] = {
-		[M1] = 0, [M0F] = EM_0F, [M38] = EM_38, [M3A] = EM_3A
-	};
 	const struct insn *i = g->i;
-	const struct opdesc *d = insn_desc(i);
-	u32 op = i->opcode | maps[d->map];
+	u32 op = i->opcode | gen_row(i)->op;
 
-	if (i->opsize == 2 || d->pfx == P66)
+	if (i->opsize == 2)
 		op |= EM_66;
 	if (i->opsize == 8)
 		op |= EM_W;
 	if (i->prefix & INSN_LOCK)
 		op |= EM_LOCK;
-	if (d->pfx == PF3)
-		op |= EM_F3;
-	if (d->pfx == PF2)
-		op |= EM_F2;
 	return op;
 }
 
@@ -458,38 +439,22 @@ static void gen_form(const struct gen *g, struct gen_form *f)
 {
 	const struct insn *i = g->i;
 	const struct opdesc *d = insn_desc(i);
-	struct operand o[OPERANDS_MAX];
-	int n = opdesc_operands(d, o);
-	bool both = !strcmp(d->name, "xchg") || !strcmp(d->name, "xadd");
-	bool shift = false;
-	u16 written = d->flags_written & RFLAGS_ARITH;
+	const struct gen_row *r = gen_row(i);
 
-	memset(f, 0, sizeof *f);
-	f->op = gen_opcode(g);
-	f->e_read = d->attrs & OP_RD;
-	f->e_written = d->attrs & OP_WR;
-	for (int k = 0; k < n; k++) {
-		if (o[k].kind == 'G' || (o[k].kind == 'f' && both)) {
-			f->has_g = f->g_read = true;
-			f->g_byte = o[k].size == 'b';
-			f->g_written = k == 0 || both;
-		} else if (strchr("EMZ", o[k].kind)) {
-			f->size = insn_size(i, o[k].size);
-			f->e_byte = o[k].size == 'b';
-			if (o[k].kind == 'Z')
-				f->e_read = f->e_written = true;
-		} else if (o[k].kind == 'I') {
-			f->imm_size = (u8)insn_size(i, o[k].size);
-		}
-		if (o[k].kind == 'f' && !strcmp(o[k].fixed, "CL"))
-			shift = true;
-	}
-	if (!strcmp(d->operands, "Zv,rAX"))
-		f->op = (f->op & ~0xffu) | 0x87;
-	/* Flags that stay, or may stay, have to be there. */
-	f->sets_flags = written;
-	f->needs_flags = d->flags_read & RFLAGS_ARITH ||
-			 (written && written != RFLAGS_ARITH) || shift;
+	*f = (struct gen_form){
+		.op = gen_opcode(g),
+		.size = insn_size(i, r->e_size),
+		.imm_size = (u8)insn_size(i, r->imm_size),
+		.has_g = r->g,
+		.g_written = r->g_written,
+		.g_byte = r->g_byte,
+		.e_byte = r->e_size == 'b',
+		.e_written = r->e_written,
+		.needs_flags = r->needs_flags,
+		.sets_flags = r->sets_flags,
+	};
+	if (d->attrs & OP_PLUSR && r->what == ROW_BOTH)
+		f->op = (f->op & ~0xffu) | 0x87; /* xchg */
 	if (f->imm_size && d->attrs & OP_COND) {
 		u8 mask = i->opsize == 8 ? 63 : 31;
 
@@ -497,8 +462,6 @@ static void gen_form(const struct gen *g, struct gen_form *f)
 		if (!(i->imm & mask) || i->opsize < 4)
 			f->needs_flags = true;
 	}
-	if (!strcmp(d->name, "bsf") || !strcmp(d->name, "bsr"))
-		f->needs_flags = true;
 }
 
 /* Does reading it need RAX? */
@@ -543,7 +506,7 @@ static bool gen_extends_high(const struct gen *g, const struct gen_form *f)
 
 	return !i->is_mem && (f->op & 0xf0) == 0xb0 && f->op & EM_0F &&
 	       f->e_byte && !f->g_byte && gen_high_byte(i->rm8) &&
-	       i->opsize != 2 && !strncmp(insn_desc(i)->name, "mov", 3);
+	       i->opsize != 2 && gen_row(i)->what == ROW_EXTEND;
 }
 
 static void gen_extend_high(struct gen *g, const struct gen_form *f)
@@ -697,13 +660,12 @@ static void gen_bit(struct gen *g, struct gen_form *f)
 static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
 {
 	const struct insn *i = g->i;
-	const char *name = insn_desc(i)->name;
 
 	/* The lookup has to know how much must lie in the page. */
 	if (i->is_mem && !f->size)
 		return true;
 	/* A bit offset in a register reaches beyond the operand. */
-	if (i->is_mem && f->has_g && name[0] == 'b' && name[1] == 't')
+	if (i->is_mem && f->has_g && gen_row(i)->what == ROW_BIT)
 		return i->opsize == 2;
 	return !gen_bytes_ok(g, f) && !gen_extends_high(g, f);
 }
@@ -722,7 +684,7 @@ static void gen_copy(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	if (i->is_mem && f.has_g && !strncmp(insn_desc(i)->name, "bt", 2))
+	if (i->is_mem && f.has_g && gen_row(i)->what == ROW_BIT)
 		gen_bit(g, &f);
 	else if (i->is_mem)
 		gen_copy_mem(g, &f);

@@ -83,6 +83,49 @@ struct gen {
 	struct gen_note note; /* not yet in memory */
 };
 
+/* ---- Rows (jit_rows.c) ---- */
+
+/* What rows have beside their operands. */
+enum gen_row_what {
+	ROW_OTHER,
+	ROW_BOTH,    /* reads and writes both operands */
+	ROW_BITSCAN, /* may leave flags */
+	ROW_BIT,     /* bit strings */
+	ROW_EXTEND,
+	ROW_MULX,
+	ROW_LENGTHS, /* in RAX and RDX */
+	ROW_LDMXCSR,
+	ROW_X87, /* moves the pointers */
+	ROW_X87_STORE,
+	ROW_X87_NOTHING,
+	ROW_FLDCW,
+	ROW_FNSTSW,
+	ROW_FNCLEX,
+	ROW_EMMS,
+};
+
+/* The same for all instructions of a row. */
+struct gen_row {
+	u32 op;                     /* EM_*: map and mandatory prefix */
+	u32 info;                   /* JIT_INFO_* */
+	u8 what;                    /* enum gen_row_what */
+	char e_size, imm_size;      /* size letters, 0: there is none */
+	bool bare;                  /* no operands at all */
+	bool g, g_written, g_byte;  /* ModRM.reg, a general register */
+	bool e, e_first, e_written; /* ModRM.rm may be one; written: memory,
+				     * too */
+	bool b, b_written;          /* VEX.vvvv */
+	bool h, is4, p, q, xmm;     /* letters; q: N, too; xmm: V, W or U */
+	bool by_cl, sets_flags, needs_flags;
+};
+
+extern const struct gen_row *gen_rows;
+
+static inline const struct gen_row *gen_row(const struct insn *i)
+{
+	return &gen_rows[i->row];
+}
+
 /* ---- Flags ---- */
 
 /* c->cc becomes valid; clobbers RAX. */

@@ -204,30 +204,21 @@ u8 jit_vec_classify(const struct opdesc *d)
 
 /* ---- Re-encoding ---- */
 
-static const u8 vec_pp[] = {
-	[X] = 0, [NP] = 0, [P66] = 1, [PF3] = 2, [PF2] = 3
-};
-
 static void vec_emit(struct gen *g, u8 reg, u8 vvvv, struct jit_rm rm)
 {
-	static const u32 legacy[] = {
-		[X] = 0, [NP] = 0, [P66] = EM_66, [PF3] = EM_F3, [PF2] = EM_F2
-	};
-	static const u32 maps[] = {
-		[M0F] = EM_0F, [M38] = EM_38, [M3A] = EM_3A
+	static const u8 pp[] = {
+		[X] = 0, [NP] = 0, [P66] = 1, [PF3] = 2, [PF2] = 3
 	};
 	const struct insn *i = g->i;
 	const struct opdesc *d = insn_desc(i);
 	bool w = i->prefix & INSN_REXW;
 
 	if (d->map >= V0F)
-		em_vex(&g->e, i->opcode, (u8)(d->map - V0F + 1), vec_pp[d->pfx],
-		       w, i->prefix & INSN_VEXL, reg, vvvv, rm);
+		em_vex(&g->e, i->opcode, (u8)(d->map - V0F + 1), pp[d->pfx], w,
+		       i->prefix & INSN_VEXL, reg, vvvv, rm);
 	else
-		em_rm(&g->e,
-		      i->opcode | maps[d->map] | legacy[d->pfx] |
-			      (w ? EM_W : 0),
-		      reg, rm);
+		em_rm(&g->e, i->opcode | gen_row(i)->op | (w ? EM_W : 0), reg,
+		      rm);
 }
 
 /* From here on in the block the registers are live. */
@@ -248,42 +239,10 @@ static void vec_enter(struct gen *g)
 	g->vec_live |= kind;
 }
 
-/* Where a row's operands are. */
-struct vec_form {
-	bool h, is4, imm;
-	bool p, q, xmm;    /* ModRM.reg is MMX, ModRM.rm is; one is not */
-	bool g;            /* ModRM.reg is a general register, written */
-	bool e, e_written; /* ModRM.rm is one */
-	bool lengths;      /* in RAX and RDX */
-};
-
-static void vec_form(const struct gen *g, struct vec_form *f)
+/* Is ModRM.rm a general register that is written? */
+static bool vec_e_written(const struct insn *i)
 {
-	const struct opdesc *d = insn_desc(g->i);
-	struct operand o[OPERANDS_MAX];
-	int n = opdesc_operands(d, o);
-
-	memset(f, 0, sizeof *f);
-	f->lengths = strstr(d->name, "pcmpestr");
-	for (int k = 0; k < n; k++) {
-		switch (o[k].kind) {
-		case 'H': f->h = true; break;
-		case 'L': f->is4 = true; break;
-		case 'P': f->p = true; break;
-		case 'Q':
-		case 'N': f->q = true; break;
-		case 'V':
-		case 'W':
-		case 'U': f->xmm = true; break;
-		case 'I': f->imm = true; break;
-		case 'G': f->g = true; break;
-		case 'E':
-		case 'R':
-			f->e = !g->i->is_mem;
-			f->e_written = f->e && k == 0;
-			break;
-		}
-	}
+	return gen_row(i)->e_first && !i->is_mem;
 }
 
 static bool vec_in_run(const struct gen *g)
@@ -307,33 +266,36 @@ static struct jit_rm vec_run_operand(struct gen *g, u32 size, bool free_rax)
 	return rm;
 }
 
-static struct jit_rm vec_operand(struct gen *g, const struct vec_form *f)
+static struct jit_rm vec_operand(struct gen *g)
 {
 	const struct insn *i = g->i;
-	u32 size = insn_mem_size(i);
+	const struct gen_row *r = gen_row(i);
+	bool free_rax = r->what == ROW_LENGTHS;
+	u32 size;
 
-	if (f->e_written && jit_home[i->rm] == JIT_NOHOME)
+	if (vec_e_written(i) && jit_home[i->rm] == JIT_NOHOME)
 		return rm_reg(H_RAX);
-	if (f->e)
+	if (!i->is_mem && r->e)
 		return rm_reg(gen_read(g, i->rm, H_RAX));
 	if (!i->is_mem)
-		return rm_reg(f->q ? i->rm & 7 : i->rm);
+		return rm_reg(r->q ? i->rm & 7 : i->rm);
+	size = insn_mem_size(i);
 	if (vec_in_run(g))
-		return vec_run_operand(g, size, f->lengths);
-	if (insn_desc(i)->attrs & OP_WR) {
+		return vec_run_operand(g, size, free_rax);
+	if (r->e_written) {
 		gen_access(g, size, true);
 		return gen_store_operand(g, false);
 	}
 	gen_access(g, size, false);
-	return gen_load_operand(g, f->lengths);
+	return gen_load_operand(g, free_rax);
 }
 
-static void vec_ldmxcsr(struct gen *g, const struct vec_form *f)
+static void vec_ldmxcsr(struct gen *g)
 {
 	struct jit_emit *e = &g->e;
 
 	gen_spill_flags(g);
-	em_rm(e, 0x8b, H_RAX, vec_operand(g, f));
+	em_rm(e, 0x8b, H_RAX, vec_operand(g));
 	em_rm(e, 0x89, H_RAX, STATE(jit_tmp));
 	em_rm(e, 0x81, 4, rm_reg(H_RAX)); /* and */
 	em32(e, MXCSR_LOOKED_AT);
@@ -343,48 +305,54 @@ static void vec_ldmxcsr(struct gen *g, const struct vec_form *f)
 	em_rm(e, EM_0F | 0xae, 2, STATE(jit_tmp));
 }
 
+static void vec_imm(struct gen *g)
+{
+	const struct insn *i = g->i;
+
+	if (gen_row(i)->imm_size)
+		em8(&g->e, (u8)i->imm);
+	else if (gen_row(i)->is4)
+		em8(&g->e, i->imm2 & 0xf0);
+}
+
 void gen_vec(struct gen *g)
 {
 	const struct insn *i = g->i;
 	const struct opdesc *d = insn_desc(i);
+	const struct gen_row *r = gen_row(i);
 	u8 reg = d->reg < 8 ? d->reg : i->reg;
-	struct vec_form f;
 	struct jit_rm rm;
 
-	vec_form(g, &f);
-	if (f.p || f.q)
+	if (r->p || r->q)
 		gen_x87_enter(g);
-	if (f.xmm || !(f.p || f.q))
+	if (r->xmm || !(r->p || r->q))
 		vec_enter(g);
-	if (!*d->operands) { /* vzeroupper, vzeroall */
+	if (r->bare) { /* vzeroupper, vzeroall */
 		em8(&g->e, 0xc5);
 		em8(&g->e, i->prefix & INSN_VEXL ? 0xfc : 0xf8);
 		em8(&g->e, i->opcode);
 		return;
 	}
-	if (!strcmp(d->name + (*d->name == 'v'), "ldmxcsr")) {
-		vec_ldmxcsr(g, &f);
+	if (r->what == ROW_LDMXCSR) {
+		vec_ldmxcsr(g);
 		return;
 	}
-	rm = vec_operand(g, &f);
-	if (f.p)
+	rm = vec_operand(g);
+	if (r->p)
 		reg &= 7;
-	if (f.g)
+	if (r->g)
 		reg = jit_home[i->reg] == JIT_NOHOME ? H_RAX : jit_home[i->reg];
-	if (f.lengths)
+	if (r->what == ROW_LENGTHS)
 		em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
-	vec_emit(g, reg, f.h ? i->vvvv : 0, rm);
-	if (f.imm)
-		em8(&g->e, (u8)i->imm);
-	else if (f.is4)
-		em8(&g->e, i->imm2 & 0xf0);
-	if (f.g && jit_home[i->reg] == JIT_NOHOME)
+	vec_emit(g, reg, r->h ? i->vvvv : 0, rm);
+	vec_imm(g);
+	if (r->g && jit_home[i->reg] == JIT_NOHOME)
 		em_store(&g->e, gen_slot(i->reg), H_RAX);
-	if (f.e_written && jit_home[i->rm] == JIT_NOHOME)
+	if (vec_e_written(i) && jit_home[i->rm] == JIT_NOHOME)
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
-	if (d->flags_written)
+	if (r->sets_flags)
 		g->flags = FLAGS_HOST;
-	if (i->is_mem && d->attrs & OP_WR && !vec_in_run(g))
+	if (i->is_mem && r->e_written && !vec_in_run(g))
 		gen_stored(g, insn_mem_size(i));
 }
 
@@ -400,12 +368,10 @@ static void vec_use(const struct insn *i, struct gen_use *u)
 void gen_vec_use(const struct gen *g, struct gen_use *u)
 {
 	const struct insn *i = g->i;
-	struct vec_form f;
 
-	vec_form(g, &f);
 	vec_use(i, u);
-	u->ends =
-		(f.g && i->reg == REG_RSP) || (f.e_written && i->rm == REG_RSP);
+	u->ends = (gen_row(i)->g && i->reg == REG_RSP) ||
+		  (vec_e_written(i) && i->rm == REG_RSP);
 }
 
 /* ---- General registers ---- */
@@ -415,46 +381,37 @@ void gen_vec_use(const struct gen *g, struct gen_use *u)
 void gen_vex(struct gen *g)
 {
 	const struct insn *i = g->i;
-	const struct opdesc *d = insn_desc(i);
-	struct operand o[OPERANDS_MAX];
-	bool has_g = false, has_b = false, mulx = !strcmp(d->name, "mulx");
-	bool b_written = mulx, imm = false, g_slot, b_slot;
-	u8 reg = d->reg, vvvv = 0;
+	const struct gen_row *r = gen_row(i);
+	bool g_slot = r->g && jit_home[i->reg] == JIT_NOHOME;
+	bool b_slot = r->b && jit_home[i->vvvv] == JIT_NOHOME;
+	u8 reg = insn_desc(i)->reg, vvvv = 0;
 	struct jit_rm rm;
 
-	for (int n = opdesc_operands(d, o); n-- > 0;) {
-		has_g |= o[n].kind == 'G';
-		has_b |= o[n].kind == 'B';
-		b_written |= o[n].kind == 'B' && n == 0;
-		imm |= o[n].kind == 'I';
-	}
-	g_slot = has_g && jit_home[i->reg] == JIT_NOHOME;
-	b_slot = has_b && jit_home[i->vvvv] == JIT_NOHOME;
 	if (vec_in_run(g)) {
-		rm = gen_run_operand(g, (s32)i->disp, b_slot && !b_written);
+		rm = gen_run_operand(g, (s32)i->disp, b_slot && !r->b_written);
 	} else if (i->is_mem) {
 		gen_access(g, insn_mem_size(i), false);
-		rm = gen_load_operand(g, b_slot && !b_written);
+		rm = gen_load_operand(g, b_slot && !r->b_written);
 	} else if (jit_home[i->rm] == JIT_NOHOME) {
 		rm = gen_slot(i->rm);
 	} else {
 		rm = rm_reg(jit_home[i->rm]);
 	}
-	if (has_g)
+	if (r->g)
 		reg = g_slot ? H_RAX : jit_home[i->reg];
-	if (has_b && b_written)
+	if (r->b && r->b_written)
 		vvvv = b_slot ? H_R10 : jit_home[i->vvvv];
-	else if (has_b)
+	else if (r->b)
 		vvvv = gen_read(g, i->vvvv, H_RAX);
 	vec_emit(g, reg, vvvv, rm);
-	if (imm)
+	if (r->imm_size)
 		em8(&g->e, (u8)i->imm);
 	/* If both are one, ModRM.reg is written last (SDM 2 "MULX"). */
-	if (b_slot && b_written)
+	if (b_slot && r->b_written)
 		em_store(&g->e, gen_slot(i->vvvv), H_R10);
 	if (g_slot)
 		em_store(&g->e, gen_slot(i->reg), H_RAX);
-	if (d->flags_written)
+	if (r->sets_flags)
 		g->flags = FLAGS_HOST;
 }
 

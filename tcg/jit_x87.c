@@ -307,14 +307,19 @@ static void x87_fldcw(struct gen *g)
 	em_rm(e, 0xd9, 5, STATE(jit_tmp));
 }
 
+static void x87_plain(struct gen *g, u8 first, u8 second)
+{
+	em8(&g->e, first);
+	em8(&g->e, second);
+}
+
 static void x87_reg(struct gen *g)
 {
 	const struct insn *i = g->i;
 
 	if (insn_desc(i)->flags_read)
 		gen_load_flags(g);
-	em8(&g->e, i->opcode);
-	em8(&g->e, 0xc0 | (i->reg & 7) << 3 | (i->rm & 7));
+	x87_plain(g, i->opcode, 0xc0 | (i->reg & 7) << 3 | (i->rm & 7));
 	if (insn_desc(i)->flags_written)
 		g->flags = FLAGS_HOST;
 	x87_take_note(g);
@@ -323,26 +328,28 @@ static void x87_reg(struct gen *g)
 void gen_x87(struct gen *g)
 {
 	const struct insn *i = g->i;
-	insn_fn *fn = insn_plain_handler(i);
-	struct jit_emit *e = &g->e;
+	u8 what = gen_row(i)->what;
 
 	gen_x87_enter(g);
-	if (fn == op_x87 && !i->is_mem) {
-		x87_reg(g);
-	} else if (fn == op_fldcw) {
-		x87_fldcw(g);
-	} else if (i->is_mem) {
-		x87_mem(g, fn == op_x87);
-	} else if (fn == op_fnstsw) {
-		em8(e, 0xdf); /* fnstsw ax */
-		em8(e, 0xe0);
-		em_rm(e, EM_66 | 0x89, H_RAX, rm_reg(jit_home[REG_RAX]));
-	} else if (fn == op_fnclex) {
-		em8(e, 0xdb);
-		em8(e, 0xe2);
-	} else if (fn == op_emms) {
-		em8(e, 0x0f);
-		em8(e, 0x77);
+	switch (what) {
+	case ROW_X87:
+		if (!i->is_mem) {
+			x87_reg(g);
+			break;
+		}
+		/* fallthrough */
+	case ROW_X87_STORE: x87_mem(g, what == ROW_X87); break;
+	case ROW_FLDCW: x87_fldcw(g); break;
+	case ROW_FNSTSW:
+		if (i->is_mem) {
+			x87_mem(g, false);
+			break;
+		}
+		x87_plain(g, 0xdf, 0xe0); /* fnstsw ax */
+		em_rm(&g->e, EM_66 | 0x89, H_RAX, rm_reg(jit_home[REG_RAX]));
+		break;
+	case ROW_FNCLEX: x87_plain(g, 0xdb, 0xe2); break;
+	case ROW_EMMS: x87_plain(g, 0x0f, 0x77); break;
 	}
 	/* Nothing is pending: FWAIT and the FNOPs do nothing. */
 }
