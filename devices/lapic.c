@@ -111,6 +111,7 @@ struct lapic {
 	_Atomic u32 ready; /* READY_*; partner: accept() and pending() */
 
 	u64 base; /* IA32_APIC_BASE */
+	u8 id;    /* of xAPIC mode; software may change it */
 	u32 tpr, ldr, dfr, svr, esr, esr_new;
 	u32 isr[8], tmr[8], irr[8];
 	u32 icr, icr2;
@@ -269,7 +270,7 @@ static void lapic_receive(struct lapic *l, const struct lapic_message *msg)
 		lock_release(&l->lock);
 		lapic_wake(l, wake);
 		break;
-	case DELIVER_NMI: vcpu_request(l->v, VCPU_REQ_NMI); break;
+	case DELIVER_NMI: vcpu_nmi(l->v); break;
 	case DELIVER_INIT:
 		if (msg->assert || !msg->level_trigger)
 			vcpu_request(l->v, VCPU_REQ_INIT);
@@ -297,8 +298,8 @@ static bool lapic_addressed(struct lapic *l, u32 dest, bool logical)
 		/* Hears no message, but an INIT finds it by its id. */
 		hit = !logical && dest == l->v->apic_id;
 	} else if (!logical) {
-		hit = dest == l->v->apic_id || dest == 0xffffffffu ||
-		      (dest == 0xff && !lapic_x2(l));
+		hit = dest == (lapic_x2(l) ? l->v->apic_id : l->id) ||
+		      dest == 0xffffffffu || (dest == 0xff && !lapic_x2(l));
 	} else if (lapic_x2(l)) {
 		hit = dest == 0xffffffffu ||
 		      (dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff));
@@ -530,7 +531,7 @@ static void lapic_write_divide(struct lapic *l, u32 value)
 
 static u32 lapic_id_register(const struct lapic *l)
 {
-	return lapic_x2(l) ? l->v->apic_id : l->v->apic_id << 24;
+	return lapic_x2(l) ? l->v->apic_id : (u32)l->id << 24;
 }
 
 /* Bits of the LVT registers that can be set. */
@@ -596,6 +597,7 @@ static bool lapic_read_reg(struct lapic *l, u32 reg, u32 *ret)
 static bool lapic_write_reg(struct lapic *l, u32 reg, u32 value)
 {
 	switch (reg) {
+	case APIC_ID: l->id = value >> 24; break;
 	case APIC_TPR: l->tpr = value & 0xff; break;
 	case APIC_LDR: l->ldr = value & 0xff000000u; break;
 	case APIC_DFR: l->dfr = value | 0x0fffffff; break;
@@ -615,7 +617,6 @@ static bool lapic_write_reg(struct lapic *l, u32 reg, u32 value)
 		lapic_start_count(l);
 		break;
 	case APIC_TMDCR: lapic_write_divide(l, value); break;
-	case APIC_ID: /* read-only here, as on recent processors */
 	case APIC_VERSION:
 	case APIC_APR:
 	case APIC_PPR:
@@ -869,9 +870,11 @@ static void lapic_reset_one(struct vcpu *v, bool init)
 
 	lock_acquire(&l->lock);
 	lapic_clear(l);
-	if (!init)
+	if (!init) {
+		l->id = v->apic_id;
 		l->base = LAPIC_BASE | APICBASE_ENABLE |
 			  (v->index ? 0 : APICBASE_BSP);
+	}
 	if (lapic_x2(l))
 		l->ldr = lapic_x2_ldr(l);
 	/* Firmware leaves the BSP's LINT0 open for the PIC, so that a guest
@@ -882,6 +885,18 @@ static void lapic_reset_one(struct vcpu *v, bool init)
 	lock_release(&l->lock);
 	lapic_save(v); /* an engine may put v->cpu back before it gets it */
 	lapic_wake(l, atomic_load(&l->ready));
+}
+
+/* One page serves all vCPUs: it is where the last of them has moved it. */
+static void lapic_move_page(struct lapic *l, gpa_t base) NO_TSA
+{
+	bool held = lock_held(&machine_lock);
+
+	if (!held)
+		lock_acquire(&machine_lock);
+	region_map_at(&l->owner->page, &l->v->m->memory, base);
+	if (!held)
+		lock_release(&machine_lock);
 }
 
 /* IA32_APIC_BASE, SDM 3A "x2APIC State Transitions". */
@@ -896,11 +911,13 @@ static bool lapic_write_base(struct lapic *l, u64 value)
 	if (to == APICBASE_X2APIC || (to == modes && !from) ||
 	    (from == modes && to == APICBASE_ENABLE))
 		return false;
-	if ((value & ~0xfffull) != LAPIC_BASE)
-		log_guest("lapic", "the APIC page cannot be moved");
+	if ((l->base ^ value) & ~0xfffull)
+		lapic_move_page(l, value & ~0xfffull);
 	lock_acquire(&l->lock);
 	if (!to && from)
 		lapic_clear(l);
+	if (!to || from == modes)
+		l->id = l->v->apic_id;
 	l->base = value;
 	if (to == modes && from != modes)
 		l->ldr = lapic_x2_ldr(l);
@@ -1033,6 +1050,8 @@ static void lapic_load(struct vcpu *v)
 	memcpy(tmr, l->tmr, sizeof tmr);
 	lapic_clear(l);
 	l->base = v->cpu.apic_base;
+	if (!lapic_x2(l))
+		l->id = from->regs[APIC_ID] >> 24;
 	l->tpr = from->regs[APIC_TPR] & 0xff;
 	l->dfr = from->regs[APIC_DFR] | 0x0fffffff;
 	l->ldr = lapic_x2(l) ? lapic_x2_ldr(l) : from->regs[APIC_LDR];
@@ -1092,7 +1111,7 @@ static void lapic_lint0_set(void *opaque, int n, int level)
 	wake = lapic_update(l);
 	lock_release(&l->lock);
 	if (rising && !(lvt & LVT_MASKED) && LVT_MODE(lvt) == DELIVER_NMI)
-		vcpu_request(l->v, VCPU_REQ_NMI);
+		vcpu_nmi(l->v);
 	lapic_wake(l, wake);
 }
 
@@ -1108,7 +1127,7 @@ void lapic_lint1(struct vcpu *v)
 	u32 lvt;
 
 	if (!l) {
-		vcpu_request(v, VCPU_REQ_NMI);
+		vcpu_nmi(v);
 		return;
 	}
 	lock_acquire(&l->lock);
@@ -1121,7 +1140,7 @@ void lapic_lint1(struct vcpu *v)
 	wake = lapic_update(l);
 	lock_release(&l->lock);
 	if (nmi)
-		vcpu_request(v, VCPU_REQ_NMI);
+		vcpu_nmi(v);
 	lapic_wake(l, wake);
 }
 

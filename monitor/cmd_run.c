@@ -55,7 +55,7 @@ static void nmi_kernel_lapic(struct vcpu *v, void *arg)
 
 	if (!(c->apic_base & APICBASE_ENABLE) ||
 	    !(c->lapic.regs[LAPIC_LVT_LINT1] & LAPIC_LVT_MASKED))
-		vcpu_request(v, VCPU_REQ_NMI);
+		vcpu_nmi(v);
 }
 
 int cmd_nmi(struct monitor *mon, const struct args *a, struct err *err)

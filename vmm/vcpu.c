@@ -113,6 +113,12 @@ void vcpu_request(struct vcpu *v, u32 bits)
 	vcpu_kick(v);
 }
 
+void vcpu_nmi(struct vcpu *v)
+{
+	atomic_fetch_add(&v->nmis, 1);
+	vcpu_request(v, VCPU_REQ_NMI);
+}
+
 void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg),
 		 void *arg) NO_TSA
 {

@@ -92,6 +92,7 @@ struct vcpu {
 
 	_Atomic u32 request; /* VCPU_REQ_* */
 	_Atomic u8 sipi_vector;
+	_Atomic u32 nmis;    /* what VCPU_REQ_NMI stands for */
 	_Atomic bool halted; /* sleeping in HLT or waiting for SIPI */
 	struct vcpu_stats stats;
 
@@ -113,6 +114,7 @@ void vcpu_destroy(struct vcpu *v);
 
 /* Any thread. */
 void vcpu_request(struct vcpu *v, u32 bits); /* sets and kicks */
+void vcpu_nmi(struct vcpu *v);               /* VCPU_REQ_NMI, counted */
 void vcpu_kick(struct vcpu *v); /* out of the guest, out of sleep */
 /* From its own thread: sleeps for `ns` or until it is kicked, at once if a
  * request is there. */

@@ -231,6 +231,21 @@ static void page_in_thread(struct vcpu *v, void *arg)
 	space_write(&b.m->memory, LAPIC_BASE + 0x280, 4, 0);
 	ck_assert_uint_eq(space_read(&b.m->memory, LAPIC_BASE + 0x280, 4),
 			  0x80);
+	/* The id is software's. */
+	space_write(&b.m->memory, LAPIC_BASE + 0x20, 4, 0x57000000);
+	ck_assert_uint_eq(space_read(&b.m->memory, LAPIC_BASE + 0x20, 4),
+			  0x57000000);
+	send(1 << 12, 0x67);
+	ck_assert_int_eq(ops->accept(v), -1);
+	send(0x57 << 12, 0x67);
+	ck_assert_int_eq(ops->accept(v), 0x67);
+	space_write(&b.m->memory, LAPIC_BASE + 0xb0, 4, 0);
+	/* So is the place of the page. */
+	set(1, MSR_IA32_APICBASE, 0xfed40000u | APICBASE_ENABLE);
+	ck_assert_uint_eq(space_read(&b.m->memory, 0xfed40030, 4), 0x50014);
+	ck_assert_uint_eq(space_read(&b.m->memory, LAPIC_BASE + 0x30, 4),
+			  UINT32_MAX);
+	set(1, MSR_IA32_APICBASE, LAPIC_BASE | APICBASE_ENABLE);
 	lock_release(&machine_lock);
 	*(bool *)arg = true;
 }
