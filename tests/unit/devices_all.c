@@ -35,7 +35,8 @@ static const struct {
 	{ &lapic_class, NULL },        { &pci_host_class, NULL },
 	{ &isa_bridge_class, NULL },   { &acpi_pm_class, NULL },
 	{ &acpi_hotplug_class, NULL }, { &debugcon_class, NULL },
-	{ &debug_exit_class, NULL },   { &fw_cfg_class, NULL },
+	{ &debug_exit_class, NULL },   { &testdev_class, NULL },
+	{ &fw_cfg_class, NULL },
 };
 
 /* A machine with the chip and what it needs. */
