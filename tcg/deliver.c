@@ -337,7 +337,8 @@ enum vcpu_exit tcg_deliver(struct tcg_cpu *c, u8 vector, bool has_code,
 	memcpy(outer, c->unwind, sizeof outer);
 	c->ip = NULL;
 	c->step_tf = false;
-	c->shadow = false;
+	c->shadow = SHADOW_NONE;
+	c->after_ss = false;
 	alive = deliver_event(c, &e);
 	memcpy(c->unwind, outer, sizeof outer);
 	c->ext = 0;
@@ -373,6 +374,8 @@ void tcg_step_begin(struct tcg_cpu *c)
 	c->step_tf = c->eflags & RFLAGS_TF;
 	if ((c->eflags & RFLAGS_RF) || !(c->s->dr[7] & DR7_LE_GE))
 		return;
+	if (c->after_ss && !(c->mode_key & MODE_AMD))
+		return;
 	hit = debug_code_hits(
 		c, c->code64 ? c->rip : (u32)(c->s->seg[SEG_CS].base + c->rip));
 	if (hit) {
@@ -386,7 +389,7 @@ void tcg_step_end(struct tcg_cpu *c)
 	if (!c->step_keep_rf)
 		c->eflags &= ~(u64)RFLAGS_RF;
 	c->step_keep_rf = false;
-	if (c->step_tf)
+	if (c->step_tf && c->shadow != SHADOW_SS)
 		tcg_debug_trap(c, DR6_BS);
 	c->step_tf = false;
 }

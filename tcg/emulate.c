@@ -80,7 +80,7 @@ bool tcg_emulate_one(struct vcpu *v)
 	/* RDTSCP reads the other accelerator's clock, which goes on. */
 	vcpu_tsc_set(v, tsc);
 	tcg_sync_in(c);
-	c->shadow = false; /* covered this instruction, ends with it */
+	c->shadow = SHADOW_NONE; /* covered this instruction, ends with it */
 	tcg_enter(c);
 	ok = tcg_step(c);
 	tcg_leave(c);

@@ -4,6 +4,8 @@
  */
 #include "tcg/handlers.h"
 
+#include <string.h>
+
 #include "tcg/ops.h"
 #include "tcg/vec.h"
 
@@ -55,11 +57,38 @@ insn_fn *insn_plain_handler(const struct insn *i)
 	return handler_rows[i->row].plain;
 }
 
-void insn_bind(struct insn *i)
+static u16 row_named(const char *name)
 {
-	const struct handler_row *r = &handler_rows[i->row];
+	u16 row = 0;
+
+	while (strcmp(opdescs[row].name, name))
+		row++;
+	return row;
+}
+
+/* What a processor without the feature runs in its place. */
+static u16 row_without(const struct insn *i, bool code64)
+{
+	const struct opdesc *d = insn_desc(i);
+
+	if (d->attrs & OP_HINT || (d->feature == FEAT_LAHF64 && !code64))
+		return i->row;
+	/* REP means nothing to BSF and BSR. */
+	if (!strcmp(d->name, "tzcnt"))
+		return row_named("bsf");
+	if (!strcmp(d->name, "lzcnt"))
+		return row_named("bsr");
+	return row_named("ud2");
+}
+
+void insn_bind(struct insn *i, u64 features, bool code64)
+{
+	const struct handler_row *r;
 	int n = __builtin_ctz(i->opsize) + (i->is_mem ? 4 : 0);
 
+	if (!(features & BIT(insn_desc(i)->feature)))
+		i->row = row_without(i, code64);
+	r = &handler_rows[i->row];
 	if (r->cond)
 		i->fn = r->cond[i->opcode & 15][n];
 	else if (r->sized)

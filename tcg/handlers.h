@@ -21,8 +21,9 @@
 #undef OPS
 #undef OP
 
-/* Sets i->fn. */
-void insn_bind(struct insn *i);
+/* Sets i->fn.  Where CPUID does not offer the row's feature (`features`: as in
+ * struct tcg_cpu) the row becomes what such a processor runs: #UD mostly. */
+void insn_bind(struct insn *i, u64 features, bool code64);
 
 /* The OP handler of a row, which returns; NULL for the other kinds. */
 insn_fn *insn_plain_handler(const struct insn *i);

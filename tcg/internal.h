@@ -198,9 +198,11 @@ struct tcg_cpu {
 	u32 mode_key; /* MODE_*: part of a block's key */
 
 	bool end_block; /* leave the block after this instruction */
-	bool shadow;    /* interrupts are held off for one instruction */
+	u8 shadow;      /* enum tcg_shadow, over the next instruction */
+	bool after_ss;  /* it was SHADOW_SS for the one that runs now */
 	bool halted;
 	bool irq_wait;    /* an interrupt was held back; see tcg_irq_opened() */
+	bool nmi_second;  /* behind s->nmi_pending */
 	bool exclusive;   /* inside tcg_exclusive_begin() */
 	bool step_tf;     /* TF was set when the instruction started */
 	bool clock_split; /* tcg.tsc_moved when pvclock.c last looked */
@@ -263,6 +265,10 @@ struct tcg_cpu {
 /* ---- Interpreter (interp.c, decode.c) ---- */
 
 /* Decoding is in tcg/decode.h. */
+
+/* What the instruction before holds off for one instruction (SDM 3A 7.8.3):
+ * interrupts; and with MOV SS or POP SS #DB, too. */
+enum tcg_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_SS };
 
 /* Runs blocks until v->request is non-zero at a block head (_AGAIN) or the
  * vCPU halts; guest exceptions are delivered inside.  While c->shadow is set

@@ -153,7 +153,7 @@ static void code_decode_one(struct tcg_cpu *c, struct insn *i, gpa_t *ret_phys2)
 	}
 	if (r)
 		code_raise(c, r);
-	insn_bind(i);
+	insn_bind(i, c->features, c->code64);
 }
 
 static u32 block_size(u32 insns)
@@ -274,7 +274,7 @@ static struct tcg_block *block_build(struct tcg_cpu *c, const u8 *host,
 				PAGE_SIZE - at - b->bytes, b->bytes, i);
 		if (r)
 			break;
-		insn_bind(i);
+		insn_bind(i, c->features, c->code64);
 		b->n++;
 		b->bytes += i->len;
 		if (insn_desc(i)->attrs & OP_END || at + b->bytes == PAGE_SIZE)
@@ -428,9 +428,13 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 		if (unlikely(run_stops(c))) {
 			if (c->halted)
 				return VCPU_EXIT_HALT;
+			if (c->shadow == SHADOW_STI && c->db_pending)
+				return VCPU_EXIT_AGAIN;
 			if (c->shadow) {
-				c->shadow = false;
+				c->after_ss = c->shadow == SHADOW_SS;
+				c->shadow = SHADOW_NONE;
 				tcg_run_single(c);
+				c->after_ss = false;
 				b = NULL;
 				continue;
 			}

@@ -168,7 +168,8 @@ static void check_interp(struct tcg_cpu *c, const struct tcg_block *b, u32 n)
 	k->insn[n].off = b->insn[n].off;
 	c->gpr[INSN_RIP] = start;
 	do {
-		c->end_block = c->shadow = false;
+		c->end_block = false;
+		c->shadow = SHADOW_NONE;
 		c->ip = &k->insn[at];
 		k->insn[at].fn(c, &k->insn[at]);
 		at = (u32)(c->ip - k->insn) + 1;

@@ -674,6 +674,14 @@ static void ret_check_ss(struct tcg_cpu *c, struct far_frame *f)
 
 /* SDM 3A "Returning from a Called Procedure": what the outer level may not
  * use is gone. */
+/* The base stays, as processors do it: 64-bit code still uses FS and GS. */
+static void seg_drop(struct tcg_cpu *c, int seg)
+{
+	struct cpu_segment s = { .base = c->s->seg[seg].base };
+
+	seg_set(c, seg, &s);
+}
+
 static void ret_drop_segments(struct tcg_cpu *c)
 {
 	static const u8 segs[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
@@ -685,7 +693,7 @@ static void ret_drop_segments(struct tcg_cpu *c)
 
 		if ((s->attr & SEG_ATTR_P) && !conforming &&
 		    SEG_DPL(s->attr) < c->cpl)
-			seg_set_null(c, segs[i], 0);
+			seg_drop(c, segs[i]);
 	}
 }
 

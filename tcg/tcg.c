@@ -91,7 +91,7 @@ void tcg_sync_out(struct tcg_cpu *c)
 	memcpy(s->gpr, c->gpr, sizeof s->gpr);
 	s->rip = c->rip;
 	s->rflags = tcg_rflags(c);
-	s->interrupt_shadow = c->shadow;
+	s->interrupt_shadow = c->shadow != SHADOW_NONE;
 	s->tsc = vcpu_tsc(c->v);
 	if (s->mp_state == CPU_RUNNABLE || s->mp_state == CPU_HALTED)
 		s->mp_state = c->halted ? CPU_HALTED : CPU_RUNNABLE;
@@ -106,7 +106,7 @@ void tcg_sync_in(struct tcg_cpu *c)
 	c->rip = s->rip;
 	c->eflags = RFLAGS_FIXED;
 	tcg_set_rflags(c, s->rflags, UINT32_MAX);
-	c->shadow = s->interrupt_shadow;
+	c->shadow = s->interrupt_shadow ? SHADOW_STI : SHADOW_NONE;
 	c->halted = s->mp_state == CPU_HALTED;
 	c->ip = NULL;
 	c->db_pending = 0;
@@ -220,7 +220,7 @@ void tcg_code_unlock(struct tcg_cpu *c) NO_TSA
 
 void tcg_irq_opened(struct tcg_cpu *c)
 {
-	if (c->irq_wait)
+	if (c->irq_wait || c->s->nmi_pending)
 		atomic_fetch_or_explicit(&c->v->request, VCPU_REQ_INTR,
 					 memory_order_relaxed);
 }
@@ -264,12 +264,25 @@ static enum vcpu_exit tcg_debug_event(struct tcg_cpu *c)
 
 	c->db_pending = 0;
 	c->s->dr[6] = (c->s->dr[6] & ~15ULL) | dr6;
+	tcg_wake(c);
 	return tcg_deliver(c, EXC_DB, false, 0, false, false);
+}
+
+/* One in service, one latched: of those that come between two instructions
+ * a second is kept unless NMIs are blocked (SDM 3A 6.7.1). */
+static void tcg_take_nmis(struct tcg_cpu *c)
+{
+	u32 n = atomic_exchange(&c->v->nmis, 0);
+
+	n += c->s->nmi_pending + c->nmi_second;
+	c->s->nmi_pending = n != 0;
+	c->nmi_second = n > 1 && !c->s->nmi_masked;
 }
 
 static enum vcpu_exit tcg_nmi(struct tcg_cpu *c)
 {
-	c->s->nmi_pending = false;
+	c->s->nmi_pending = c->nmi_second;
+	c->nmi_second = false;
 	c->s->nmi_masked = true;
 	tcg_wake(c);
 	return tcg_deliver(c, 2, false, 0, false, true);
@@ -329,13 +342,15 @@ static enum vcpu_exit tcg_events(struct tcg_cpu *c)
 	if (req & VCPU_REQ_SIPI)
 		tcg_sipi(c);
 	if (req & VCPU_REQ_NMI)
-		c->s->nmi_pending = true;
+		tcg_take_nmis(c);
 	if (req & VCPU_REQ_INTR)
 		c->irq_wait = true;
 	if (c->s->mp_state > CPU_HALTED)
 		return r;
 	if (c->s->exception_pending || c->s->interrupt_injected)
 		r = tcg_injected(c);
+	if (c->shadow == SHADOW_STI && r == VCPU_EXIT_AGAIN && c->db_pending)
+		r = tcg_debug_event(c);
 	if (c->shadow) {
 		/* Asked again after the next instruction. */
 		if (c->db_pending || c->s->nmi_pending || c->irq_wait)

@@ -135,9 +135,13 @@ void sys_into(struct tcg_cpu *c, const struct insn *i)
 		int_raise(c, EXC_OF);
 }
 
-/* A trap without a look at the gate's DPL; RIP is past it already. */
+/* A trap without a look at the gate's DPL; RIP is past it already.  One #DB
+ * tells of a watchpoint that MOV SS held off, too. */
 void sys_int1(struct tcg_cpu *c, const struct insn *i)
 {
+	if (c->db_pending)
+		c->s->dr[6] = (c->s->dr[6] & ~15ULL) | c->db_pending;
+	c->db_pending = 0;
 	c->ip = NULL;
 	tcg_raise(c, EXC_DB);
 }

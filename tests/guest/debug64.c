@@ -9,6 +9,7 @@
 
 #define TF      BIT(8)
 #define IF      BIT(9)
+#define RF      BIT(16)
 #define CR4_DE  BIT(3)
 #define DR6_BS  BIT(14)
 #define DR7_ON  0x402ULL /* slot 0, global */
@@ -38,6 +39,7 @@ static void on_db(struct regs *r)
 	}
 	ndb++;
 	write_dr6(0xffff0ff0);
+	r->rflags |= RF;
 	if (ndb == 1000)
 		r->rflags &= ~TF;
 }
@@ -98,6 +100,7 @@ static void test_ports(void)
 static void test_data(void)
 {
 	u64 at = (u64)area, here, rdi, rsi, rcx;
+	u32 rax;
 
 	watch(at + 5, RW_W, 1);
 	__asm__ volatile("cld; lea 1f(%%rip), %2; 1: rep stosb"
@@ -130,9 +133,9 @@ static void test_data(void)
 			 : "+m"(*(volatile u32 *)(area + 64)));
 	check_eq("a locked operation is one access", ndb, 1);
 	watch(at + 64, RW_W, 4);
+	rax = 0;
 	__asm__ volatile("xchg %1, %0"
-			 : "+m"(*(volatile u32 *)(area + 64))
-			 : "r"(0));
+			 : "+m"(*(volatile u32 *)(area + 64)), "+r"(rax));
 	check_eq("... and so is XCHG", ndb, 1);
 	unwatch();
 }
@@ -150,7 +153,36 @@ static void test_shadow(void)
 			 : "memory");
 	check_eq("a watched load of SS traps", ndb, 1);
 	check_eq("... behind the next instruction", dbs[0].rip, here);
+
 	unwatch();
+	if (lenient) /* QEMU takes INT1 for #UD */
+		return;
+	watch((u64)area + 128, RW_RW, 2);
+	__asm__ volatile("mov %1, %%ss; .byte 0xf1; 1: lea 1b(%%rip), %0"
+			 : "=r"(here)
+			 : "m"(area[128])
+			 : "memory");
+	check_eq("one with INT1 behind it is one #DB", ndb, 1);
+	check_eq("... with B0", dbs[0].dr6 & 0xf, 1);
+	unwatch();
+}
+
+static void test_code(void)
+{
+	u32 id[4];
+
+	ndb = 0;
+	cpuid(0, 0, id);
+	write_dr6(0xffff0ff0);
+	__asm__ volatile("lea 1f(%%rip), %%rax; mov %%rax, %%dr0;"
+			 "mov %0, %%dr7; mov %1, %%ss; 1: nop;"
+			 "mov %2, %%dr7"
+			 :
+			 : "r"(DR7_ON), "r"(SEL_DATA), "r"(0x400ull)
+			 : "rax", "memory");
+	/* As kvm-unit-tests and KVM have it. */
+	check_eq("an instruction breakpoint behind a load of SS", ndb,
+		 id[1] == 0x756e6547 ? 0 : 1); /* "Genu" */
 }
 
 /* ---- Single steps ---- */
@@ -204,6 +236,15 @@ static void test_steps(void)
 			 : "memory", "cc");
 	check_eq("no step behind a load of SS", ndb, 2 + STEPS_OFF);
 
+	ndb = 0;
+	__asm__ volatile("cli;" STEP_ON "sti; 1: nop; cli;" STEP_OFF
+			 "lea 1b(%%rip), %0"
+			 : "=r"(here)
+			 :
+			 : "memory", "cc");
+	check_eq("STI holds no step back", ndb, 3 + STEPS_OFF);
+	check_eq("... not even its own", dbs[0].rip, here);
+
 	watch(at + 9, RW_W, 1);
 	__asm__ volatile(STEP_ON "movb $1, 9(%0);" STEP_OFF
 			 :
@@ -212,6 +253,21 @@ static void test_steps(void)
 	check_eq("a step and a breakpoint are one #DB", ndb, 1 + STEPS_OFF);
 	check_eq("... with both bits", dbs[0].dr6 & (DR6_BS | 0xf), DR6_BS | 1);
 	unwatch();
+}
+
+static void test_step_int1(void)
+{
+	u64 here;
+
+	ndb = 0;
+	__asm__ volatile(STEP_ON "mov %1, %%ss; .byte 0xf1; 1:" STEP_OFF
+				 "lea 1b(%%rip), %0"
+			 : "=r"(here)
+			 : "r"(SEL_DATA)
+			 : "memory", "cc");
+	check_eq("INT1 is no step besides", ndb, 1 + STEPS_OFF);
+	check_eq("... behind a load of SS", dbs[0].rip, here);
+	check_eq("... and has no BS", dbs[0].dr6 & (DR6_BS | 0xf), 0);
 }
 
 /* ---- Faults ---- */
@@ -418,8 +474,11 @@ void test(void)
 	handlers[1] = on_db;
 	test_ports();
 	test_data();
+	test_code();
 	test_shadow();
 	test_steps();
+	if (!lenient)
+		test_step_int1();
 	test_faults();
 	handlers[1] = 0;
 	test_sysenter();

@@ -29,7 +29,6 @@ QEMU_DIFFERS = {
     "a task gate in long mode",
     "#GP while #UD is delivered stays #GP",
     # Checks that are missing.
-    "a code segment with L and D",
     "GD guards the debug registers",
     "... with BD in DR6",
     "... and clears itself",
@@ -68,6 +67,9 @@ QEMU_DIFFERS = {
     # FNSTENV does not mask exceptions, FNSTSW AX moves the pointer.
     "... which FNSTENV ends",
     "the instruction pointer",
+    "STI holds no step back",
+    "... not even its own",
+    "an instruction breakpoint behind a load of SS",
 }
 
 # Guests about what QEMU 7.2's own emulation does not have at all.

@@ -143,6 +143,28 @@ static void test_ipi(void)
 	apic_send(1, 0x4060);
 }
 
+static volatile u32 nmis, nmis_inside;
+
+static void on_own_nmi(struct regs *r)
+{
+	nmis++;
+	if (nmis == 1) {
+		apic_send(0, 0x4400);
+		for (u32 n = 0; n < 1000; n++)
+			pause();
+		nmis_inside = nmis;
+	}
+}
+
+static void test_nested_nmi(void)
+{
+	handlers[2] = on_own_nmi;
+	__asm__ volatile("sti; nop; cli"); /* nothing else is waiting */
+	apic_send(0, 0x4400);
+	check_eq("an NMI to itself, another when it is done", nmis, 2);
+	check_eq("... and not before", nmis_inside, 1);
+}
+
 static volatile u32 timer_hits;
 
 static void on_timer(struct regs *r)
@@ -232,6 +254,7 @@ void test(void)
 {
 	test_start();
 	test_ipi();
+	test_nested_nmi();
 	test_timer();
 	test_tpr();
 	test_atomics();

@@ -108,6 +108,10 @@ static void msr_faults(const char *name, u32 msr, u64 value)
 	check_exc(name, try_call(do_wrmsr, &m), 13, 0);
 }
 
+static void do_nothing(void *p)
+{
+}
+
 static void do_swapgs(void *p)
 {
 	__asm__ volatile("swapgs");
@@ -135,6 +139,10 @@ static void test_msr(void)
 	check_eq("... and leaves the old one", rdmsr(0xc0000102), 0x1111);
 	__asm__ volatile("swapgs");
 	check_exc("SWAPGS from ring 3", user(do_swapgs, 0), 13, 0);
+	__asm__ volatile("mov %0, %%gs" : : "r"(SEL_DATA));
+	wrmsr(0xc0000101, 0x2222);
+	check("ring 3 drops a kernel's GS", user(do_nothing, 0));
+	check_eq("... but not its base", rdmsr(0xc0000101), 0x2222);
 	t0 = rdmsr(0x10);
 	__asm__ volatile("rdtsc; shl $32, %%rdx; or %%rdx, %%rax"
 			 : "=a"(t1)

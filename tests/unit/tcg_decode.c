@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tcg/decode.h"
+#include "tcg/handlers.h"
 
 #define MODE_64 (MODE_CODE64 | MODE_PROT | MODE_STACK64 | MODE_LMA)
 #define MODE_32 (MODE_CODE32 | MODE_PROT | MODE_STACK32)
@@ -241,6 +242,35 @@ START_TEST(high_byte_registers_need_no_rex)
 
 END_TEST
 
+static const char *bound(const char *bytes, size_t n, u64 features, bool code64)
+{
+	struct insn i;
+
+	ck_assert_int_eq(insn_decode(code64 ? MODE_64 : MODE_32,
+				     (const u8 *)bytes, n, 0, &i),
+			 0);
+	insn_bind(&i, features, code64);
+	ck_assert_ptr_nonnull(i.fn);
+	return insn_desc(&i)->name;
+}
+
+START_TEST(what_cpuid_lacks_is_not_run)
+{
+	u64 base = BIT(FEAT_BASE);
+
+	ck_assert_str_eq(bound("\x0f\x38\xf0\x00", 4, ~0ull, true), "movbe");
+	ck_assert_str_eq(bound("\x0f\x38\xf0\x00", 4, base, true), "ud2");
+	ck_assert_str_eq(bound("\x66\x0f\x38\x82\x18", 5, base, true), "ud2");
+	ck_assert_str_eq(bound("\xf3\x0f\xbc\xc1", 4, ~0ull, true), "tzcnt");
+	ck_assert_str_eq(bound("\xf3\x0f\xbc\xc1", 4, base, true), "bsf");
+	ck_assert_str_eq(bound("\xf3\x0f\xbd\xc1", 4, base, true), "bsr");
+	ck_assert_str_eq(bound("\x0f\x0d\x08", 3, base, true), "prefetchw");
+	ck_assert_str_eq(bound("\x9f", 1, base, true), "ud2");
+	ck_assert_str_eq(bound("\x9f", 1, base, false), "lahf");
+}
+
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tcg_decode");
@@ -259,6 +289,7 @@ int main(void)
 	tcase_add_test(tc, only_the_last_rex_counts);
 	tcase_add_test(tc, near_branch_with_66_follows_the_vendor);
 	tcase_add_test(tc, undefined_opcodes_are_refused);
+	tcase_add_test(tc, what_cpuid_lacks_is_not_run);
 	tcase_add_test(tc, high_byte_registers_need_no_rex);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
