@@ -205,6 +205,15 @@ static void cpuid_hypervisor(struct tcg_cpu *c, u32 leaf, u32 out[4])
 	}
 }
 
+static bool cpuid_apic_off(struct tcg_cpu *c)
+{
+	const struct lapic_ops *l = c->m->lapic;
+	u64 base;
+
+	return l && l->msr_read(c->v, MSR_IA32_APICBASE, &base) &&
+	       !(base & APICBASE_ENABLE);
+}
+
 void tcg_cpuid(struct tcg_cpu *c, u32 leaf, u32 subleaf, u32 out[4])
 {
 	const struct cpu_model *m = tcg_model(c);
@@ -225,6 +234,8 @@ void tcg_cpuid(struct tcg_cpu *c, u32 leaf, u32 subleaf, u32 out[4])
 	cpu_model_cpuid(m, &c->m->topo, c->v->apic_id, leaf, subleaf, out);
 	switch (leaf) {
 	case 1:
+		if (cpuid_apic_off(c))
+			out[3] &= ~(1u << 9); /* SDM 3A 11.4.3 */
 		if (c->s->cr4 & CR4_OSXSAVE)
 			out[2] |= 1u << 27;
 		break;

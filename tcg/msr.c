@@ -69,6 +69,14 @@ static const struct msr_row msr_rows[] = {
 	{ 0x199, MSR_CONST, INTEL, 0, 0 },           /* PERF_CTL */
 	{ 0x1a4, MSR_CONST, INTEL, 0, 0 },           /* prefetch control */
 	{ 0x1d9, MSR_CONST, ANY_VENDOR, 0, 0 },      /* DEBUGCTL */
+	{ 0xc0010000, MSR_CONST, AMD, 0, 0 },        /* PerfEvtSel0: they do not count */
+	{ 0xc0010001, MSR_CONST, AMD, 0, 0 },        /* PerfEvtSel1: they do not count */
+	{ 0xc0010002, MSR_CONST, AMD, 0, 0 },        /* PerfEvtSel2: they do not count */
+	{ 0xc0010003, MSR_CONST, AMD, 0, 0 },        /* PerfEvtSel3: they do not count */
+	{ 0xc0010004, MSR_CONST, AMD, 0, 0 },        /* PerfCtr0: they do not count */
+	{ 0xc0010005, MSR_CONST, AMD, 0, 0 },        /* PerfCtr1: they do not count */
+	{ 0xc0010006, MSR_CONST, AMD, 0, 0 },        /* PerfCtr2: they do not count */
+	{ 0xc0010007, MSR_CONST, AMD, 0, 0 },        /* PerfCtr3: they do not count */
 	{ 0xc0010010, MSR_CONST, AMD, 0, 0 },        /* SYSCFG */
 	{ 0xc0010015, MSR_CONST, AMD, 0, BIT(24) },  /* HWCR: TSC at P0 */
 	{ 0xc001001f, MSR_CONST, AMD, 0, 0 },        /* NB_CFG */
@@ -315,6 +323,18 @@ static bool msr_write_bank(struct tcg_cpu *c, u32 msr, u64 value)
 	return true;
 }
 
+/* What depends on the CPU model; the LAPIC checks the rest. */
+static bool msr_valid_apic_base(struct tcg_cpu *c, u64 value)
+{
+	u32 out[4];
+
+	tcg_cpuid(c, 1, 0, out);
+	if ((value & APICBASE_X2APIC) && !(out[2] & 1u << 21))
+		return false;
+	tcg_cpuid(c, 0x80000008, 0, out);
+	return !(value >> (out[0] & 0xff));
+}
+
 bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 {
 	const struct lapic_ops *l = c->m->lapic;
@@ -324,7 +344,9 @@ bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 	if (r)
 		return msr_write_row(c, r, value);
 	if (l && msr_is_lapic(msr)) {
-		bool ok = l->msr_write(c->v, msr, value);
+		bool ok = (msr != MSR_IA32_APICBASE ||
+			   msr_valid_apic_base(c, value)) &&
+			  l->msr_write(c->v, msr, value);
 
 		tcg_irq_opened(c); /* EOI or a lower TPR */
 		return ok;
