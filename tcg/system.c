@@ -11,6 +11,7 @@
 
 #include "tcg/pvclock.h"
 #include "tcg/seg.h"
+#include "vmm/irq.h"
 #include "vmm/machine.h"
 
 /* ---- Helpers ---- */
@@ -516,7 +517,7 @@ void sys_mov_to_sreg(struct tcg_cpu *c, const struct insn *i)
 		tcg_raise(c, EXC_UD);
 	tcg_load_seg(c, seg, sys_read16(c, i));
 	if (seg == SEG_SS)
-		c->shadow = true;
+		c->shadow = SHADOW_SS;
 }
 
 void sys_push_sreg(struct tcg_cpu *c, const struct insn *i)
@@ -546,7 +547,7 @@ void sys_pop_sreg(struct tcg_cpu *c, const struct insn *i)
 	tcg_load_seg(c, seg, sel);
 	stack_commit_sp(c, k.sp, k.mask);
 	if (seg == SEG_SS)
-		c->shadow = true;
+		c->shadow = SHADOW_SS;
 }
 
 void sys_lxs(struct tcg_cpu *c, const struct insn *i)
@@ -657,7 +658,7 @@ void sys_sti(struct tcg_cpu *c, const struct insn *i)
 	if (c->eflags & RFLAGS_IF)
 		return;
 	c->eflags |= RFLAGS_IF;
-	c->shadow = true;
+	c->shadow = SHADOW_STI;
 	c->end_block = true;
 	tcg_irq_opened(c);
 }
@@ -919,16 +920,50 @@ void sys_mwait(struct tcg_cpu *c, const struct insn *i)
 	tcg_raise(c, EXC_UD);
 }
 
-/* Answers of KVM's hypercalls, of which there are none. */
-#define KVM_ENOSYS 1000
-#define KVM_EPERM  1
+/* KVM's hypercalls (Documentation/virt/kvm/x86/hypercalls.rst). */
+#define KVM_HC_SEND_IPI 10
+#define KVM_ENOSYS      1000
+#define KVM_EPERM       1
+#define KVM_EINVAL      22
+#define MSI_BASE        0xfee00000u
+
+/* One interrupt to each APIC ID of a bitmap that starts at `first`. */
+static int sys_send_ipis(struct tcg_cpu *c)
+{
+	bool wide = c->code64;
+	u64 low = c->gpr[REG_RBX], high = c->gpr[REG_RCX];
+	u32 first = c->gpr[REG_RDX], icr = c->gpr[REG_RSI];
+	u32 bits = wide ? 64 : 32, at;
+	int sent = 0;
+
+	/* Fixed or NMI, physical, no shorthand. */
+	if ((icr & ~0x40ffu) && (icr & ~0x40ffu) != 0x400)
+		return -KVM_EINVAL;
+	for (int n = 0; n < c->m->nvcpus; n++) {
+		u32 id = c->m->vcpus[n]->apic_id;
+
+		if (id < first || id - first >= 2 * bits)
+			continue;
+		at = id - first;
+		if (!((at < bits ? low >> at : high >> (at - bits)) & 1))
+			continue;
+		msi_send(c->m,
+			 &(struct msi){ MSI_BASE | id << 12, icr & 0x7ff });
+		sent++;
+	}
+	return sent;
+}
 
 void sys_vmcall(struct tcg_cpu *c, const struct insn *i)
 {
-	int r = c->cpl ? -KVM_EPERM : -KVM_ENOSYS;
+	int r = -KVM_ENOSYS;
 
 	if (!pvclock_is_kvm(c))
 		tcg_raise(c, EXC_UD);
+	if (c->cpl)
+		r = -KVM_EPERM;
+	else if ((u32)c->gpr[REG_RAX] == KVM_HC_SEND_IPI)
+		r = sys_send_ipis(c);
 	c->gpr[REG_RAX] = c->code64 ? (u64)(s64)r : (u32)r;
 }
 

@@ -127,6 +127,30 @@ static void test_start(void)
 	check_eq("... and whose MTRRs are on", ap_mtrrs, 0xc06);
 }
 
+/* KVM_HC_SEND_IPI, where CPUID has it. */
+static void test_hypercall(void)
+{
+	u64 sent = 10;
+	u32 id[4];
+
+	cpuid(0x40000001, 0, id);
+	if (!(id[0] & BIT(11)))
+		return;
+	__asm__ volatile("vmcall"
+			 : "+a"(sent)
+			 : "b"(1ull << 1 | 1ull << 40), "c"(0ull), "d"(0ull),
+			   "S"(0x60ull)
+			 : "memory");
+	check_eq("a hypercall sends an IPI", sent, 1);
+	check("... which arrives", wait_for(&ap_ipis, 101));
+	sent = 10;
+	__asm__ volatile("vmcall"
+			 : "+a"(sent)
+			 : "b"(1ull), "c"(0ull), "d"(1ull), "S"(0x500ull)
+			 : "memory");
+	check_eq("... but no INIT", sent, -22);
+}
+
 static void test_ipi(void)
 {
 	handlers[0x60] = on_ipi;
@@ -139,6 +163,7 @@ static void test_ipi(void)
 	check_eq("a hundred IPIs wake it from HLT", ap_ipis, 100);
 	apic_send(1, 0x4400);
 	check("an NMI arrives", wait_for(&ap_nmis, 1));
+	test_hypercall();
 	ap_state = 2;
 	apic_send(1, 0x4060);
 }
