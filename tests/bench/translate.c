@@ -45,7 +45,7 @@ static u32 decode(const u8 *code, size_t avail, struct tcg_block *b)
 		if (insn_decode(MODE, code + b->bytes, avail - b->bytes,
 				b->bytes, i))
 			break;
-		insn_bind(i);
+		insn_bind(i, UINT64_MAX, true);
 		b->bytes += i->len;
 		b->n++;
 		if (insn_desc(i)->attrs & OP_END)
