@@ -258,6 +258,7 @@ struct tcg_cpu {
 	u64 delivered;     /* events, for -d int */
 	u32 pauses;        /* PAUSEs executed: op_pause() */
 	u32 pause_yields;  /* that gave the host CPU to others, in a row */
+	u64 torture;       /* random state: torture.c */
 	u64 pause_sum;     /* of all registers then */
 	_Atomic u64 insns; /* retired; written by its own thread only */
 };

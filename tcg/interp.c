@@ -447,6 +447,8 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 				continue;
 			}
 		}
+		if (unlikely(c->t->torture.modes))
+			torture_block(c);
 		if (c->jit && c->code64 && jit_resume(c)) {
 			b = NULL;
 			continue;

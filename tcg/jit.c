@@ -815,6 +815,8 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 	jit_stack_enter(c);
 	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
 	jit_thread(c);
+	if (unlikely(c->t->torture.modes))
+		torture_enter(c);
 	j->entries++;
 	if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
 		tcg_log_run(c, jit_code(j, t), t->key, 0);

@@ -431,13 +431,16 @@ static int tcg_put(struct vcpu *v)
 /* Unless tb-size says how many MiB there are for everything: all decoded
  * blocks, and each vCPU's translations, which are resident as far as they
  * have been made: 4 to 8 MiB when a kernel has booted. */
-#define DECODED_BYTES    (2 * MIB)
-#define TRANSLATED_BYTES (32 * MIB)
-#define TRANSLATED_MIN   (512 * KIB)
+#define DECODED_BYTES      (2 * MIB)
+#define TRANSLATED_BYTES   (32 * MIB)
+#define TRANSLATED_MIN     (512 * KIB)
+#define TRANSLATED_TORTURE (256 * KIB)
 
 /* Of a given size two thirds are for translations, if any. */
 static u64 tcg_decoded_bytes(const struct tcg *t)
 {
+	if (torture_has(&t->torture, TORTURE_CACHE))
+		return 0; /* as little as there can be */
 	if (!t->tb_size)
 		return DECODED_BYTES;
 	return t->tb_size * MIB / (t->jit ? 3 : 1);
@@ -447,6 +450,8 @@ static u64 tcg_jit_bytes(const struct tcg_cpu *c)
 {
 	u64 part = c->t->tb_size * MIB * 2 / 3 / MAX(c->m->topo.cpus, 1);
 
+	if (torture_has(&c->t->torture, TORTURE_CACHE))
+		return TRANSLATED_TORTURE;
 	if (!c->t->tb_size)
 		return TRANSLATED_BYTES;
 	return ALIGN_UP(MAX(part, TRANSLATED_MIN), PAGE_SIZE);
@@ -477,8 +482,11 @@ void tcg_fini(struct tcg *t)
 
 static int tcg_create(struct machine *m, void *instance, struct err *err)
 {
-	const struct tcg *t = instance;
+	struct tcg *t = instance;
+	int r = torture_parse(&t->torture, t->torture_text, err);
 
+	if (r < 0)
+		return r;
 	if (t->check && m->topo.cpus > 1)
 		return err_code(err, -EINVAL, "check= is for one vCPU");
 	return tcg_init(instance, m->topo.cpus, m->cpu_model, err);
@@ -620,6 +628,9 @@ static const struct option_row tcg_options[] = {
 	  "runs of a block before it is translated", &tcg_hot_range },
 	{ "check", &opt_u32, offsetof(struct tcg, check), "0",
 	  "debug: compare one of so many translated blocks; one vCPU only" },
+	{ "torture", &opt_str, offsetof(struct tcg, torture_text), NULL,
+	  "debug: make rare things frequent: all, or some of cache+flush+poll+"
+	  "drop+code+stop, and +SEED" },
 	OPTION_END,
 };
 

@@ -8,6 +8,7 @@
 #include "lib/lock.h"
 #include "tcg/internal.h"
 #include "tcg/pool.h"
+#include "tcg/torture.h"
 #include "vmm/accel.h"
 #include "vmm/cpu_models.h"
 
@@ -19,6 +20,9 @@ struct tcg {
 	bool jit;    /* translate */
 	u32 hot;     /* ... blocks that have run so often */
 	u32 check;   /* about one of so many blocks: jit_check.c; 0: none */
+
+	char *torture_text;
+	struct torture torture;
 
 	/* Exclusive sections: how many vCPUs execute guest code, and whether
 	 * one of them has asked the others to wait. */

@@ -4,7 +4,8 @@
 
 The same image must pass on every engine; QEMU is the referee.  77 (skipped)
 when the engine is missing or too slow to be usable.  tcg-check compares
-each translated block with the interpreter.
+each translated block with the interpreter, tcg-torture makes the rare things
+of the engine frequent.
 """
 import os
 import shutil
@@ -101,6 +102,7 @@ else:
         sys.exit(77)
     # "kvm:tcg" turns down a KVM that is too slow to be of use.
     accel = {"kvm": "kvm:tcg", "tcg": "tcg", "tcg-hot": "tcg,hot=1",
+             "tcg-torture": "tcg,hot=1,torture=all",
              "tcg-check": "tcg,hot=16,check=1"}[engine]
     command = [vmon, "-accel", accel,
                *command]
