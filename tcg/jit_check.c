@@ -11,9 +11,9 @@
  * TLB before, so that softmmu.c tells of each page before its first store.  A
  * block that reaches a device or a page-table entry without its bits is not
  * judged, nor is one with instructions that read clocks or change modes.  The
- * machine lock keeps the main thread from memory meanwhile; other vCPUs and
- * disks with workers cannot be kept, so this is for one vCPU, and a disk's
- * buffer beside something that the block stores may be spoilt.
+ * other vCPUs stand still meanwhile, and the machine lock keeps the main thread
+ * from memory.  Disks with workers cannot be kept: a disk's buffer beside
+ * something that the block stores may be spoilt.
  */
 #include "tcg/jit.h"
 
@@ -88,8 +88,6 @@ void tcg_check_leave(struct tcg_cpu *c)
 {
 	if (!c->checking)
 		return;
-	if (c->exclusive)
-		tcg_exclusive_end(c);
 	siglongjmp(c->unwind, CHECK_LEFT);
 }
 
@@ -365,6 +363,14 @@ static bool check_turn(struct jit_check *k)
 	return (k->random >> 33) % k->every == 0;
 }
 
+/* Others have run until they stood still. */
+static bool check_current(const struct tcg_block *b, const struct jit_block *t)
+{
+	u32 gen = atomic_load(t->gen_now);
+
+	return gen == t->gen && gen == b->gen;
+}
+
 bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 	       const struct jit_block *t)
 {
@@ -378,7 +384,14 @@ bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 	n = check_length(c->jit, b);
 	if (!n)
 		return false;
+	/* In this order: whoever runs may want the lock. */
+	tcg_exclusive_begin(c);
 	lock_acquire(&machine_lock);
+	if (!check_current(b, t)) {
+		lock_release(&machine_lock);
+		tcg_exclusive_end(c);
+		return false;
+	}
 	tcg_tlb_forget_stores(c);
 	k->npages = 0;
 	check_save(c, &k->start, CHECK_RAN);
@@ -398,6 +411,7 @@ bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 			check_tell(k, b, &what);
 	}
 	lock_release(&machine_lock);
+	tcg_exclusive_end(c);
 	buf_fini(&what);
 	if (end == CHECK_RAISED)
 		siglongjmp(c->unwind, 1);

@@ -748,6 +748,7 @@ u32 tcg_code_page(struct tcg_cpu *c, gpa_t phys)
 		gen = atomic_load(&b->gen[page]);
 		if (atomic_load(&b->flags[page]) & MEM_PAGE_FENCED)
 			return gen;
+		tcg_check_leave(c); /* the lock's holder may stand still */
 		tcg_code_lock(c);
 		atomic_fetch_or(&b->flags[page], MEM_PAGE_CODE);
 		tcg_code_fence(c);

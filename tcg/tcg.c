@@ -153,6 +153,8 @@ void tcg_exclusive_begin(struct tcg_cpu *c)
 {
 	struct tcg *t = c->t;
 
+	if (c->checking)
+		return; /* all of that is one section */
 	lock_acquire(&t->lock);
 	/* Two at once: the later one parks here, not counted as running. */
 	t->running--;
@@ -176,6 +178,8 @@ void tcg_exclusive_end(struct tcg_cpu *c)
 {
 	struct tcg *t = c->t;
 
+	if (c->checking)
+		return;
 	c->exclusive = false;
 	lock_acquire(&t->lock);
 	t->exclusive = false;
@@ -487,8 +491,6 @@ static int tcg_create(struct machine *m, void *instance, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (t->check && m->topo.cpus > 1)
-		return err_code(err, -EINVAL, "check= is for one vCPU");
 	return tcg_init(instance, m->topo.cpus, m->cpu_model, err);
 }
 
@@ -627,7 +629,7 @@ static const struct option_row tcg_options[] = {
 	{ "hot", &opt_u32, offsetof(struct tcg, hot), "64",
 	  "runs of a block before it is translated", &tcg_hot_range },
 	{ "check", &opt_u32, offsetof(struct tcg, check), "0",
-	  "debug: compare one of so many translated blocks; one vCPU only" },
+	  "debug: compare one of so many translated blocks" },
 	{ "torture", &opt_str, offsetof(struct tcg, torture_text), NULL,
 	  "debug: make rare things frequent: all, or some of cache+flush+poll+"
 	  "drop+code+stop, and +SEED" },
