@@ -86,31 +86,30 @@ static u32 rows_info(const struct opdesc *d, u8 what)
 	return info;
 }
 
-static void rows_operand(struct gen_row *r, const struct operand *o, int k)
+static void rows_g(struct gen_row *r, const struct operand *o, bool first)
 {
-	bool first = k == 0;
+	r->g = true;
+	r->g_byte = o->size == 'b';
+	r->g_written = first || r->what == ROW_BOTH;
+}
 
+static void rows_operand(struct gen_row *r, const struct operand *o, bool first)
+{
+	if (strchr("ERMZ", o->kind))
+		r->e_size = o->size;
 	switch (o->kind) {
 	case 'f':
 		r->by_cl |= !strncmp(o->fixed, "CL", 2);
-		if (r->what != ROW_BOTH)
-			break;
-		/* fallthrough */
-	case 'G':
-		r->g = true;
-		r->g_byte = o->size == 'b';
-		r->g_written = first || r->what == ROW_BOTH;
+		if (r->what == ROW_BOTH) /* rAX of XCHG */
+			rows_g(r, o, first);
 		break;
+	case 'G': rows_g(r, o, first); break;
 	case 'E':
 	case 'R':
 		r->e = true;
 		r->e_first = first;
-		/* fallthrough */
-	case 'M':
-	case 'Z':
-		r->e_size = o->size;
-		r->e_written |= o->kind == 'Z';
 		break;
+	case 'Z': r->e_written = true; break;
 	case 'B':
 		r->b = true;
 		r->b_written = first || r->what == ROW_MULX;
@@ -139,7 +138,7 @@ static void rows_fill(struct gen_row *r, u16 row)
 	r->info = rows_info(d, r->what);
 	r->e_written = d->attrs & OP_WR;
 	for (int k = 0; k < n; k++)
-		rows_operand(r, &o[k], k);
+		rows_operand(r, &o[k], k == 0);
 	r->bare = !n;
 	r->sets_flags = written;
 	/* Flags that stay, or may stay, have to be there. */

@@ -328,17 +328,16 @@ static void x87_reg(struct gen *g)
 void gen_x87(struct gen *g)
 {
 	const struct insn *i = g->i;
-	u8 what = gen_row(i)->what;
 
 	gen_x87_enter(g);
-	switch (what) {
+	switch (gen_row(i)->what) {
 	case ROW_X87:
-		if (!i->is_mem) {
+		if (i->is_mem)
+			x87_mem(g, true);
+		else
 			x87_reg(g);
-			break;
-		}
-		/* fallthrough */
-	case ROW_X87_STORE: x87_mem(g, what == ROW_X87); break;
+		break;
+	case ROW_X87_STORE: x87_mem(g, false); break;
 	case ROW_FLDCW: x87_fldcw(g); break;
 	case ROW_FNSTSW:
 		if (i->is_mem) {
