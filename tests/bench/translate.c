@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What decoding and translating an instruction takes: this program's own code
- * as a guest's, in blocks as they are in memory.
+ * as a guest's, each block translated as soon as it is decoded.
  *
  *   bench-translate [ROUNDS]
  *
- * The best round counts, as others use the machine, too.
+ * The best round counts.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/alloc.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "tcg/decode.h"
 #include "tcg/handlers.h"
@@ -21,15 +21,26 @@
 #include "vmm/accel.h"
 #include "vmm/machine.h"
 
-#define CODE_MAX   (512 * KIB)
-#define BLOCKS_MAX (CODE_MAX / 4)
-#define MODE       (MODE_CODE64 | MODE_STACK64 | MODE_PROT | MODE_LMA)
+#define CODE_MAX (512 * KIB)
+#define MODE     (MODE_CODE64 | MODE_STACK64 | MODE_PROT | MODE_LMA)
 
 extern const u8 etext[]; /* the linker's: where code ends */
 
-static struct tcg_block *blocks[BLOCKS_MAX];
-static u32 nblocks, ninsns;
 static _Atomic u32 generation;
+
+struct count {
+	u32 blocks, insns;
+	u64 ns;
+};
+
+/* Others use the machine, too. */
+static u64 cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (u64)t.tv_sec * NS_PER_S + (u64)t.tv_nsec;
+}
 
 /* The block at `code`, its instructions in `b`; bytes, or 0 where there is
  * none. */
@@ -38,6 +49,7 @@ static u32 decode(const u8 *code, size_t avail, struct tcg_block *b)
 	size_t page = PAGE_SIZE - ((uintptr_t)code & (PAGE_SIZE - 1));
 
 	b->n = b->bytes = 0;
+	b->phys = (uintptr_t)code & (PAGE_SIZE - 1);
 	avail = MIN(avail, page);
 	while (b->n < BLOCK_INSNS) {
 		struct insn *i = &b->insn[b->n];
@@ -54,58 +66,43 @@ static u32 decode(const u8 *code, size_t avail, struct tcg_block *b)
 	return b->bytes;
 }
 
-static struct tcg_block *block_new(const u8 *code, size_t avail)
+static struct tcg_block *block_new(void)
 {
 	struct tcg_block *b =
 		xalloc(sizeof *b + (BLOCK_INSNS + 1) * sizeof *b->insn);
 
 	b->gen_now = &generation;
 	b->mode_key = MODE;
-	b->phys = (uintptr_t)code & (PAGE_SIZE - 1);
-	decode(code, avail, b);
 	return b;
 }
 
-/* All of the code, a block behind the other; an instruction that crosses a
- * page is left out. */
-static void make_blocks(const u8 *code, size_t size)
-{
-	for (size_t at = 0; at < size && nblocks < BLOCKS_MAX;) {
-		struct tcg_block *b = block_new(code + at, size - at);
-
-		at += MAX(b->bytes, 1);
-		if (!b->n) {
-			free(b);
-			continue;
-		}
-		blocks[nblocks++] = b;
-		ninsns += b->n;
-	}
-}
-
-static u64 round_decode(const u8 *code, size_t size)
-{
-	struct tcg_block *b = block_new(code, size);
-	u64 start = clock_mono_ns();
-
-	for (size_t at = 0; at < size;)
-		at += MAX(decode(code + at, size - at, b), 1);
-	free(b);
-	return clock_mono_ns() - start;
-}
-
-static u64 round_translate(struct tcg_cpu *c)
+static void translate(struct tcg_cpu *c, const struct tcg_block *b)
 {
 	u32 key = MODE | 3 << JIT_KEY_CPL_SHIFT | MMU_USER << JIT_KEY_MMU_SHIFT;
 	struct jit *j = c->jit;
-	u64 start = clock_mono_ns();
 
-	for (u32 n = 0; n < nblocks; n++) {
-		if ((size_t)(j->data - j->e.at) < JIT_BLOCK_ROOM)
-			jit_flush(c);
-		jit_translate(c, j, blocks[n], key);
+	if ((size_t)(j->data - j->e.at) < JIT_BLOCK_ROOM)
+		jit_flush(c);
+	jit_translate(c, j, b, key);
+}
+
+/* All of the code, a block behind the other; an instruction that crosses a
+ * page is left out.  Without `c` it is decoded only. */
+static struct count run(struct tcg_cpu *c, const u8 *code, size_t size)
+{
+	struct tcg_block *b = block_new();
+	struct count n = { .ns = cpu_ns() };
+
+	for (size_t at = 0; at < size;) {
+		at += MAX(decode(code + at, size - at, b), 1);
+		n.blocks += b->n > 0;
+		n.insns += b->n;
+		if (c && b->n)
+			translate(c, b);
 	}
-	return clock_mono_ns() - start;
+	n.ns = cpu_ns() - n.ns;
+	free(b);
+	return n;
 }
 
 static struct tcg_cpu *cpu_new(void)
@@ -122,32 +119,30 @@ static struct tcg_cpu *cpu_new(void)
 	return m->vcpus[0]->accel;
 }
 
-static void tell(const char *what, u64 ns)
-{
-	printf("%-10s %6.1f ns an instruction\n", what, (double)ns / ninsns);
-}
-
 int main(int argc, char **argv)
 {
 	const u8 *code = (const u8 *)(uintptr_t)main;
 	int rounds = argc > 1 ? atoi(argv[1]) : 10;
-	u64 decoding = UINT64_MAX, translating = UINT64_MAX;
+	u64 decoding = UINT64_MAX, both = UINT64_MAX;
+	size_t size = MIN((size_t)(etext - code), CODE_MAX);
 	struct tcg_cpu *c = cpu_new();
-	size_t size = (size_t)(etext - code);
+	struct count n = { 0 };
 
 	if (!c->jit) {
 		printf("translate: nothing is translated on this host\n");
 		return 77;
 	}
-	size = MIN(size, CODE_MAX);
-	make_blocks(code, size);
-	for (int n = 0; n < rounds; n++) {
-		decoding = MIN(decoding, round_decode(code, size));
-		translating = MIN(translating, round_translate(c));
+	for (int k = 0; k < rounds; k++) {
+		n = run(NULL, code, size);
+		decoding = MIN(decoding, n.ns);
+		n = run(c, code, size);
+		both = MIN(both, n.ns);
 	}
-	printf("%u blocks, %u instructions, %.1f bytes for each\n", nblocks,
-	       ninsns, (double)c->jit->host_bytes / (double)c->jit->insns);
-	tell("decode", decoding);
-	tell("translate", translating);
+	printf("%u blocks, %u instructions, %.1f bytes for each\n", n.blocks,
+	       n.insns, (double)c->jit->host_bytes / (double)c->jit->insns);
+	printf("decode    %6.1f ns an instruction\n",
+	       (double)decoding / n.insns);
+	printf("translate %6.1f ns an instruction\n",
+	       (double)(both - decoding) / n.insns);
 	return 0;
 }
