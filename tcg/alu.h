@@ -17,6 +17,7 @@
  *   alu_cas_BITS(p, &old, v)           p from alu_atomic(); false: old is
  *       what is there
  *   alu_swap_BITS(p, v)
+ *   alu_fill(p, v, n)                  n bytes become v, again and again
  */
 #ifndef TCG_ALU_H
 #define TCG_ALU_H

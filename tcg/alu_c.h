@@ -10,6 +10,8 @@
 #ifndef TCG_ALU_C_H
 #define TCG_ALU_C_H
 
+#include <string.h>
+
 #include "tcg/flags.h"
 #include "tcg/softmmu.h"
 
@@ -484,6 +486,16 @@ ALU_C_ALL(64)
 ALU_C_WIDE(16)
 ALU_C_WIDE(32)
 ALU_C_WIDE(64)
+
 /* clang-format on */
+
+static inline void alu_fill(void *p, u64 v, u64 n)
+{
+	u8 *to = p;
+
+	for (; n >= 8; n -= 8, to += 8)
+		memcpy(to, &v, 8);
+	memcpy(to, &v, n);
+}
 
 #endif

@@ -141,12 +141,6 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 		for (u64 k = 0; k < n; k++)                                    \
 			((volatile struct tcg_u##bits *)d)[k].v =              \
 				((const volatile struct tcg_u##bits *)s)[k].v; \
-	}                                                                      \
-	static void string_fill_##bits(struct tcg_u##bits *d, u##bits v,       \
-				       u64 n)                                  \
-	{                                                                      \
-		for (u64 k = 0; k < n; k++)                                    \
-			((volatile struct tcg_u##bits *)d)[k].v = v;           \
 	}
 
 #define STRING_OPS(bits)                                                       \
@@ -189,10 +183,8 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 		u8 *d = n > 1 ? tcg_host_rw(c, to, bytes) : NULL;              \
 		u##bits v = (u##bits)c->gpr[REG_RAX];                          \
 		if (d) {                                                       \
-			if (v == (u##bits)((u8)v * 0x0101010101010101ULL))     \
-				memset(d, (u8)v, bytes);                       \
-			else                                                   \
-				string_fill_##bits((void *)d, v, n);           \
+			alu_fill(d, v *(UINT64_MAX / (u##bits)UINT64_MAX),     \
+				 bytes);                                       \
 			tcg_host_written(c, to, bytes);                        \
 		} else {                                                       \
 			tcg_st##bits(c, to, v);                                \
