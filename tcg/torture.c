@@ -17,9 +17,9 @@
 #include "vmm/machine.h"
 
 /* One of so many blocks, on average. */
-#define FLUSH_EVERY 256
+#define FLUSH_EVERY 1024
 #define DROP_EVERY  4
-#define CODE_EVERY  32
+#define CODE_EVERY  512
 #define STOP_EVERY  64
 #define POLL_EVERY  8 /* ... of these also looks for events */
 
@@ -90,10 +90,10 @@ static void torture_drop(struct tcg_cpu *c)
 {
 	u32 random = torture_random(c);
 
-	switch (random >> 16 & 3) {
-	case 0: tcg_tlb_flush(c, random & 1); break;
-	case 1: tcg_tlb_flush_page(c, c->gpr[random & 15]); break;
-	case 2: tcg_tlb_flush_page(c, c->rip); break;
+	switch (random >> 16 & 31) {
+	case 0: tcg_tlb_flush(c, random & 1); break; /* expensive */
+	case 1 ... 15: tcg_tlb_flush_page(c, c->gpr[random & 15]); break;
+	case 16 ... 19: tcg_tlb_flush_page(c, c->rip); break;
 	default:
 		for (u32 n = 0; n < 64; n++)
 			memset(&c->jcache[(random + n) % JIT_JCACHE_SIZE], 0,
