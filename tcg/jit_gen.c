@@ -1264,16 +1264,46 @@ static void gen_landing(struct gen *g)
 	gen_goto(g, target, JIT_BRANCH_NONE);
 }
 
+/* A CALL whose target is no address faults before it pushes (SDM 2 "CALL"):
+ * that is the handler's matter.  R10 becomes the target; for a direct call it
+ * is enough that bit 47 is the page's. */
+static void gen_call_target(struct gen *g, s64 target)
+{
+	struct jit_emit *e = &g->e;
+
+	em_load(e, H_RAX, gen_slot(INSN_RIP));
+	em_lea(e, H_R10, rm_mem(H_RAX, (s32)target));
+	em_rm(e, EM_W | 0x33, H_RAX, rm_reg(H_R10));
+	em_rm(e, EM_W | EM_0F | 0xba, 4, rm_reg(H_RAX)); /* bt rax, 47 */
+	em8(e, 47);
+	gen_interp_instead(g, em_jcc(e, 2));
+}
+
+static void gen_call_ind_target(struct gen *g)
+{
+	struct jit_emit *e = &g->e;
+
+	em_mov(e, H_RAX, H_R10);
+	em_rm(e, EM_W | 0xc1, 4, rm_reg(H_RAX)); /* shl rax, 16 */
+	em8(e, 16);
+	em_rm(e, EM_W | 0xc1, 7, rm_reg(H_RAX)); /* sar rax, 16 */
+	em8(e, 16);
+	em_rm(e, EM_W | 0x3b, H_RAX, rm_reg(H_R10));
+	gen_interp_instead(g, em_jcc(e, 5));
+}
+
 /* c->rip has to be right when the push stops translated code. */
 static void gen_call(struct gen *g)
 {
 	s64 target = gen_target(g);
 
 	gen_spill_flags(g);
-	if (!gen_in_run(g)) {
+	if (!gen_in_page(target))
+		gen_call_target(g, target);
+	else if (!gen_in_run(g))
 		gen_linear(g, target);
+	if (!gen_in_run(g))
 		em_store(&g->e, STATE(rip), H_R10);
-	}
 	gen_push_pair(g, gen_in_page(target) ? target : -1);
 	if (gen_in_page(target)) {
 		gen_link(g, target, em_call(&g->e));
@@ -1311,6 +1341,7 @@ static void gen_jmp_ind(struct gen *g)
 static void gen_call_ind(struct gen *g)
 {
 	gen_indirect_target(g);
+	gen_call_ind_target(g);
 	em_store(&g->e, STATE(rip), H_R10);
 	gen_push_pair(g, -1);
 	em_load(&g->e, H_R10, STATE(rip));

@@ -551,6 +551,8 @@ static void test_branches(void)
 	check_branch("JMP out of the lower half", 0x7eeb, 0);
 	check_branch("a long JMP", 0x1000e9, 0);
 	check_branch("CALL", 0x1000e8, 0);
+	/* bts rax, 47; call rax */
+	check_branch("an indirect CALL", 0xd0ff2fe8ba0f48, 5);
 	check_branch("Jcc", 0x7e74c031, 2); /* xor eax, eax; jz */
 	check_branch("JRCXZ", 0x7ee3c931, 2);
 	boot_pml4[255] = 0;
