@@ -333,6 +333,14 @@ static u32 check_done(const struct jit_check *k, const struct tcg_block *b,
 	return n;
 }
 
+/* Nobody has written to the code? */
+static bool check_current(const struct tcg_block *b, const struct jit_block *t)
+{
+	u32 gen = atomic_load(t->gen_now);
+
+	return gen == t->gen && gen == b->gen;
+}
+
 static enum check_end check_judge(struct tcg_cpu *c, const struct tcg_block *b,
 				  const struct jit_block *t, u32 n,
 				  struct buf *out)
@@ -352,8 +360,13 @@ static enum check_end check_judge(struct tcg_cpu *c, const struct tcg_block *b,
 	done = check_done(k, b, n);
 	end = check_against(c, b, n, out);
 	/* Or it has left before its end, whose target is the same. */
-	if (done < n && (end == CHECK_LEFT || out->len))
+	if (done < n && (end == CHECK_LEFT || out->len)) {
 		end = check_against(c, b, done, out);
+		/* The first run has changed this code: the translation was
+		 * out of date, and would be the next time, too. */
+		if (!done && !check_current(b, t))
+			c->jit->refused = true;
+	}
 	return end;
 }
 
@@ -361,14 +374,6 @@ static bool check_turn(struct jit_check *k)
 {
 	k->random = k->random * 6364136223846793005u + 1442695040888963407u;
 	return (k->random >> 33) % k->every == 0;
-}
-
-/* Others have run until they stood still. */
-static bool check_current(const struct tcg_block *b, const struct jit_block *t)
-{
-	u32 gen = atomic_load(t->gen_now);
-
-	return gen == t->gen && gen == b->gen;
 }
 
 bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
@@ -387,6 +392,7 @@ bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 	/* In this order: whoever runs may want the lock. */
 	tcg_exclusive_begin(c);
 	lock_acquire(&machine_lock);
+	/* Others have run until they stood still. */
 	if (!check_current(b, t)) {
 		lock_release(&machine_lock);
 		tcg_exclusive_end(c);
@@ -403,7 +409,8 @@ bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 		end = CHECK_LEFT;
 	if (end == CHECK_LEFT) {
 		check_back(c);
-		c->jit->refused = c->stack_apart = false;
+		c->jit->refused = !check_current(b, t);
+		c->stack_apart = false;
 		k->left++;
 	} else {
 		k->judged++;
