@@ -21,6 +21,7 @@
 #include "lib/buf.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
+#include "vmm/boot_bios.h"
 #include "vmm/elf_image.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
@@ -28,7 +29,7 @@
 #define BOOT_GDT      0x0500u
 #define BOOT_PARAMS   0x7000u
 #define BOOT_PVH_INFO 0x6000u
-#define BOOT_MULTI    0x9500u
+#define BOOT_MULTI    0x1f000u /* kernels for real mode are loaded lower */
 #define BOOT_PML4     0xa000u
 #define BOOT_PDPT     0xb000u
 #define BOOT_PD       0xc000u /* four pages: 4 GiB */
@@ -328,8 +329,8 @@ int boot_e820(const struct machine *m, struct e820_entry map[E820_MAX])
 {
 	int n = 0;
 
-	map[n++] = (struct e820_entry){ 0, 0x9fc00, 1 };
-	map[n++] = (struct e820_entry){ 0x9fc00, 0x400, 2 };
+	map[n++] = (struct e820_entry){ 0, BOOT_LOW_MEMORY, 1 };
+	map[n++] = (struct e820_entry){ BOOT_LOW_MEMORY, 0x400, 2 };
 	map[n++] = (struct e820_entry){ 0xe0000, 0x20000, 2 };
 	if (m->ram_below_4g > MIB)
 		map[n++] = (struct e820_entry){ MIB, m->ram_below_4g - MIB, 1 };
@@ -667,6 +668,8 @@ static int multi_load(struct boot *b, struct machine *m, struct cpu_state *c,
 		r = boot_put_cmdline(b, m, err);
 	if (r == 0)
 		r = multi_info(b, m, err);
+	if (r == 0)
+		boot_bios_leave(m);
 	if (r == 0)
 		r = boot_enter32(m, c, (u32)b->entry, err);
 	c->gpr[REG_RAX] = MULTIBOOT_EAX;

@@ -35,7 +35,8 @@ struct e820_entry {
 	u32 type;
 } __attribute__((packed));
 
-#define E820_MAX 8
+#define BOOT_LOW_MEMORY 0x9fc00u /* end of conventional memory */
+#define E820_MAX        8
 int boot_e820(const struct machine *m, struct e820_entry map[E820_MAX]);
 
 /* `info roms`: one line per loaded image. */

@@ -170,6 +170,37 @@ START_TEST(sound_kernels_load) NO_TSA
 
 END_TEST
 
+START_TEST(multiboot_kernels_find_what_firmware_left) NO_TSA
+{
+	struct bare b;
+	u8 word[4];
+
+	fuzz_begin("firmware", 1);
+	machine_start(&b);
+	bare_add(&b, &pic_class, NULL);
+	put_file(make_multiboot());
+	ck_assert(load(&b, mod));
+	mem_read(&b.m->mem, 0x413, word, 2); /* KiB below the EBDA */
+	ck_assert_uint_eq(get_le16(word), 639);
+	mem_read(&b.m->mem, 0x40e, word, 2);
+	ck_assert_uint_eq(get_le16(word), 0x9fc0);
+	for (u32 v = 0; v < 256; v++) {
+		gpa_t at;
+
+		mem_read(&b.m->mem, v * 4, word, 4);
+		at = get_le16(word + 2) * 16u + get_le16(word);
+		mem_read(&b.m->mem, at, word, 1);
+		ck_assert_uint_eq(word[0], v - 8 < 8 || v - 0x70 < 8 ? 0x50
+					   : v - 0x10 <= 10          ? 0xb4
+								     : 0xcf);
+	}
+	/* IRQ 0 is open, has vector 8 and comes. */
+	ck_assert_uint_eq(space_read(&b.m->io, 0x21, 1), 0xfa);
+	bare_fini(&b);
+}
+
+END_TEST
+
 START_TEST(damaged_kernels_are_refused_or_load) NO_TSA
 {
 	struct bare b;
@@ -240,6 +271,7 @@ int main(void)
 	tcase_set_timeout(tc, fuzz_timeout());
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, sound_kernels_load);
+	tcase_add_test(tc, multiboot_kernels_find_what_firmware_left);
 	tcase_add_test(tc, damaged_kernels_are_refused_or_load);
 	tcase_add_test(tc, damaged_images_are_refused_or_open);
 	return bare_run("vmm_boot", tc);
