@@ -57,6 +57,7 @@ struct config {
 	const char *kernel, *initrd, *append;
 	bool perfmap;
 	bool paused; /* -S */
+	bool no_pit; /* -machine pit=off */
 	bool no_reboot, no_shutdown;
 	bool snapshot; /* -snapshot */
 	bool nodefaults;

@@ -237,8 +237,8 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	r = pc_add_interrupts(m, pc, err);
 	if (r < 0)
 		return r;
-	if (!pc_add(m, &pit_class, err) || !pc_add(m, &rtc_class, err) ||
-	    !pc_add(m, &i8042_class, err))
+	if ((!c->no_pit && !pc_add(m, &pit_class, err)) ||
+	    !pc_add(m, &rtc_class, err) || !pc_add(m, &i8042_class, err))
 		return -EINVAL;
 	pc_set_clock(m, c);
 	r = pc_add_bridges(m, err);

@@ -193,7 +193,6 @@ static const struct {
 	{ "mem-merge", NULL, NULL },
 	{ "memory-backend", "", "guest RAM is what -m says; leave it out" },
 	{ "nvdimm", "off", NULL },
-	{ "pit", "on", NULL },
 	{ "sata", NULL, NULL },
 	{ "smbus", "off", NULL },
 	{ "smm", "off", NULL },
@@ -251,19 +250,29 @@ static int config_machine(struct config *c, const char *option, const char *arg,
 			  struct err *err)
 {
 	struct opts o;
-	const char *type, *accel;
+	const char *type, *accel, *pit;
+	bool on = true;
 	int r = opts_parse(&o, arg, "type", err);
 
 	if (r < 0)
 		return CONFIG_FAIL;
 	type = opts_take(&o, "type");
 	accel = opts_take(&o, "accel");
+	pit = opts_take(&o, "pit");
 	if (type)
 		r = config_machine_type(type, err);
 	if (r == 0 && accel) {
 		free(c->accel_text);
 		c->accel_text = xstrdup(accel);
 		c->accel = c->accel_text;
+	}
+	if (r == 0 && pit) {
+		if (parse_bool(pit, &on) < 0)
+			r = err_set(err, -EINVAL,
+				    "machine property 'pit' takes on or off, "
+				    "not '%s'",
+				    pit);
+		c->no_pit = !on;
 	}
 	if (r == 0)
 		r = config_machine_rest(&o, err);
