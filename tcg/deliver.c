@@ -351,7 +351,6 @@ enum vcpu_exit tcg_deliver(struct tcg_cpu *c, u8 vector, bool has_code,
 
 /* ---- Debug exceptions ---- */
 
-#define DR6_BS    BIT(14)
 #define DR7_LE_GE 0xff
 
 /* An enabled execution breakpoint (type 0) at `va`. */

@@ -329,6 +329,7 @@ void tcg_step_begin(struct tcg_cpu *c);
 void tcg_step_end(struct tcg_cpu *c);
 /* CPUID as the guest sees it. */
 void tcg_cpuid(struct tcg_cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
+#define DR6_BS BIT(14) /* single step */
 /* Records a #DB trap to be taken before the next instruction. */
 void tcg_debug_trap(struct tcg_cpu *c, u32 dr6);
 

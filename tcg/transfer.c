@@ -175,13 +175,21 @@ static void sys_need_sce(struct tcg_cpu *c)
 		tcg_raise(c, EXC_UD);
 }
 
+/* Here TF counts as it is at the end: the system does not see a program's
+ * steps, which go on from where it returns to. */
+static void step_by_new_tf(struct tcg_cpu *c)
+{
+	c->step_tf = false;
+	if (c->eflags & RFLAGS_TF)
+		tcg_debug_trap(c, DR6_BS);
+}
+
 void sys_syscall(struct tcg_cpu *c, const struct insn *i)
 {
 	struct cpu_state *s = c->s;
 	u16 sel = s->star >> 32 & 0xfffc;
 
 	sys_need_sce(c);
-	c->step_tf = false;
 	if (c->long_mode) {
 		u64 flags = tcg_rflags(c) & ~(u64)RFLAGS_RF;
 		u64 keep = ~(s->fmask | RFLAGS_RF);
@@ -199,6 +207,7 @@ void sys_syscall(struct tcg_cpu *c, const struct insn *i)
 	}
 	flat_set(c, SEG_SS, sel + 8, ATTR_DATA, 0);
 	tcg_mode_changed(c);
+	step_by_new_tf(c);
 }
 
 #define SYSRET_FLAGS 0x3c7fd7u
@@ -230,6 +239,7 @@ void sys_sysret(struct tcg_cpu *c, const struct insn *i)
 	flat_set(c, SEG_SS, (sel + 8) | 3, ATTR_DATA, 3);
 	c->rip = rip;
 	tcg_mode_changed(c);
+	step_by_new_tf(c);
 	if (!was_if && (c->eflags & RFLAGS_IF))
 		tcg_irq_opened(c);
 }

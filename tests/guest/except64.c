@@ -249,6 +249,14 @@ static void do_plain_syscall(void *p)
 	__asm__ volatile("syscall" : : : "rax", "rcx", "r11", "rdx");
 }
 
+static void do_stepped_syscall(void *p)
+{
+	__asm__ volatile("pushf; orq $0x100, (%%rsp); popf; syscall; nop"
+			 :
+			 :
+			 : "rax", "rcx", "r11", "rdx", "memory", "cc");
+}
+
 static void do_sysret_far(void *p)
 {
 	__asm__ volatile("mov %0, %%rcx; mov $2, %%r11; sysretq"
@@ -288,6 +296,11 @@ static void test_syscall(void)
 	check("SYSRET comes back",
 	      user(do_segments, (u8 *)&result + USER_BASE));
 	check_eq("... to user segments", result, SEL_UCODE | SEL_UDATA << 16);
+	wrmsr(0xc0000084, 0x500); /* clears TF, too */
+	check_exc("SYSRET with TF is a step", user(do_stepped_syscall, 0), 1,
+		  0);
+	check_eq("... in ring 3", exc.cs, SEL_UCODE);
+	check_eq("... behind SYSCALL", exc.rip, syscall_rcx);
 	if (!lenient)
 		test_sysret_target();
 	wrmsr(0xc0000080, rdmsr(0xc0000080) & ~1ULL);
