@@ -140,6 +140,22 @@ static bool jit_canonical(u64 va)
 	return (u64)((s64)(va << 16) >> 16) == va;
 }
 
+/* How often a block has been run by the interpreter.  Counted beside the
+ * blocks, which come and go; two blocks that share a counter are translated a
+ * little early. */
+static u8 *jit_runs(const struct jit *j, gpa_t phys, u32 key)
+{
+	return &j->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
+}
+
+/* Has the block run often enough? */
+static bool jit_counted(struct tcg_cpu *c, gpa_t phys, u32 key)
+{
+	u8 *runs = jit_runs(c->jit, phys, key);
+
+	return *runs >= c->t->hot || ++*runs >= c->t->hot;
+}
+
 /* Code for c->rip, fetched afresh; raises.  NULL: none yet. */
 static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 {
@@ -157,6 +173,8 @@ static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 		if (likely(jit_valid(t)) && jit_goes_over(c, t))
 			return t;
 	}
+	if (*jit_runs(c->jit, phys, key) < c->t->hot)
+		return NULL; /* found without a look at other blocks */
 	return jit_lookup(c, phys, key);
 }
 
@@ -732,16 +750,6 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	t->next = j->hash[h];
 	j->hash[h] = t;
 	return t;
-}
-
-/* Has the block run often enough?  Counted beside the blocks, which come and
- * go; two blocks that share a counter are translated a little early. */
-static bool jit_counted(struct tcg_cpu *c, gpa_t phys, u32 key)
-{
-	u8 *runs =
-		&c->jit->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
-
-	return *runs >= c->t->hot || ++*runs >= c->t->hot;
 }
 
 /* The translation of a block that has run often enough. */
