@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/alloc.h"
+#include "lib/bytes.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/perfmap.h"
@@ -110,13 +111,15 @@ static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
 
 static const u8 *jit_code(const struct jit *j, const struct jit_block *t)
 {
-	return (const u8 *)(t + 1) + j->e.rx;
+	return j->rw + t->code + j->e.rx;
 }
 
 static const struct jit_block *jit_block_of(const struct jit *j,
 					    const void *code)
 {
-	return (const struct jit_block *)((const u8 *)code - j->e.rx) - 1;
+	const u8 *at = (const u8 *)code - j->e.rx;
+
+	return (const struct jit_block *)(j->rw + get_le32(at - 4));
 }
 
 static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
@@ -287,6 +290,23 @@ static const void *jit_step(struct tcg_cpu *c, const struct insn *i)
 	return jit_code(c->jit, t);
 }
 
+/* c->rip is not in the jump cache. */
+static const void *jit_miss(struct tcg_cpu *c)
+{
+	const struct jit_block *t;
+
+	if (c->jit->nochain ||
+	    atomic_load_explicit(&c->exit_req, memory_order_relaxed))
+		return NULL;
+	t = jit_at_rip(c);
+	if (!t)
+		return NULL;
+	c->jit->misses++;
+	jit_remember(c, t);
+	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
+	return jit_code(c->jit, t);
+}
+
 /* ---- Shared code ---- */
 
 static void thunk_registers(struct jit_emit *e, bool save)
@@ -453,8 +473,29 @@ static u8 *thunk_lookup(struct jit *j, bool ring3)
 	em_plus(e, 0x58, H_RCX);
 	em_here(e, miss[0]);
 	em_here(e, miss[2]);
+	em_to(em_jmp(e), j->miss);
+	return start;
+}
+
+/* Jumped to: jit_miss(c), which answers where to go on. */
+static u8 *thunk_miss(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at, *found;
+
+	thunk_registers(e, true);
+	em_load(e, H_RDI, STATE(self));
+	thunk_live(j, j->live_save);
+	em_call_abs(e, (const void *)(uintptr_t)jit_miss);
+	em_rm(e, EM_W | 0x85, H_RAX, rm_reg(H_RAX));
+	found = em_jcc(e, 5);
 	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
-	em_to(em_jmp(e), j->exit);
+	em_to(em_jmp(e), j->leave);
+	em_here(e, found);
+	em_store(e, STATE(jit_tmp), H_RAX);
+	thunk_live(j, j->live_load);
+	thunk_registers(e, false);
+	em_rm(e, 0xff, 4, STATE(jit_tmp)); /* jmp */
 	return start;
 }
 
@@ -557,6 +598,7 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 		{ "exit-stub", j->exit_stub },
 		{ "lookup", j->lookup[0] },
 		{ "lookup-user", j->lookup[1] },
+		{ "miss", j->miss },
 		{ "ret-miss", j->ret_miss[0] },
 		{ "step", j->step },
 		{ "slow", j->slow },
@@ -576,6 +618,13 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 			    (size_t)(end - rows[n].start), "jit:%s",
 			    rows[n].name);
 	}
+}
+
+static void jit_empty(struct jit *j)
+{
+	j->e.at = j->rw + j->start;
+	j->cold = j->cold_start;
+	j->data = j->rw + j->size;
 }
 
 static void jit_thunks(struct jit *j)
@@ -599,6 +648,7 @@ static void jit_thunks(struct jit *j)
 	if (jit_x87_usable())
 		j->x87_enter = jit_x87_enter(j);
 	j->exit_stub = thunk_exit_stub(j);
+	j->miss = thunk_miss(j);
 	for (int ring3 = 0; ring3 < 2; ring3++)
 		j->lookup[ring3] = thunk_lookup(j, ring3);
 	thunk_ret(j);
@@ -614,6 +664,10 @@ static void jit_thunks(struct jit *j)
 		jit_name_thunks(j, enter);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
 	j->start = (size_t)(e->at - j->rw);
+	/* As blocks of a kernel and its programs need it. */
+	j->cold_start = j->rw + ALIGN_DOWN(j->size / 16 * 9, PAGE_SIZE);
+	j->cold_end = j->rw + ALIGN_DOWN(j->size / 16 * 13, PAGE_SIZE);
+	jit_empty(j);
 }
 
 /* ---- Life ---- */
@@ -666,7 +720,6 @@ static int jit_map(struct jit *j)
 		return -EACCES;
 	}
 	j->rw = j->e.at = rw;
-	j->data = j->rw + j->size;
 	j->e.rx = (u8 *)rx - (u8 *)rw;
 	return 0;
 }
@@ -720,16 +773,34 @@ void jit_destroy(struct tcg_cpu *c)
 	c->jit = NULL;
 }
 
+static bool jit_full(const struct jit *j)
+{
+	return (size_t)(j->cold_start - j->e.at) < JIT_BLOCK_ROOM ||
+	       (size_t)(j->cold_end - j->cold) < JIT_BLOCK_ROOM ||
+	       (size_t)(j->data - j->cold_end) < JIT_BLOCK_ROOM;
+}
+
 void jit_flush(struct tcg_cpu *c)
 {
 	struct jit *j = c->jit;
 
 	memset(j->hash, 0, sizeof *j->hash << JIT_HASH_BITS);
 	memset(c->jcache, 0, sizeof c->jcache);
-	j->e.at = j->rw + j->start;
-	j->data = j->rw + j->size;
+	jit_empty(j);
 	j->link = NULL;
 	j->flushes++;
+}
+
+/* For perf. */
+static void jit_name_block(const struct jit *j, const struct jit_block *t,
+			   const u8 *cold, u64 rip)
+{
+	unsigned long long va = rip;
+
+	perfmap_add(jit_code(j, t), (size_t)(j->e.at - (j->rw + t->code)),
+		    "tb:%llx", va);
+	perfmap_add(cold + j->e.rx, (size_t)(j->cold - cold), "tb-cold:%llx",
+		    va);
 }
 
 static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
@@ -738,15 +809,16 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	struct jit *j = c->jit;
 	u32 h = jit_hash(b->phys, key);
 	struct jit_block *t;
+	const u8 *cold;
 
-	if ((size_t)(j->data - j->e.at) < JIT_BLOCK_ROOM)
+	if (jit_full(j))
 		jit_flush(c);
+	cold = j->cold;
 	t = jit_translate(c, j, b, key);
 	if (!t)
 		return NULL;
 	if (unlikely(perfmap_on()))
-		perfmap_add(jit_code(j, t), (size_t)(j->e.at - (u8 *)(t + 1)),
-			    "tb:%llx", (unsigned long long)c->rip);
+		jit_name_block(j, t, cold, c->rip);
 	t->next = j->hash[h];
 	j->hash[h] = t;
 	return t;
@@ -783,7 +855,7 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 
 	if (!link->site || j->nochain)
 		return;
-	from = (const struct jit_block *)((const u8 *)link - link->block);
+	from = (const struct jit_block *)(j->rw + link->block);
 	if ((from->phys ^ t->phys) & PAGE_MASK ||
 	    (from->key & ~(u32)JIT_KEY_APART) != t->key ||
 	    from->gen != t->gen || from->gen_now != t->gen_now ||

@@ -53,9 +53,8 @@ struct jit_crossing {
 	u32 gen;
 };
 
-/* A block's code follows the header: it compares the generation, for those who
- * come from outside, and JIT_ENTRY_BYTES later begins what is linked to from
- * the same page.  One that crosses has more to compare for both. */
+/* A block's code first compares the generation, for those who come from
+ * outside; JIT_ENTRY_BYTES later begins what is linked to from the same page.  One that crosses has more to compare for both. */
 struct jit_block {
 	struct jit_block *next;              /* same hash */
 	const struct jit_crossing *crossing; /* NULL mostly */
@@ -63,6 +62,7 @@ struct jit_block {
 	_Atomic u32 *gen_now;
 	u32 gen;
 	u32 key;
+	u32 code; /* in j->rw; the 4 bytes in front say where this struct is */
 };
 
 #define JIT_ENTRY_BYTES 22
@@ -70,21 +70,21 @@ struct jit_block {
 /* Data behind the call of a thunk in cold code; distances back from itself. */
 struct jit_exit {
 	u16 target; /* in the page */
-	u16 block;  /* to the code's struct jit_block */
-	u16 site;   /* to the displacement to be linked; 0: none */
+	u32 block;  /* the code's struct jit_block in j->rw */
+	u32 site;   /* to the displacement to be linked; 0: none */
 } __attribute__((packed));
 
 struct jit_slow {
 	u32 info;
-	u16 back;  /* behind the instruction, or the check of a store */
-	u16 retry; /* where the address is computed */
+	u32 back;  /* behind the instruction, or the check of a store */
+	u32 retry; /* where the address is computed */
 } __attribute__((packed));
 
 /* Behind the call of j->stack. */
 struct jit_span {
 	u16 off;   /* of the next instruction in its page */
 	u16 bytes; /* that must lie in the page */
-	u16 retry; /* to the comparison */
+	u32 retry; /* to the comparison */
 } __attribute__((packed));
 
 /* What translated code tells C about an instruction, in one register. */
@@ -161,9 +161,13 @@ struct jit {
 	struct jit_emit e;
 	u8 *rw; /* code memory, writable view; rw + e.rx is executable */
 	size_t size, start;
-	u8 *data;    /* copies of instructions, from the end downwards */
-	u32 flushes; /* part of block keys held elsewhere */
-	u8 *classes; /* enum jit_class by row */
+	/* Code that runs is apart from what is rarely needed, so that more of
+	 * it fits the host's caches: e.at, up to `cold_start`; `cold`, up to
+	 * `cold_end`; structs and copies of instructions, from the end
+	 * downwards. */
+	u8 *cold, *cold_start, *cold_end, *data;
+	u32 flushes;                 /* part of block keys held elsewhere */
+	u8 *classes;                 /* enum jit_class by row */
 	const struct jit_exit *link; /* left by it; to be linked */
 	struct jit_block **hash;
 	u8 *runs; /* of blocks in the interpreter, by hash */
@@ -172,7 +176,7 @@ struct jit {
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub;
 	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
-	u8 *ret_none;
+	u8 *miss, *ret_none;
 	u8 *slow, *interp, *notice, *stack, *step;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;
@@ -198,7 +202,7 @@ struct jit {
 #define JIT_HASH_BITS 15
 #define JIT_RUNS_BITS 17
 /* Room that must be left before a block is begun, and an instruction. */
-#define JIT_BLOCK_ROOM (56 * KIB)
+#define JIT_BLOCK_ROOM (32 * KIB) /* in each of the three parts */
 #define JIT_SLACK      1024
 
 /* -errno with the reason: no executable memory. */

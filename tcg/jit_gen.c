@@ -1373,8 +1373,8 @@ static void gen_exit_stub(struct gen *g, s64 target, const u8 *site)
 
 	em_to(em_call(&g->e), g->j->exit_stub);
 	at = g->e.at;
-	data.site = site ? (u16)(at - site) : 0;
-	data.block = (u16)(at - (u8 *)g->t);
+	data.site = site ? (u32)(at - site) : 0;
+	data.block = (u32)((u8 *)g->t - g->j->rw);
 	memcpy(at, &data, sizeof data);
 	g->e.at += sizeof data;
 }
@@ -1386,9 +1386,9 @@ static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 
 	em_to(em_call(&g->e), thunk);
 	at = g->e.at;
-	data.back = (u16)(at - cold->back);
+	data.back = (u32)(at - cold->back);
 	if (cold->retry)
-		data.retry = (u16)(at - cold->retry);
+		data.retry = (u32)(at - cold->retry);
 	memcpy(at, &data, sizeof data);
 	g->e.at += sizeof data;
 }
@@ -1399,7 +1399,7 @@ static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
 				 .bytes = (u16)cold->info };
 
 	em_to(em_call(&g->e), g->j->stack);
-	data.retry = (u16)(g->e.at - cold->retry);
+	data.retry = (u32)(g->e.at - cold->retry);
 	memcpy(g->e.at, &data, sizeof data);
 	g->e.at += sizeof data;
 }
@@ -1705,11 +1705,44 @@ static void gen_insn_done(struct gen *g, int first_cold)
 	}
 }
 
+/* The block's struct and where its code begins. */
+static void gen_start(struct gen *g, u32 key)
+{
+	const struct tcg_block *b = g->b;
+	struct jit *j = g->j;
+
+	j->data -= sizeof *g->t;
+	g->t = (struct jit_block *)j->data;
+	g->e.at = (u8 *)ALIGN_UP((uintptr_t)g->e.at + 4, 8);
+	put_le32(g->e.at - 4, (u32)(j->data - j->rw));
+	*g->t = (struct jit_block){ .phys = b->phys,
+				    .key = key,
+				    .gen_now = b->gen_now,
+				    .gen = b->gen,
+				    .code = (u32)(g->e.at - j->rw) };
+}
+
+/* What is out of line goes to its own part of the buffer. */
+static void gen_cold_part(struct gen *g)
+{
+	struct jit *j = g->j;
+
+	j->host_bytes += (u64)(g->e.at - j->e.at);
+	j->e.at = g->e.at;
+	g->cold_at = g->e.at;
+	g->e.at = j->cold;
+	for (int n = 0; n < g->ncold; n++)
+		gen_cold_code(g, &g->cold[n]);
+	j->host_bytes += (u64)(g->e.at - j->cold);
+	j->cold = g->e.at;
+}
+
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 				const struct tcg_block *b, u32 key)
 {
 	struct gen g;
 	u32 page_off = b->phys & (PAGE_SIZE - 1);
+	u8 *data = j->data;
 	bool ended = false;
 
 	if (j->check && j->classes[b->insn[0].row] == JIT_STOP)
@@ -1726,12 +1759,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +
 			sizeof c->stack[0] * c->mmu);
-	g.t = (struct jit_block *)ALIGN_UP((uintptr_t)g.e.at, 16);
-	*g.t = (struct jit_block){ .phys = b->phys,
-				   .key = key,
-				   .gen_now = b->gen_now,
-				   .gen = b->gen };
-	g.e.at = (u8 *)(g.t + 1);
+	gen_start(&g, key);
 	g.tlb = (u32)(offsetof(struct tcg_cpu, tlb) +
 		      sizeof c->tlb[0] * c->mmu);
 	g.pc = c->rip;
@@ -1757,8 +1785,10 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		if (unlikely(log_on(LOG_OP)))
 			jit_log_insn(&g, j->classes[g.i->row]);
 	}
-	if (!g.n && !ended)
+	if (!g.n && !ended) {
+		j->data = data;
 		return NULL;
+	}
 	g.start[g.n] = g.e.at;
 	if (!ended) {
 		gen_x87_note(&g);
@@ -1771,9 +1801,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 			gen_goto(&g, g.off, JIT_BRANCH_NONE);
 		}
 	}
-	g.cold_at = g.e.at;
-	for (int n = 0; n < g.ncold; n++)
-		gen_cold_code(&g, &g.cold[n]);
+	gen_cold_part(&g);
 	if (unlikely(log_on(LOG_OP) || log_on(LOG_OUT_ASM)))
 		jit_log_block(c, &g);
 	j->blocks++;
@@ -1781,7 +1809,5 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	j->guest_bytes += b->bytes;
 	j->max_bytes = MAX(j->max_bytes, b->bytes);
 	j->crossing += b->gen_now2 != NULL;
-	j->host_bytes += (u64)(g.e.at - (u8 *)g.t);
-	j->e.at = g.e.at;
 	return g.t;
 }

@@ -78,7 +78,7 @@ struct gen {
 	/* For tcg/log.c. */
 	u64 pc;         /* linear address of the block */
 	const u8 *data; /* j->data before the instruction */
-	u8 *start[BLOCK_INSNS + 1], *cold_at;
+	u8 *start[BLOCK_INSNS + 1], *cold_at; /* the hot code's end */
 	struct buf plan;
 	struct gen_note note; /* not yet in memory */
 };

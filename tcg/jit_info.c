@@ -12,7 +12,6 @@
 #include "lib/buf.h"
 #include "tcg/decode.h"
 #include "tcg/jit.h"
-#include "tcg/softmmu.h"
 #include "tcg/tcg.h"
 #include "vmm/machine.h"
 
@@ -57,7 +56,6 @@ static u64 *info_field(void *base, size_t offset)
 
 void jit_count_left(struct tcg_cpu *c, const void *left)
 {
-	const struct itlb_entry *page = tcg_itlb_entry(c, c->rip);
 	struct jit *j = c->jit;
 
 	if (left == (const void *)JIT_LEFT)
@@ -68,10 +66,8 @@ void jit_count_left(struct tcg_cpu *c, const void *left)
 		j->left_asked++;
 	else if (left != (const void *)JIT_LEFT_IND)
 		j->left_jump++;
-	else if (page->tag != (c->rip & PAGE_MASK))
-		j->jcache_page++;
 	else
-		j->jcache_other++;
+		j->left_code++;
 }
 
 /* ---- Collecting ---- */
@@ -89,7 +85,8 @@ static void info_add_jit(struct jit_figures *f, struct jit *j)
 			f->live++;
 	}
 	f->hash_size += 1u << JIT_HASH_BITS;
-	f->used += (u64)(j->e.at - j->rw) + (u64)(j->rw + j->size - j->data);
+	f->used += (u64)(j->e.at - j->rw) + (u64)(j->cold - j->cold_start) +
+		   (u64)(j->rw + j->size - j->data);
 	f->size += j->size;
 	f->max_bytes = MAX(f->max_bytes, j->max_bytes);
 	f->flushes += j->flushes;

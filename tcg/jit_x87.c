@@ -137,10 +137,9 @@ u8 *jit_x87_enter(struct jit *j)
 	em_to(em_call(e), j->x87_load);
 	em_rm(e, 0x80, 1, STATE(vec_live)); /* or byte */
 	em8(e, JIT_VEC_X87);
-	em_rm(e, EM_0F | 0xb7, H_R10,
-	      rm_mem(H_RAX, offsetof(struct jit_slow, retry))); /* movzx */
-	em_rm(e, EM_W | 0x2b, H_RAX, rm_reg(H_R10));            /* sub */
-	em_rm(e, 0xff, 4, rm_reg(H_RAX));                       /* jmp rax */
+	em_rm(e, 0x8b, H_R10, rm_mem(H_RAX, offsetof(struct jit_slow, retry)));
+	em_rm(e, EM_W | 0x2b, H_RAX, rm_reg(H_R10)); /* sub */
+	em_rm(e, 0xff, 4, rm_reg(H_RAX));            /* jmp rax */
 	em_here(e, refuse[0]);
 	em_here(e, refuse[1]);
 	em_plus(e, 0x50, H_RAX);

@@ -215,12 +215,14 @@ static void log_cold(struct gen *g, struct disas *d, struct buf *out)
 static void log_out(struct tcg_cpu *c, struct gen *g)
 {
 	struct disas *d = log_disas(c, MODE_CODE64);
-	const u8 *at = (const u8 *)(g->t + 1);
+	const u8 *at = g->j->rw + g->t->code, *cold = g->j->cold;
 	struct buf text = { 0 };
 
 	buf_printf(&text,
 		   "OUT: [size=%d]\n  -- guest addr 0x%016llx + tb prologue\n",
-		   (int)(g->e.at - at), (ull)g->pc);
+		   (int)(g->cold_at - at +
+			 (g->ncold ? cold - g->cold[0].stub : 0)),
+		   (ull)g->pc);
 	for (int n = 0; n <= g->n; n++) {
 		const u8 *end = g->start[n];
 
