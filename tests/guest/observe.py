@@ -95,8 +95,12 @@ class Log(unittest.TestCase):
         self.addCleanup(os.unlink, path)
         with open(path) as f:
             rows = [line.split() for line in f]
-        blocks = {(int(size, 16), int(name[3:], 16))
-                  for _, size, name in rows if name.startswith("tb:")}
+        hot = [row for row in rows if row[2].startswith("tb:")]
+        cold = [row for row in rows if row[2].startswith("tb-cold:")]
+        self.assertEqual([row[2].split(":")[1] for row in hot],
+                         [row[2].split(":")[1] for row in cold])
+        blocks = {(int(a, 16) + int(b, 16), int(name[3:], 16))
+                  for (_, a, name), (_, b, _) in zip(hot, cold)}
         told = {(int(size), int(pc, 16)) for size, pc in re.findall(
             r"OUT: \[size=(\d+)\]\n  -- guest addr 0x(\w+)", text)}
         self.assertEqual(blocks, told)
