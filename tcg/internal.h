@@ -233,7 +233,7 @@ struct tcg_cpu {
 	struct jit *jit; /* NULL: interpreter only */
 	struct tcg_cpu *self;
 	u64 jit_key; /* mode, privilege, TLB: JIT_TAG() */
-	u64 jit_tmp;
+	u64 jit_tmp, jit_from;
 	u64 jit_sp;     /* host's RSP without pairs of call and return */
 	u64 jit_sp_min; /* no more of them below */
 	u64 jit_sp_now; /* in jit_step(): where it goes on */

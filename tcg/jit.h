@@ -153,6 +153,7 @@ enum jit_class {
 	JIT_VEC, /* on vector or MMX registers */
 	JIT_VEX, /* VEX-coded, on general registers */
 	JIT_X87,
+	JIT_STRING, /* movs stos */
 };
 
 #define JIT_X87_AREA 576 /* bytes, aligned to 64 */

@@ -61,6 +61,7 @@ static const struct gen_name gen_names[] = {
 	{ "ret", JIT_RET },         { "imul", JIT_COPY },
 	{ "adcx", JIT_COPY },       { "adox", JIT_COPY },
 	{ "crc32", JIT_COPY },      { "movnti", JIT_COPY },
+	{ "movs", JIT_STRING },     { "stos", JIT_STRING },
 };
 
 static const struct gen_name gen_system_names[] = {
@@ -207,6 +208,15 @@ static size_t gen_tag(u32 info)
 				    : offsetof(struct tlb_entry, read);
 }
 
+void gen_tlb_slot(struct gen *g)
+{
+	_Static_assert(sizeof(struct tlb_entry) == 32, "shift below");
+	em_rm(&g->e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
+	em8(&g->e, PAGE_SHIFT - 5);
+	em8(&g->e, 0x25); /* and eax, slots */
+	em32(&g->e, (TLB_ENTRIES - 1) << 5);
+}
+
 /* Looks up the `size` bytes at R10 (computed from `retry` on).  RAX becomes
  * the TLB slot's offset, R10 the offset in the page.  Flags are in c->cc
  * before and after. */
@@ -216,12 +226,8 @@ static void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
 	u32 info = gen_info(g, size, write);
 	struct gen_cold *cold;
 
-	_Static_assert(sizeof(struct tlb_entry) == 32, "shift below");
 	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
-	em8(e, PAGE_SHIFT - 5);
-	em8(e, 0x25); /* and eax, slots */
-	em32(e, (TLB_ENTRIES - 1) << 5);
+	gen_tlb_slot(g);
 	em_rm(e, EM_W | 0x33, H_R10,
 	      rm_state_index(H_RAX, g->tlb + gen_tag(info)));
 	if (info & JIT_INFO_ALIGN) {
@@ -1632,6 +1638,7 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_VEC: gen_vec(g); break;
 	case JIT_VEX: gen_vex(g); break;
 	case JIT_X87: gen_x87(g); break;
+	case JIT_STRING: gen_string(g); break;
 	}
 	return true;
 }

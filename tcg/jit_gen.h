@@ -93,6 +93,7 @@ enum gen_row_what {
 	ROW_BIT,     /* bit strings */
 	ROW_EXTEND,
 	ROW_MULX,
+	ROW_MOVS,
 	ROW_LENGTHS, /* in RAX and RDX */
 	ROW_LDMXCSR,
 	ROW_X87, /* moves the pointers */
@@ -151,6 +152,8 @@ void gen_access(struct gen *g, u32 size, bool write);
 /* The same; the address without segment base is stored in `*keep`. */
 void gen_access_kept(struct gen *g, u32 size, bool write,
 		     const struct jit_rm *keep);
+/* EAX: from an address to the offset of its TLB slot. */
+void gen_tlb_slot(struct gen *g);
 /* The memory operand for loading: [RAX + R10], or [R10] with RAX free. */
 struct jit_rm gen_load_operand(struct gen *g, bool free_rax);
 /* For storing: [R10]; RAX holds the slot unless it has to be free. */
@@ -202,6 +205,10 @@ void gen_vec(struct gen *g);
 void gen_vec_use(const struct gen *g, struct gen_use *u);
 void gen_vex(struct gen *g);
 void gen_vex_use(const struct gen *g, struct gen_use *u);
+
+/* ---- jit_string.c ---- */
+
+void gen_string(struct gen *g);
 
 /* ---- jit_x87.c ---- */
 

@@ -31,6 +31,7 @@ static const struct {
 	{ "movzx", ROW_EXTEND },
 	{ "movsx", ROW_EXTEND },
 	{ "mulx", ROW_MULX },
+	{ "movs", ROW_MOVS },
 	{ "pcmpestri", ROW_LENGTHS },
 	{ "pcmpestrm", ROW_LENGTHS },
 	{ "vpcmpestri", ROW_LENGTHS },
