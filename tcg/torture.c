@@ -18,7 +18,7 @@
 
 /* One of so many blocks, on average. */
 #define FLUSH_EVERY 1024
-#define DROP_EVERY  4
+#define DROP_EVERY  16
 #define CODE_EVERY  512
 #define STOP_EVERY  64
 #define POLL_EVERY  8 /* ... of these also looks for events */

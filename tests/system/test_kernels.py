@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels up to user land, with 1, 2 and 4 processors.
 
-    test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock, Check;
-                                  default: all
+    test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock, Check,
+                                  Torture; default: all
 """
 import os
 import re
@@ -137,6 +137,24 @@ class Check(unittest.TestCase):
         self.assertEqual(len(calls), 10)
         self.assertEqual(calls, sorted(calls, reverse=True))
         self.assertLessEqual(sum(calls), number(r"^handlers called +(\d+)"))
+
+
+class Torture(unittest.TestCase):
+    """A boot in which rare things of the engine are frequent."""
+
+    def test_boot(self):
+        if vm.accel() != "tcg":
+            self.skipTest("not tcg")
+        with vm.LinuxVm("-smp", 2, memory=512, accel="tcg,hot=8,torture="
+                        "poll+drop+code+stop") as guest:
+            guest.boot(400)
+            self.assertIn("torture: seed", guest.output())
+            sums = guest.run("for i in 1 2 3; do md5sum /bin/busybox & "
+                             "done; wait", 120)
+            self.assertEqual(len(set(sums.split("\n")[:3])), 1)
+            log = guest.run("dmesg", 60)
+            self.assertEqual([line for line in log.split("\n")
+                              if re.search(ALARMS, line)], [])
 
 
 class Clock(unittest.TestCase):
