@@ -54,7 +54,7 @@ enum op_pfx {
 #define OP_VSIB	 0x00200000u /* SIB names a vector of indices */
 #define OP_NEVER 0x00400000u /* always #UD, but has this length */
 #define OP_HINT	 0x00800000u /* does nothing */
-#define OP_ALIGN 0x01000000u /* vector memory operand must be aligned */
+#define OP_ALIGN 0x01000000u /* memory operand must be aligned, or #GP */
 #define OP_MXCSR 0x02000000u /* may raise SIMD floating-point exceptions */
 #define OP_B0	 0x04000000u /* REX.B must be absent */
 

@@ -128,10 +128,12 @@ enum jit_class {
 	JIT_BSWAP,
 	JIT_LEA,
 	JIT_NOP,
+	JIT_FENCE,
 	JIT_MUL,
 	JIT_CBW,
 	JIT_CWD,
 	JIT_CMPXCHG,
+	JIT_CMPXCHG_WIDE,
 	JIT_CARRY, /* clc stc cmc */
 	JIT_PUSH,
 	JIT_PUSH_IMM,

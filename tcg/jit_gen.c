@@ -29,39 +29,77 @@ struct gen_name {
 };
 
 static const struct gen_name gen_names[] = {
-	{ "add", JIT_COPY },        { "or", JIT_COPY },
-	{ "adc", JIT_COPY },        { "sbb", JIT_COPY },
-	{ "and", JIT_COPY },        { "sub", JIT_COPY },
-	{ "xor", JIT_COPY },        { "cmp", JIT_COPY },
-	{ "test", JIT_COPY },       { "inc", JIT_COPY },
-	{ "dec", JIT_COPY },        { "neg", JIT_COPY },
-	{ "not", JIT_COPY },        { "rol", JIT_COPY },
-	{ "ror", JIT_COPY },        { "rcl", JIT_COPY },
-	{ "rcr", JIT_COPY },        { "shl", JIT_COPY },
-	{ "shr", JIT_COPY },        { "sar", JIT_COPY },
-	{ "shld", JIT_COPY },       { "shrd", JIT_COPY },
-	{ "bt", JIT_COPY },         { "bts", JIT_COPY },
-	{ "btr", JIT_COPY },        { "btc", JIT_COPY },
-	{ "mov", JIT_COPY },        { "movzx", JIT_COPY },
-	{ "movsx", JIT_COPY },      { "movsxd", JIT_COPY },
-	{ "cmov", JIT_COPY },       { "set", JIT_COPY },
-	{ "xchg", JIT_COPY },       { "xadd", JIT_COPY },
-	{ "popcnt", JIT_COPY },     { "tzcnt", JIT_COPY },
-	{ "lzcnt", JIT_COPY },      { "bsf", JIT_COPY },
-	{ "bsr", JIT_COPY },        { "movbe", JIT_COPY },
-	{ "bswap", JIT_BSWAP },     { "lea", JIT_LEA },
-	{ "nop", JIT_NOP },         { "prefetch", JIT_NOP },
-	{ "prefetchw", JIT_NOP },   { "mul", JIT_MUL },
-	{ "cwde", JIT_CBW },        { "cdq", JIT_CWD },
-	{ "cmpxchg", JIT_CMPXCHG }, { "clc", JIT_CARRY },
-	{ "stc", JIT_CARRY },       { "cmc", JIT_CARRY },
-	{ "push", JIT_PUSH },       { "pop", JIT_POP },
-	{ "leave", JIT_LEAVE },     { "call", JIT_CALL },
-	{ "jmp", JIT_JMP },         { "j", JIT_JCC },
-	{ "ret", JIT_RET },         { "imul", JIT_COPY },
-	{ "adcx", JIT_COPY },       { "adox", JIT_COPY },
-	{ "crc32", JIT_COPY },      { "movnti", JIT_COPY },
-	{ "movs", JIT_STRING },     { "stos", JIT_STRING },
+	{ "add", JIT_COPY },
+	{ "or", JIT_COPY },
+	{ "adc", JIT_COPY },
+	{ "sbb", JIT_COPY },
+	{ "and", JIT_COPY },
+	{ "sub", JIT_COPY },
+	{ "xor", JIT_COPY },
+	{ "cmp", JIT_COPY },
+	{ "test", JIT_COPY },
+	{ "inc", JIT_COPY },
+	{ "dec", JIT_COPY },
+	{ "neg", JIT_COPY },
+	{ "not", JIT_COPY },
+	{ "rol", JIT_COPY },
+	{ "ror", JIT_COPY },
+	{ "rcl", JIT_COPY },
+	{ "rcr", JIT_COPY },
+	{ "shl", JIT_COPY },
+	{ "shr", JIT_COPY },
+	{ "sar", JIT_COPY },
+	{ "shld", JIT_COPY },
+	{ "shrd", JIT_COPY },
+	{ "bt", JIT_COPY },
+	{ "bts", JIT_COPY },
+	{ "btr", JIT_COPY },
+	{ "btc", JIT_COPY },
+	{ "mov", JIT_COPY },
+	{ "movzx", JIT_COPY },
+	{ "movsx", JIT_COPY },
+	{ "movsxd", JIT_COPY },
+	{ "cmov", JIT_COPY },
+	{ "set", JIT_COPY },
+	{ "xchg", JIT_COPY },
+	{ "xadd", JIT_COPY },
+	{ "popcnt", JIT_COPY },
+	{ "tzcnt", JIT_COPY },
+	{ "lzcnt", JIT_COPY },
+	{ "bsf", JIT_COPY },
+	{ "bsr", JIT_COPY },
+	{ "movbe", JIT_COPY },
+	{ "bswap", JIT_BSWAP },
+	{ "lea", JIT_LEA },
+	{ "nop", JIT_NOP },
+	{ "prefetch", JIT_NOP },
+	{ "prefetchw", JIT_NOP },
+	{ "mul", JIT_MUL },
+	{ "cwde", JIT_CBW },
+	{ "cdq", JIT_CWD },
+	{ "cmpxchg", JIT_CMPXCHG },
+	{ "clc", JIT_CARRY },
+	{ "stc", JIT_CARRY },
+	{ "cmc", JIT_CARRY },
+	{ "push", JIT_PUSH },
+	{ "pop", JIT_POP },
+	{ "leave", JIT_LEAVE },
+	{ "call", JIT_CALL },
+	{ "jmp", JIT_JMP },
+	{ "j", JIT_JCC },
+	{ "ret", JIT_RET },
+	{ "imul", JIT_COPY },
+	{ "adcx", JIT_COPY },
+	{ "adox", JIT_COPY },
+	{ "crc32", JIT_COPY },
+	{ "movnti", JIT_COPY },
+	{ "movs", JIT_STRING },
+	{ "stos", JIT_STRING },
+	{ "lfence", JIT_FENCE },
+	{ "mfence", JIT_FENCE },
+	{ "sfence", JIT_FENCE },
+	{ "cmpxchg16b", JIT_CMPXCHG_WIDE },
+	{ "cmpxchg8b", JIT_CMPXCHG_WIDE },
 };
 
 static const struct gen_name gen_system_names[] = {
@@ -901,6 +939,30 @@ static void gen_cmpxchg(struct gen *g)
 		gen_stored(g, i->opsize);
 }
 
+/* cmpxchg8b and cmpxchg16b: what is compared and stored is in registers, ZF
+ * is all that changes. */
+static void gen_cmpxchg_wide(struct gen *g)
+{
+	u32 op = gen_opcode(g) & ~EM_66, size = insn_mem_size(g->i);
+	struct jit_rm rm;
+
+	gen_access(g, size, true);
+	rm = gen_store_operand(g, true);
+	gen_load_flags(g);
+	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
+	em_rm(&g->e, op, insn_desc(g->i)->reg, rm);
+	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
+	g->flags = FLAGS_HOST;
+	gen_stored(g, size);
+}
+
+static void gen_fence(struct gen *g)
+{
+	em8(&g->e, 0x0f);
+	em8(&g->e, 0xae);
+	em8(&g->e, 0xc0 | (u8)(insn_desc(g->i)->reg << 3));
+}
+
 static void gen_carry(struct gen *g)
 {
 	gen_load_flags(g);
@@ -1518,6 +1580,7 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	case JIT_DIRECTION:
 	case JIT_ACC:
 	case JIT_NOP:
+	case JIT_FENCE:
 	case JIT_MUL:
 	case JIT_CBW:
 	case JIT_CWD:
@@ -1611,6 +1674,8 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_BSWAP: gen_bswap(g); break;
 	case JIT_LEA: gen_lea(g); break;
 	case JIT_NOP: break;
+	case JIT_FENCE: gen_fence(g); break;
+	case JIT_CMPXCHG_WIDE: gen_cmpxchg_wide(g); break;
 	case JIT_MUL: gen_mul(g); break;
 	case JIT_CBW: gen_cbw(g); break;
 	case JIT_CWD: gen_cwd(g); break;

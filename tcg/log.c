@@ -29,6 +29,7 @@ static const char *const log_classes[] = {
 	[JIT_COPY] = "copy",         [JIT_ACC] = "acc",
 	[JIT_MOV_IMM] = "mov-imm",   [JIT_BSWAP] = "bswap",
 	[JIT_LEA] = "lea",           [JIT_NOP] = "nop",
+	[JIT_FENCE] = "fence",       [JIT_CMPXCHG_WIDE] = "cmpxchg-wide",
 	[JIT_MUL] = "mul",           [JIT_CBW] = "cbw",
 	[JIT_CWD] = "cwd",           [JIT_CMPXCHG] = "cmpxchg",
 	[JIT_CARRY] = "carry",       [JIT_PUSH] = "push",
