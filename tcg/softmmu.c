@@ -143,6 +143,19 @@ void tcg_tlb_flush(struct tcg_cpu *c, bool global)
 		memset(log->huge, 0, sizeof log->huge);
 }
 
+/* The 512 slots around `slot`. */
+static void tlb_flush_2m(struct tcg_cpu *c, int mmu, u32 slot)
+{
+	for (u32 i = slot & ~511u; i <= (slot | 511); i++) {
+		u32 chunk = i >> TLB_CHUNK_BITS;
+
+		if (c->tlb_log.used[mmu][chunk / 64] & BIT(chunk % 64))
+			tlb_clear(c, mmu, i);
+		else
+			i |= BIT(TLB_CHUNK_BITS) - 1;
+	}
+}
+
 static u32 tlb_huge_bit(gva_t va, u64 page_size)
 {
 	return page_size == 2 * MIB ? va >> 21 & 127 : 128 + (va >> 30 & 127);
@@ -170,8 +183,7 @@ void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 	}
 	if (tlb_huge_test(c, va, 2 * MIB)) {
 		for (int m = 0; m < MMU_COUNT; m++)
-			for (u32 i = 0; i < 512; i++)
-				tlb_clear(c, m, (tlb_slot(va) & ~511u) + i);
+			tlb_flush_2m(c, m, tlb_slot(va));
 		itlb_flush(c, true);
 		return;
 	}
