@@ -3,12 +3,14 @@
 """Debian's kernels up to user land, with 1, 2 and 4 processors.
 
     test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock, Check,
-                                  Torture; default: all
+                                  Torture, Xen; default: all
 """
+import gzip
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -209,6 +211,46 @@ class Clock(unittest.TestCase):
 
     def test_qemu64(self):
         self.boot("qemu64", 1, "kvm-clock")
+
+
+class XenVm(vm.LinuxVm):
+    """The same kernel and initramfs, but as Xen's first domain."""
+
+    def __init__(self, xen, *args):
+        kernel = vm.debian_kernel("generic")
+        image, = kernel.glob("boot/vmlinuz-*")
+        initrd = self._make(kernel, self.MODULES)
+        vm.Vm.__init__(
+            self, "-kernel", xen, "-initrd",
+            f"{image} console=hvc0 quiet panic=-1,{initrd}",
+            "-append", "console=com1 com1=115200,8n1 noreboot "
+            "dom0_mem=512M", "-m", "1G", "-no-reboot", *args)
+
+
+class Xen(unittest.TestCase):
+    """Xen, by multiboot; its first domain runs without hardware's help."""
+
+    def boot(self, cpus):
+        package = vm.debian_package("xen-hypervisor-4.17-amd64")
+        image, = package.glob("boot/xen-*-amd64.gz")
+        with tempfile.NamedTemporaryFile() as xen:
+            xen.write(gzip.decompress(image.read_bytes()))
+            xen.flush()
+            with XenVm(xen.name, "-smp", cpus) as guest:
+                seconds = guest.boot(400)
+                print(f"Xen, {cpus} processors: user land after "
+                      f"{seconds:.1f} s", file=sys.stderr)
+                self.assertEqual(guest.run("nproc", 60), f"{cpus}\n")
+                self.assertEqual(guest.run("cat /sys/hypervisor/type", 60),
+                                 "xen\n")
+                guest.send("poweroff -f\n")
+                self.assertEqual(guest.wait(60), 0)
+
+    def test_one(self):
+        self.boot(1)
+
+    def test_two(self):
+        self.boot(2)
 
 
 class Memtest(unittest.TestCase):

@@ -427,14 +427,14 @@ class LinuxVm(Vm):
 
     def boot(self, timeout=120):
         """Until the guest takes commands; seconds since start."""
-        self.expect("vmon-guest: ready\r?\n", timeout)
+        self.expect("vmon-guest: ready\r*\n", timeout)
         return time.monotonic() - self.started
 
     def run(self, command, timeout=30, check=True):
         """Runs a shell command in the guest; its output."""
         assert "\n" not in command
         self.send(command + "\n")
-        m = self.expect(r"@@begin@@\r?\n(.*?)@@end (\d+)@@\r?\n", timeout)
+        m = self.expect(r"@@begin@@\r*\n(.*?)@@end (\d+)@@\r*\n", timeout)
         text = m.group(1).decode(errors="replace").replace("\r", "")
         status = int(m.group(2))
         if check and status:
