@@ -499,7 +499,8 @@ static u8 *thunk_miss(struct jit *j)
 	return start;
 }
 
-/* As thunk_lookup(), for a return without its call. */
+/* As thunk_lookup(), for a return without its call; and leaving a block that
+ * is out of date. */
 static void thunk_ret(struct jit *j)
 {
 	struct jit_emit *e = &j->e;
@@ -513,6 +514,9 @@ static void thunk_ret(struct jit *j)
 	em_store(e, STATE(rip), H_R10);
 	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
 	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
+	em_to(em_jmp(e), j->exit);
+	j->outdated = e->at;
+	em_mov_imm(e, H_RAX, JIT_LEFT);
 	em_to(em_jmp(e), j->exit);
 }
 

@@ -179,7 +179,7 @@ struct jit {
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub;
 	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
-	u8 *miss, *ret_none;
+	u8 *miss, *ret_none, *outdated;
 	u8 *slow, *interp, *notice, *stack, *step;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;

@@ -1269,12 +1269,17 @@ static bool gen_branch_ok(const struct gen *g)
 static void gen_jcc(struct gen *g)
 {
 	u8 cond = g->i->opcode & 15, *over;
+	s64 target = gen_target(g);
 
 	gen_save_flags(g);
 	gen_load_flags(g);
-	over = em_jcc(&g->e, cond ^ 1);
-	gen_goto(g, gen_target(g), JIT_BRANCH_JMP);
-	em_here(&g->e, over);
+	if (gen_in_page(target) && target > g->off) {
+		gen_link(g, target, em_jcc(&g->e, cond));
+	} else {
+		over = em_jcc(&g->e, cond ^ 1);
+		gen_goto(g, target, JIT_BRANCH_JMP);
+		em_here(&g->e, over);
+	}
 	gen_goto(g, g->off + g->i->len, JIT_BRANCH_NONE);
 }
 
@@ -1327,7 +1332,7 @@ static void gen_landing(struct gen *g)
 		em_rm(&g->e, 0x81, 7,
 		      rm_state(offsetof(struct tcg_cpu, jit_key) + 4));
 		em32(&g->e, (u32)(JIT_TAG(g->t->key & ~JIT_KEY_APART) >> 32));
-		gen_cold(g, COLD_EXIT, em_jcc(&g->e, 5))->target = target;
+		g->cold[g->ncold - 1].also = em_jcc(&g->e, 5);
 	}
 	gen_goto(g, target, JIT_BRANCH_NONE);
 }
@@ -1489,6 +1494,8 @@ static void gen_pairs_full(struct gen *g, const struct gen_cold *cold)
 static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 {
 	em_here(&g->e, cold->from);
+	if (cold->also)
+		em_here(&g->e, cold->also);
 	cold->stub = g->e.at;
 	gen_x87_note_cold(g, &cold->note);
 	switch (cold->kind) {
@@ -1708,12 +1715,17 @@ static bool gen_insn(struct gen *g, u8 class)
 	return true;
 }
 
-/* Leaves if the last comparison says that the block is not for here. */
+/* Leaves if the last comparison says that the block is not for here.  Those who
+ * come from outside have set c->rip; one that crosses is linked to as well. */
 static void gen_entry_fails(struct gen *g)
 {
 	u8 *from = em_jcc(&g->e, 5);
 
-	gen_cold(g, COLD_EXIT, from)->target = g->b->phys & (PAGE_SIZE - 1);
+	if (g->b->gen_now2)
+		gen_cold(g, COLD_EXIT, from)->target =
+			g->b->phys & (PAGE_SIZE - 1);
+	else
+		em_to(from, g->j->outdated);
 }
 
 static void gen_entry_gen(struct gen *g, const _Atomic u32 *gen_now, u32 gen)

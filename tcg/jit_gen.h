@@ -46,6 +46,7 @@ struct gen_cold {
 	const struct insn *insn; /* COLD_INTERP */
 
 	u8 *from;  /* displacement of the jump here */
+	u8 *also;  /* of another one, or NULL */
 	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
