@@ -202,7 +202,7 @@ struct jit {
 /* Bytes of the host's stack for pairs of call and return; each has 16. */
 #define JIT_PAIRS_SIZE (16 * KIB)
 
-#define JIT_HASH_BITS 15
+#define JIT_HASH_BITS 14
 #define JIT_RUNS_BITS 17
 /* Room that must be left before a block is begun, and an instruction. */
 #define JIT_BLOCK_ROOM (32 * KIB) /* in each of the three parts */
