@@ -1821,6 +1821,16 @@ static void gen_cold_part(struct gen *g)
 	j->cold = g->e.at;
 }
 
+/* For another instruction and the block's end: what a guest makes of 64
+ * instructions is not to be foreseen. */
+static bool gen_has_room(const struct gen *g)
+{
+	const u8 *start = g->j->rw + g->t->code;
+
+	return (size_t)(g->e.at - start) < JIT_BLOCK_ROOM - 2 * JIT_SLACK &&
+	       g->ncold < GEN_COLD_MAX - 2 * GEN_COLD_INSN;
+}
+
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 				const struct tcg_block *b, u32 key)
 {
@@ -1849,7 +1859,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.pc = c->rip;
 	g.plan = (struct buf){ 0 };
 	gen_entry(&g);
-	for (g.n = 0; g.n < b->n && !ended; g.n++) {
+	for (g.n = 0; g.n < b->n && !ended && gen_has_room(&g); g.n++) {
 		int first_cold = g.ncold;
 
 		g.i = &b->insn[g.n];

@@ -12,7 +12,11 @@
 
 #define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
 
-#define GEN_COLD_MAX (BLOCK_INSNS * 4)
+/* Most bytes of a piece out of line, with the notes of x87; pieces that an
+ * instruction may add, and that there is room for. */
+#define GEN_COLD_BYTES 160
+#define GEN_COLD_INSN  8
+#define GEN_COLD_MAX   (int)(JIT_BLOCK_ROOM / GEN_COLD_BYTES)
 
 /* Where the guest's arithmetic flags are. */
 enum gen_flags {
