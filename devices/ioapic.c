@@ -120,8 +120,8 @@ static void ioapic_input_set(void *opaque, int n, int level)
 		else
 			s->irr &= ~mask;
 	} else if (rising && !(s->pin[n] & PIN_MASKED)) {
-		s->irr |=
-			mask; /* 82093AA 3.2.4: no edge is held under the mask */
+		/* 82093AA 3.2.4: no edge is held under the mask. */
+		s->irr |= mask;
 	}
 	ioapic_service(s, n);
 }

@@ -672,8 +672,6 @@ static void ret_check_ss(struct tcg_cpu *c, struct far_frame *f)
 	f->ss_desc = seg_check_ss(c, f->ss, f->cpl, EXC_GP);
 }
 
-/* SDM 3A "Returning from a Called Procedure": what the outer level may not
- * use is gone. */
 /* The base stays, as processors do it: 64-bit code still uses FS and GS. */
 static void seg_drop(struct tcg_cpu *c, int seg)
 {
@@ -682,6 +680,8 @@ static void seg_drop(struct tcg_cpu *c, int seg)
 	seg_set(c, seg, &s);
 }
 
+/* SDM 3A "Returning from a Called Procedure": what the outer level may not
+ * use is gone. */
 static void ret_drop_segments(struct tcg_cpu *c)
 {
 	static const u8 segs[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
