@@ -940,9 +940,10 @@ static int sys_send_ipis(struct tcg_cpu *c)
 	if ((icr & ~0x40ffu) && (icr & ~0x40ffu) != 0x400)
 		return -KVM_EINVAL;
 	for (int n = 0; n < c->m->nvcpus; n++) {
-		u32 id = c->m->vcpus[n]->apic_id;
+		const struct vcpu *v = c->m->vcpus[n];
+		u32 id = v ? v->apic_id : 0;
 
-		if (id < first || id - first >= 2 * bits)
+		if (!v || id < first || id - first >= 2 * bits)
 			continue;
 		at = id - first;
 		if (!((at < bits ? low >> at : high >> (at - bits)) & 1))
