@@ -390,6 +390,31 @@ static void user_connections(struct netdev *nd, struct buf *out)
 
 /* ---- life ---- */
 
+/* What DHCP puts behind a length byte, or (bootfile) into a field of 128 with
+ * its zero (RFC 2131 2, RFC 2132); libslirp asserts or cuts. */
+static int user_check_texts(const struct user *u, struct err *err)
+{
+	const struct {
+		const char *name, *text;
+		size_t max;
+	} texts[] = {
+		{ "hostname", u->hostname, 255 },
+		{ "domainname", u->domainname, 255 },
+		{ "tftp-server-name", u->tftp_server, 255 },
+		{ "bootfile", u->bootfile, 127 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (texts[i].text && strlen(texts[i].text) > texts[i].max)
+			return err_set(err, -EINVAL,
+				       "'%s' has %zu bytes, at most %zu fit",
+				       texts[i].name, strlen(texts[i].text),
+				       texts[i].max);
+	if (u->domainname && !u->domainname[0])
+		return err_set(err, -EINVAL, "'domainname' is empty");
+	return 0;
+}
+
 static int user_start(struct user *u, struct user_config *c, struct err *err)
 {
 	const char **search = NULL;
@@ -463,7 +488,9 @@ static int user_open(struct netdev *nd, struct err *err)
 	if (!u->ipv4 && !u->ipv6)
 		return err_set(err, -EINVAL,
 			       "IPv4 and IPv6 cannot both be off");
-	r = user_config_resolve(&c, err);
+	r = user_check_texts(u, err);
+	if (r == 0)
+		r = user_config_resolve(&c, err);
 	if (r == 0)
 		r = user_watch(u, err);
 	if (r == 0)
