@@ -209,8 +209,14 @@ static int use_short(struct bare *b, struct buf *s, struct err *err)
 	else
 		put_value(s);
 	put_pairs(s, NULL);
-	if (strstr(buf_str(s), "server"))
-		buf_puts(s, ",wait=off");
+	if (strstr(buf_str(s), "server")) {
+		size_t n = 0;
+
+		/* An odd comma at the end would make one value of all. */
+		while (n < s->len && s->data[s->len - 1 - n] == ',')
+			n++;
+		buf_puts(s, n & 1 ? ",,wait=off" : ",wait=off");
+	}
 	return chr_create_short(b->m->loop, buf_str(s), "short", err) ? 0 : -1;
 }
 
