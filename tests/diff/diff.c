@@ -140,7 +140,9 @@ static bool same(const struct diff_test *t, const struct diff_result *a,
 	       x->mxcsr == y->mxcsr && fpu_equal(x, y) &&
 	       (in_gather(t, a) || !memcmp(x->vec, y->vec, sizeof x->vec)) &&
 	       !memcmp(a->data, b->data, sizeof a->data) &&
-	       !memcmp(a->stack, b->stack, sizeof a->stack);
+	       !memcmp(a->stack, b->stack, sizeof a->stack) &&
+	       !memcmp(a->code_after, b->code_after, sizeof a->code_after) &&
+	       !memcmp(a->ctrl, b->ctrl, sizeof a->ctrl);
 }
 
 static void print_bytes(const char *what, const u8 *a, const u8 *b, u32 n)
@@ -227,6 +229,8 @@ static void print_difference(const struct diff_test *t,
 			print_vec(n, x->vec[n], y->vec[n], t->start.vec[n]);
 	print_bytes("data", a->data, b->data, sizeof a->data);
 	print_bytes("stack", a->stack, b->stack, sizeof a->stack);
+	print_bytes("code", a->code_after, b->code_after, sizeof a->code_after);
+	print_bytes("counters", a->ctrl, b->ctrl, sizeof a->ctrl);
 }
 
 /* Runs the sequence as often as -r says; `r` is the first result that is not

@@ -38,6 +38,7 @@ struct engine {
 	struct machine *m;
 	struct vcpu *v;
 	struct cpu_state start;
+	u8 code[DIFF_CODE_SIZE]; /* what a run begins with */
 	u64 next_table;
 };
 
@@ -207,7 +208,7 @@ static void engine_load(struct engine *e, const struct diff_test *t)
 	struct cpu_state *c = &e->v->cpu;
 	const struct diff_state *s = &t->start;
 	static u8 data[DIFF_DATA_SIZE], stack[DIFF_STACK_SIZE];
-	u8 ctrl[16];
+	static u8 ctrl[DIFF_CTRL_SIZE];
 
 	*c = e->start;
 	engine_segments(c, t->code32);
@@ -225,8 +226,7 @@ static void engine_load(struct engine *e, const struct diff_test *t)
 	diff_fill(t->seed, data, stack);
 	mem_write(&e->m->mem, PHYS_DATA, data, sizeof data);
 	mem_write(&e->m->mem, PHYS_STACK, stack, sizeof stack);
-	put_le64(ctrl, t->budget);
-	put_le64(ctrl + 8, t->loops);
+	diff_fill_ctrl(t, ctrl);
 	mem_write(&e->m->mem, PHYS_CTRL, ctrl, sizeof ctrl);
 }
 
@@ -256,15 +256,25 @@ static void engine_store(struct engine *e, struct diff_result *r)
 	s->mxcsr = c->fpu.mxcsr;
 	mem_read(&e->m->mem, PHYS_DATA, r->data, DIFF_DATA_SIZE);
 	mem_read(&e->m->mem, PHYS_STACK, r->stack, DIFF_STACK_SIZE);
+	mem_read(&e->m->mem, PHYS_CODE, r->code_after, DIFF_CODE_SIZE);
+	mem_read(&e->m->mem, PHYS_CTRL, r->ctrl, DIFF_CTRL_SIZE);
 }
 
 void engine_code(struct engine *e, const struct diff_test *t)
 {
-	static u8 code[DIFF_CODE_SIZE];
+	memset(e->code, 0xcc, sizeof e->code);
+	memcpy(e->code + t->at, t->code, sizeof t->code);
+	mem_write(&e->m->mem, PHYS_CODE, e->code, sizeof e->code);
+}
 
-	memset(code, 0xcc, sizeof code);
-	memcpy(code + t->at, t->code, sizeof t->code);
-	mem_write(&e->m->mem, PHYS_CODE, code, sizeof code);
+/* Writing what is there already would cost the engine its translation. */
+static void engine_restore_code(struct engine *e)
+{
+	u8 now[DIFF_CODE_SIZE];
+
+	mem_read(&e->m->mem, PHYS_CODE, now, sizeof now);
+	if (memcmp(now, e->code, sizeof now))
+		mem_write(&e->m->mem, PHYS_CODE, e->code, sizeof e->code);
 }
 
 void engine_run(struct engine *e, const struct diff_test *t,
@@ -272,6 +282,7 @@ void engine_run(struct engine *e, const struct diff_test *t,
 {
 	enum vcpu_exit why;
 
+	engine_restore_code(e);
 	engine_load(e, t);
 	e->m->accel->put(e->v);
 	do

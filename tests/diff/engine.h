@@ -14,7 +14,8 @@ struct engine;
 struct engine *engine_create(const char *name);
 void engine_destroy(struct engine *e);
 /* Puts the sequence's bytes in place.  It may then run more than once, so
- * that an engine that counts executions gets to translate it. */
+ * that an engine that counts executions gets to translate it; what a run has
+ * changed among them the next one restores. */
 void engine_code(struct engine *e, const struct diff_test *t);
 void engine_run(struct engine *e, const struct diff_test *t,
 		struct diff_result *r);

@@ -112,16 +112,11 @@ static bool gen_always_faults(const struct opdesc *d)
 
 /* Decimal adjustments are not taken from the host, which has none; OF of a
  * rotation by an immediate the host sets otherwise than for one by CL, which
- * the engine uses.  SHLD and SHRD, whose flags are undefined as a whole where
- * the count is above the size, differ once in a million with smaller ones
- * (seed 1795380896526082315, interpreter): why is not known, so only their
- * results are compared. */
+ * the engine uses. */
 u32 gen_undefined(const struct opdesc *d)
 {
 	bool rotates = !strncmp(d->name, "ro", 2) && d->opcode <= 0xc1;
-	bool doubles = d->map == M0F && (d->opcode | 9) == 0xad;
-	bool own =
-		d->attrs & OP_I64 || rotates || doubles || config.ignore_undef;
+	bool own = d->attrs & OP_I64 || rotates || config.ignore_undef;
 
 	return own ? d->flags_undef : 0;
 }

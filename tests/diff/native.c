@@ -56,6 +56,13 @@ void diff_fill(u64 seed, u8 *data, u8 *stack)
 		put_le64(stack + n, diff_random(&seed));
 }
 
+void diff_fill_ctrl(const struct diff_test *t, u8 *ctrl)
+{
+	memset(ctrl, 0, DIFF_CTRL_SIZE);
+	put_le64(ctrl, t->budget);
+	put_le64(ctrl + 8, t->loops);
+}
+
 /* ---- The child ---- */
 
 /* One child per process, and a signal handler has no argument. */
@@ -97,6 +104,8 @@ static void child_store(const ucontext_t *uc, struct diff_result *r)
 	r->cr2 = r->vector == 14 ? (u64)g[REG_CR2] : 0;
 	memcpy(r->data, (void *)(uintptr_t)DIFF_DATA, DIFF_DATA_SIZE);
 	memcpy(r->stack, (void *)(uintptr_t)DIFF_STACK, DIFF_STACK_SIZE);
+	memcpy(r->code_after, (void *)(uintptr_t)DIFF_CODE, DIFF_CODE_SIZE);
+	memcpy(r->ctrl, (void *)(uintptr_t)DIFF_CTRL, DIFF_CTRL_SIZE);
 }
 
 bool native_fsgsbase(void)
@@ -142,8 +151,7 @@ static void child_load(ucontext_t *uc, const struct diff_test *t)
 	put_le64(fx + XSTATE_HEADER, get_le64(fx + XSTATE_HEADER) | 7);
 	memset((void *)(uintptr_t)DIFF_CODE, 0xcc, DIFF_CODE_SIZE);
 	memcpy((void *)(uintptr_t)(DIFF_CODE + t->at), t->code, sizeof t->code);
-	((volatile u64 *)(uintptr_t)DIFF_CTRL)[0] = t->budget;
-	((volatile u64 *)(uintptr_t)DIFF_CTRL)[1] = t->loops;
+	diff_fill_ctrl(t, (void *)(uintptr_t)DIFF_CTRL);
 	child_segments(t->code32 ? DIFF_DS : 0);
 	diff_fill(t->seed, (void *)(uintptr_t)DIFF_DATA,
 		  (void *)(uintptr_t)DIFF_STACK);

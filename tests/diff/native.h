@@ -50,6 +50,8 @@ struct diff_result {
 	struct diff_state state;
 	u8 data[DIFF_DATA_SIZE];
 	u8 stack[DIFF_STACK_SIZE];
+	u8 code_after[DIFF_CODE_SIZE];
+	u8 ctrl[DIFF_CTRL_SIZE];
 	u8 vector;
 	u32 code; /* error code of #PF */
 	u64 cr2;
@@ -87,6 +89,8 @@ int native_at(const struct native *n);
 
 /* Contents of data and stack pages for a seed. */
 void diff_fill(u64 seed, u8 *data, u8 *stack);
+/* And of the counters' page: addresses by chance reach all of it. */
+void diff_fill_ctrl(const struct diff_test *t, u8 *ctrl);
 /* The judge can read and write the FS and GS base. */
 bool native_fsgsbase(void);
 u64 diff_random(u64 *state);
