@@ -4,9 +4,9 @@
  *
  * Interrupts reach a LAPIC from any thread: each has a leaf lock, and
  * `ready` tells its vCPU without the lock whether accept() has something.
- * The timer keeps its deadline under the leaf lock; the vtimer behind it may
- * be armed too early (a deadline that moves later does not touch it), and
- * then rearms itself when it fires.
+ * The timer keeps its deadline under the leaf lock; what is armed for it, its
+ * vCPU's alarm or else a vtimer, may come too early (a deadline that moves
+ * later does not touch it), and is then armed again when it comes.
  *
  * Deviation: the page stays at 0xfee00000 whatever the APIC base says.
  * Spec: SDM 3A "Advanced Programmable Interrupt Controller (APIC)".
@@ -103,7 +103,7 @@ enum lapic_delivery {
 #define LAPIC_NEVER         UINT64_MAX
 
 /* All fields but `v`, `owner`, `timer` and `ready` are guarded by `lock`.  `timer`
- * needs machine_lock; `armed_ns` is its deadline as the lock sees it. */
+ * needs machine_lock; something comes at `armed_ns` at the latest. */
 struct lapic {
 	struct vcpu *v;
 	struct lapics *owner;
@@ -443,23 +443,39 @@ static void lapic_expire(struct lapic *l, u64 now)
 		l->deadline_ns = now + period - (now - l->deadline_ns) % period;
 }
 
-static void lapic_timer(void *opaque)
+/* What was armed has come: what is to be armed, and whom to wake. */
+static u64 lapic_timer_now(struct lapic *l, bool *ret_wake)
 {
-	struct lapic *l = opaque;
-	u64 now = vclock_now(l->v->m);
-	u64 next;
-	bool wake;
+	u64 now = vclock_now(l->v->m), next;
 
-	assert_locked(&machine_lock);
 	lock_acquire(&l->lock);
 	if (l->deadline_ns <= now)
 		lapic_expire(l, now);
 	next = l->armed_ns = l->deadline_ns;
-	wake = lapic_update(l);
+	*ret_wake = lapic_update(l);
 	lock_release(&l->lock);
+	return next;
+}
+
+static void lapic_vtimer(void *opaque)
+{
+	struct lapic *l = opaque;
+	bool wake;
+	u64 next = lapic_timer_now(l, &wake);
+
+	assert_locked(&machine_lock);
 	if (next != LAPIC_NEVER)
 		vtimer_set(&l->timer, next);
 	lapic_wake(l, wake);
+}
+
+static void lapic_alarm(struct vcpu *v)
+{
+	bool wake;
+	u64 next = lapic_timer_now(lapic_of(v), &wake);
+
+	if (next != LAPIC_NEVER)
+		vcpu_alarm(v, next);
 }
 
 static bool lapic_big_lock(void) NO_TSA;
@@ -479,8 +495,8 @@ static void lapic_big_unlock(bool taken)
 		lock_release(&machine_lock);
 }
 
-/* After the deadline changed: makes sure that the vtimer fires in time.
- * Called without l->lock. */
+/* After the deadline changed: makes sure that we are called in time.  Called
+ * without l->lock. */
 static void lapic_arm(struct lapic *l)
 {
 	bool taken;
@@ -490,9 +506,15 @@ static void lapic_arm(struct lapic *l)
 	deadline = l->deadline_ns;
 	if (deadline >= l->armed_ns) {
 		lock_release(&l->lock);
-		return; /* it fires earlier and looks again */
+		return; /* it comes earlier and looks again */
 	}
 	lock_release(&l->lock);
+	if (vcpu_alarm(l->v, deadline)) {
+		lock_acquire(&l->lock);
+		l->armed_ns = deadline;
+		lock_release(&l->lock);
+		return;
+	}
 
 	taken = lapic_big_lock();
 	lock_acquire(&l->lock);
@@ -1088,6 +1110,7 @@ static const struct lapic_ops lapic_model_ops = {
 	.msr_read = lapic_msr_read,
 	.msr_write = lapic_msr_write,
 	.reset = lapic_reset_one,
+	.timer = lapic_alarm,
 	.save = lapic_save,
 	.load = lapic_load,
 };
@@ -1280,7 +1303,7 @@ static int lapic_init(struct device *dev, struct err *err)
 		l->owner = s;
 		l->armed_ns = LAPIC_NEVER;
 		lock_init(&l->lock);
-		vtimer_init(&l->timer, m, lapic_timer, l);
+		vtimer_init(&l->timer, m, lapic_vtimer, l);
 		l->v->lapic = l;
 		lapic_reset_one(l->v, false);
 	}

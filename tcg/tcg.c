@@ -347,7 +347,9 @@ static enum vcpu_exit tcg_events(struct tcg_cpu *c)
 		tcg_sipi(c);
 	if (req & VCPU_REQ_NMI)
 		tcg_take_nmis(c);
-	if (req & VCPU_REQ_INTR)
+	if (req & VCPU_REQ_TIMER && c->m->lapic)
+		c->m->lapic->timer(c->v);
+	if (req & (VCPU_REQ_INTR | VCPU_REQ_TIMER))
 		c->irq_wait = true;
 	if (c->s->mp_state > CPU_HALTED)
 		return r;

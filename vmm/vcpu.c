@@ -48,6 +48,51 @@ u64 machine_tsc_khz(struct machine *m)
 	return 1000000;
 }
 
+/* ---- The alarm ---- */
+
+/* In the vCPU's thread, wherever it is. */
+static void vcpu_alarm_rings(void *arg)
+{
+	struct vcpu *v = arg;
+
+	atomic_fetch_or(&v->request, VCPU_REQ_TIMER);
+	if (v->m->accel->kick)
+		v->m->accel->kick(v);
+}
+
+static bool vcpu_alarm_ready(struct vcpu *v)
+{
+	int r;
+
+	if (v != vcpu_self)
+		return false;
+	if (v->alarms == VCPU_ALARM_NONE) {
+		r = alarm_create(&v->alarm, vcpu_alarm_rings, v);
+		v->alarms = r < 0 ? VCPU_ALARM_REFUSED : VCPU_ALARM_READY;
+		v->alarm_vclock_ns = v->alarm_mono_ns = ALARM_OFF;
+	}
+	return v->alarms == VCPU_ALARM_READY;
+}
+
+bool vcpu_alarm(struct vcpu *v, u64 deadline_ns)
+{
+	if (!vcpu_alarm_ready(v))
+		return false;
+	v->alarm_vclock_ns = deadline_ns;
+	v->alarm_mono_ns = deadline_ns == ALARM_OFF
+				   ? ALARM_OFF
+				   : vclock_to_mono(v->m, deadline_ns);
+	alarm_set(&v->alarm, v->alarm_mono_ns);
+	return true;
+}
+
+/* The clock has stood and goes on. */
+static void vcpu_alarm_resume(struct vcpu *v)
+{
+	if (v->alarms == VCPU_ALARM_READY && v->alarm_vclock_ns != ALARM_OFF)
+		vcpu_alarm(v, v->alarm_vclock_ns);
+}
+
 /* ---- State ---- */
 
 struct cpu_state *vcpu_cpu(struct vcpu *v)
@@ -80,7 +125,8 @@ void vcpu_reset(struct vcpu *v, bool init)
 		v->m->lapic->reset(v, init);
 	vcpu_cpu_changed(v);
 	if (!init) {
-		atomic_store(&v->request, 0);
+		/* The LAPIC counts on hearing from its alarm. */
+		atomic_fetch_and(&v->request, VCPU_REQ_TIMER);
 		atomic_store(&v->dead, false);
 	}
 }
@@ -171,8 +217,24 @@ static void vcpu_park(struct vcpu *v) REQUIRES(v->lock)
 	lock_acquire(&v->lock);
 	while (v->pause_asked && !v->quit_asked && list_empty(&v->calls))
 		cond_wait(&v->wake, &v->lock);
-	if (!v->pause_asked)
+	if (!v->pause_asked) {
 		v->paused = false;
+		vcpu_alarm_resume(v);
+	}
+}
+
+/* Until it is woken or the alarm's time: the signal ends no wait. */
+static void vcpu_sleep(struct vcpu *v) REQUIRES(v->lock)
+{
+	bool timed = v->alarms == VCPU_ALARM_READY &&
+		     v->alarm_mono_ns != ALARM_OFF && !atomic_load(&v->dead);
+
+	atomic_store(&v->halted, true);
+	if (!timed)
+		cond_wait(&v->wake, &v->lock);
+	else if (!cond_wait_until(&v->wake, &v->lock, v->alarm_mono_ns))
+		atomic_fetch_or(&v->request, VCPU_REQ_TIMER);
+	atomic_store(&v->halted, false);
 }
 
 /* Sleeps until there is something to do; false: end of the thread. */
@@ -195,9 +257,7 @@ static bool vcpu_wait(struct vcpu *v, bool halted) NO_TSA
 		if (!atomic_load(&v->dead) &&
 		    (!halted || v->cpu_changed || atomic_load(&v->request)))
 			break;
-		atomic_store(&v->halted, true);
-		cond_wait(&v->wake, &v->lock);
-		atomic_store(&v->halted, false);
+		vcpu_sleep(v);
 	}
 	go = !v->quit_asked;
 	lock_release(&v->lock);
@@ -258,6 +318,8 @@ static void vcpu_thread(void *arg)
 	}
 	if (v->m->accel->vcpu_destroy)
 		v->m->accel->vcpu_destroy(v);
+	if (v->alarms == VCPU_ALARM_READY)
+		alarm_destroy(&v->alarm);
 	vcpu_self = NULL;
 }
 

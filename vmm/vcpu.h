@@ -16,6 +16,7 @@
 
 #include <stdatomic.h>
 
+#include "lib/alarm.h"
 #include "lib/list.h"
 #include "lib/lock.h"
 #include "lib/thread.h"
@@ -26,14 +27,15 @@ struct vcpu;
 struct err;
 
 /* Bits of vcpu->request. */
-#define VCPU_REQ_INTR 0x01u /* the LAPIC or PIC may have an interrupt */
-#define VCPU_REQ_NMI  0x02u
-#define VCPU_REQ_INIT 0x04u
-#define VCPU_REQ_SIPI 0x08u /* vector in sipi_vector */
-#define VCPU_REQ_WORK 0x10u /* run-on queue or stop/pause asked for */
-#define VCPU_REQ_TLB  0x20u /* engine: flush everything */
-#define VCPU_REQ_POLL 0x40u /* engine: reread code epoch */
-#define VCPU_REQ_SMI  0x80u
+#define VCPU_REQ_INTR  0x01u /* the LAPIC or PIC may have an interrupt */
+#define VCPU_REQ_NMI   0x02u
+#define VCPU_REQ_INIT  0x04u
+#define VCPU_REQ_SIPI  0x08u /* vector in sipi_vector */
+#define VCPU_REQ_WORK  0x10u /* run-on queue or stop/pause asked for */
+#define VCPU_REQ_TLB   0x20u /* engine: flush everything */
+#define VCPU_REQ_POLL  0x40u /* engine: reread code epoch */
+#define VCPU_REQ_SMI   0x80u
+#define VCPU_REQ_TIMER 0x100u /* vcpu_alarm(): ask the LAPIC's timer() */
 
 /* How an accelerator's run() came back. */
 enum vcpu_exit {
@@ -58,6 +60,9 @@ struct lapic_ops {
 	bool (*msr_write)(struct vcpu *v, u32 msr, u64 value);
 	/* INIT or machine reset. */
 	void (*reset)(struct vcpu *v, bool init);
+	/* The alarm has gone off: interrupts that are due now, and the next
+	 * alarm.  Wakes nobody; pending() may have become true. */
+	void (*timer)(struct vcpu *v);
 	/* v->cpu.lapic, cr8, apic_base <-> model. */
 	void (*save)(struct vcpu *v);
 	void (*load)(struct vcpu *v);
@@ -85,6 +90,13 @@ struct vcpu {
 	void *lapic;          /* devices/lapic.c; NULL with KVM's LAPIC */
 	/* Owned by the vCPU's thread: is v->cpu current, was it changed. */
 	bool cpu_loaded, cpu_changed;
+	/* Owned by the vCPU's thread: vcpu_alarm(). */
+	struct alarm alarm;
+
+	enum { VCPU_ALARM_NONE, VCPU_ALARM_READY, VCPU_ALARM_REFUSED } alarms;
+
+	u64 alarm_vclock_ns; /* ALARM_OFF: not set */
+	u64 alarm_mono_ns;   /* the same on the host; ALARM_OFF: it stands */
 	/* Engine without a TSC of its own: guest TSC = vclock + tsc_offset. */
 	u64 tsc_offset;
 	/* Triple fault or internal error: waits for a machine reset. */
@@ -119,6 +131,11 @@ void vcpu_kick(struct vcpu *v); /* out of the guest, out of sleep */
 /* From its own thread: sleeps for `ns` or until it is kicked, at once if a
  * request is there. */
 void vcpu_doze(struct vcpu *v, u64 ns);
+
+/* From its own thread: sets VCPU_REQ_TIMER when vclock_now() is
+ * `deadline_ns`, or ALARM_OFF, in the guest or in sleep and without another
+ * thread.  False: there is no such alarm, take a vtimer. */
+bool vcpu_alarm(struct vcpu *v, u64 deadline_ns);
 
 /* The vCPU whose thread is calling, or NULL. */
 struct vcpu *vcpu_current(void);

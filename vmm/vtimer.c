@@ -19,6 +19,13 @@ u64 vclock_now(struct machine *m)
 	return m->vclock_base_ns;
 }
 
+u64 vclock_to_mono(struct machine *m, u64 vclock_ns)
+{
+	if (!atomic_load_explicit(&m->vclock_running, memory_order_acquire))
+		return UINT64_MAX;
+	return vclock_ns - m->vclock_base_ns;
+}
+
 static void vtimer_rearm(struct machine *m)
 {
 	struct vtimer *t = list_first(&m->vtimers, struct vtimer, node);

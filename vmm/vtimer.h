@@ -23,6 +23,9 @@ struct vtimer {
 };
 
 u64 vclock_now(struct machine *m);
+/* clock_mono_ns() at that time, unless the clock stops before; UINT64_MAX
+ * while it stands.  From a vCPU's thread or with machine_lock. */
+u64 vclock_to_mono(struct machine *m, u64 vclock_ns);
 void vtimer_init(struct vtimer *t, struct machine *m, void (*fn)(void *),
 		 void *arg);
 void vtimer_set(struct vtimer *t, u64 deadline_ns);

@@ -2,6 +2,8 @@
  *
  * Local APICs: priorities, IPIs, addressing modes, timer, mode changes.
  */
+#include <unistd.h>
+
 #include "tests/unit/bare_machine.h"
 
 #define X2(reg)  (MSR_X2APIC_FIRST + (reg))
@@ -389,6 +391,80 @@ START_TEST(lapic_tsc_deadline_fires_once)
 
 END_TEST
 
+/* An accelerator whose guest sleeps, and takes what its timer brings. */
+static _Atomic int timer_irqs;
+
+static enum vcpu_exit sleeping_run(struct vcpu *v)
+{
+	if (atomic_exchange(&v->request, 0) & VCPU_REQ_TIMER)
+		ops->timer(v);
+	while (ops->accept(v) >= 0) {
+		ops->msr_write(v, X2(EOI), 0);
+		atomic_fetch_add(&timer_irqs, 1);
+	}
+	return VCPU_EXIT_HALT;
+}
+
+static void sleeping_get(struct vcpu *v)
+{
+}
+
+static void set_deadline(struct vcpu *v, void *arg)
+{
+	enable_x2(v->index);
+	set(v->index, X2(LVTT), 0x400ef);
+	set(v->index, MSR_IA32_TSC_DEADLINE, vcpu_tsc(v) + *(u64 *)arg);
+	ck_assert(list_empty(&b.m->vtimers));
+}
+
+static void wait_timer(int n) NO_TSA;
+
+static void wait_timer(int n)
+{
+	lock_release(&machine_lock);
+	for (int i = 0; i < 30000 && atomic_load(&timer_irqs) < n; i++)
+		usleep(1000);
+	lock_acquire(&machine_lock);
+	ck_assert_int_eq(atomic_load(&timer_irqs), n);
+}
+
+START_TEST(lapic_timer_wakes_its_vcpu_without_the_loop)
+{
+	struct err err = { 0 };
+	u64 ns = 3 * NS_PER_MS;
+
+	b.accel.vcpu_create = no_vcpu_create;
+	b.accel.run = sleeping_run;
+	b.accel.get = sleeping_get;
+	vclock_start(b.m);
+	ck_assert_msg(vcpu_start(cpu(2), &err) == 0, "%s", err.msg);
+	vcpu_resume_all(b.m);
+	vcpu_run_on(cpu(2), set_deadline, &ns);
+	wait_timer(1);
+	/* Set, and then the machine's clock stands for a while: nothing comes
+	 * before it has got there. */
+	ns = 1000 * NS_PER_S;
+	vcpu_run_on(cpu(2), set_deadline, &ns);
+	vcpu_pause_all(b.m);
+	vclock_stop(b.m);
+	b.m->vclock_base_ns += ns - 50 * NS_PER_MS;
+	ck_assert_int_eq(atomic_load(&timer_irqs), 1);
+	vclock_start(b.m);
+	vcpu_resume_all(b.m);
+	wait_timer(2);
+	ck_assert_uint_eq(get(2, MSR_IA32_TSC_DEADLINE), 0);
+	/* Set while it stands. */
+	vcpu_pause_all(b.m);
+	vclock_stop(b.m);
+	ns = 3 * NS_PER_MS;
+	vcpu_run_on(cpu(2), set_deadline, &ns);
+	vclock_start(b.m);
+	vcpu_resume_all(b.m);
+	wait_timer(3);
+}
+
+END_TEST
+
 START_TEST(lapic_mode_changes_follow_the_diagram)
 {
 	u64 base = LAPIC_BASE | APICBASE_BSP;
@@ -542,6 +618,7 @@ int main(void)
 	tcase_add_test(tc, lapic_timer_one_shot_periodic_and_masked);
 	tcase_add_test(tc, lapic_timer_that_moves_earlier_fires_in_time);
 	tcase_add_test(tc, lapic_tsc_deadline_fires_once);
+	tcase_add_test(tc, lapic_timer_wakes_its_vcpu_without_the_loop);
 	tcase_add_test(tc, lapic_mode_changes_follow_the_diagram);
 	tcase_add_test(tc, lapic_x2_refuses_reserved_bits);
 	tcase_add_test(tc, lapic_bad_vectors_are_errors);
