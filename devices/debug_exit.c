@@ -28,7 +28,8 @@ static void debug_exit_write(void *opaque, u64 offset, u32 size, u64 value)
 {
 	struct debug_exit *s = opaque;
 
-	runstate_request_quit(s->dev.m, (int)((u32)value << 1 | 1));
+	runstate_request_quit(s->dev.m, (int)((u32)value << 1 | 1),
+			      "guest-shutdown");
 }
 
 static const struct region_ops debug_exit_ops = {

@@ -21,6 +21,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "vmm/device.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/state.h"
@@ -225,12 +226,23 @@ static void rtc_thaw(struct rtc *s)
 		(rtc_from_bytes(s) - rtc_now_ns(s) / NS_PER_S) * NS_PER_S;
 }
 
+static void rtc_tell(struct rtc *s)
+{
+	const struct event_value v[] = {
+		{ .num = (s64)s->offset_ns / (s64)NS_PER_S },
+		{ .text = s->dev.path },
+	};
+
+	event_send(s->dev.m, EVENT_RTC_CHANGE, v);
+}
+
 static void rtc_write_date(struct rtc *s, u8 index, u8 value)
 {
 	if (!rtc_stopped(s)) {
 		rtc_freeze(s);
 		s->cmos[index] = value;
 		rtc_thaw(s);
+		rtc_tell(s);
 	} else {
 		s->cmos[index] = value;
 	}
@@ -347,8 +359,10 @@ static void rtc_write_control(struct rtc *s, u8 index, u8 value)
 			value &= ~RTC_B_UIE;
 		s->cmos[RTC_B] = value;
 	}
-	if (was_stopped && !rtc_stopped(s))
+	if (was_stopped && !rtc_stopped(s)) {
 		rtc_thaw(s);
+		rtc_tell(s);
+	}
 	rtc_update_irq(s);
 	rtc_arm(s);
 }

@@ -30,7 +30,7 @@ int cmd_cont(struct monitor *mon, const struct args *a, struct err *err)
 
 int cmd_quit(struct monitor *mon, const struct args *a, struct err *err)
 {
-	runstate_request_quit(mon->m, 0);
+	runstate_request_quit(mon->m, 0, "host-qmp-quit");
 	mon->quitting = true;
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "virtio/pci.h"
 #include "virtio/virtio.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
 #include "vmm/vtimer.h"
 
@@ -195,14 +196,32 @@ static void balloon_handle_queue(struct virtio *v, struct queue *q)
 	queue_notify(q);
 }
 
+/* What the guest is left with when `pages` are in the balloon. */
+static u64 balloon_left(const struct machine *m, u32 pages)
+{
+	return m->ram_size - MIN((u64)pages << BALLOON_PFN_SHIFT, m->ram_size);
+}
+
+static void balloon_tell(struct machine *m, u32 pages)
+{
+	const struct event_value v = { .num = (s64)balloon_left(m, pages) };
+
+	event_send(m, EVENT_BALLOON_CHANGE, &v);
+}
+
 static void balloon_config_write(struct virtio *v, u32 offset, u32 len,
 				 u64 value)
 {
-	if (len == 4 && (offset == BALLOON_CONFIG(actual) ||
-			 offset == BALLOON_CONFIG(poison_val)))
-		put_le32(v->config + offset, value);
-	else
+	u32 old = balloon_config(balloon_of(v), BALLOON_CONFIG(actual));
+
+	if (len != 4 || (offset != BALLOON_CONFIG(actual) &&
+			 offset != BALLOON_CONFIG(poison_val))) {
 		log_guest(v->label, "write to read-only configuration");
+		return;
+	}
+	put_le32(v->config + offset, value);
+	if (offset == BALLOON_CONFIG(actual) && value != old)
+		balloon_tell(v->pci.dev.m, value);
 }
 
 static void balloon_reset(struct virtio *v)
@@ -306,13 +325,10 @@ int balloon_set_target(struct machine *m, u64 bytes, struct err *err)
 int balloon_actual(struct machine *m, u64 *ret, struct err *err)
 {
 	struct balloon *s = balloon_find(m, err);
-	u64 taken;
 
 	if (!s)
 		return -ENODEV;
-	taken = (u64)balloon_config(s, BALLOON_CONFIG(actual))
-		<< BALLOON_PFN_SHIFT;
-	*ret = m->ram_size - MIN(taken, m->ram_size);
+	*ret = balloon_left(m, balloon_config(s, BALLOON_CONFIG(actual)));
 	return 0;
 }
 

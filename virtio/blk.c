@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "virtio/pci.h"
 #include "virtio/virtio.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
 
 #define BLK_SECTOR        512u
@@ -105,35 +106,60 @@ static void blk_settled(void *opaque)
 	blk_notify(opaque);
 }
 
-/* True when the request waits for the machine to go on. */
-static bool blk_stop_on(struct blk_req *r, int error)
+static void blk_tell(struct blk *s, enum block_op op,
+		     enum block_on_error action, int error)
+{
+	static const char *const actions[] = {
+		[BLOCK_ERR_REPORT] = "report",
+		[BLOCK_ERR_IGNORE] = "ignore",
+		[BLOCK_ERR_STOP] = "stop",
+	};
+	const struct event_value v[] = {
+		{ .text = s->drive->id },
+		{ .text = NULL },
+		{ .text = op == BLOCK_READ ? "read" : "write" },
+		{ .text = actions[action] },
+		{ .num = error == -ENOSPC },
+		{ .text = strerror(-error) },
+	};
+
+	event_send(s->v.pci.dev.m, EVENT_BLOCK_IO_ERROR, v);
+}
+
+/* The request waits for the machine to go on. */
+static void blk_stop_on(struct blk_req *r, int error)
 {
 	struct blk *s = r->s;
 
-	if (error == -ENOMEDIUM || block_error_action(s->drive, r->req.counted,
-						      error) != BLOCK_ERR_STOP)
-		return false;
 	list_append(&s->stopped, &r->node);
 	block_set_io_status(s->drive, error == -ENOSPC ? BLOCK_IO_NOSPACE
 						       : BLOCK_IO_FAILED);
 	runstate_request_stop(s->v.pci.dev.m, RUN_IO_ERROR);
-	return true;
+}
+
+static enum block_on_error blk_error_action(struct blk *s, enum block_op op,
+					    int error)
+{
+	if (error == -ENOMEDIUM)
+		return BLOCK_ERR_REPORT;
+	return block_error_action(s->drive, op, error);
 }
 
 static void blk_done(struct block_req *req)
 {
 	struct blk_req *r = container_of(req, struct blk_req, req);
 	struct blk *s = r->s;
-	u8 status = VIRTIO_BLK_S_OK;
+	enum block_on_error action = BLOCK_ERR_IGNORE;
 
 	if (req->result < 0) {
-		if (blk_stop_on(r, req->result))
-			return;
-		if (block_error_action(s->drive, req->counted, req->result) !=
-		    BLOCK_ERR_IGNORE)
-			status = VIRTIO_BLK_S_IOERR;
+		action = blk_error_action(s, req->counted, req->result);
+		blk_tell(s, req->counted, action, req->result);
 	}
-	blk_finish(r, status);
+	if (action == BLOCK_ERR_STOP)
+		blk_stop_on(r, req->result);
+	else
+		blk_finish(r, action == BLOCK_ERR_IGNORE ? VIRTIO_BLK_S_OK
+							 : VIRTIO_BLK_S_IOERR);
 }
 
 /* ---- Starting ---- */

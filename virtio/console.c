@@ -23,6 +23,7 @@
 #include "virtio/pci.h"
 #include "virtio/virtio.h"
 #include "vmm/device.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
 
 #define VSER_PORTS       31
@@ -214,6 +215,18 @@ static void vport_read(void *opaque, const u8 *data, size_t len)
 		queue_notify(vport_rx(p));
 }
 
+static void vport_set_guest_open(struct vport *p, bool open)
+{
+	const struct event_value v[] = { { .text = p->dev.id },
+					 { .num = open } };
+
+	if (p->guest_open == open)
+		return;
+	p->guest_open = open;
+	if (p->dev.id)
+		event_send(p->dev.m, EVENT_VSERPORT_CHANGE, v);
+}
+
 static void vport_set_host_open(struct vport *p, bool open)
 {
 	if (p->host_open == open)
@@ -284,7 +297,7 @@ static void vser_receive(struct vser *s, u32 nr, u16 event, u16 value)
 			log_guest(s->v.label, "cannot use port %u", nr);
 		break;
 	case VIRTIO_CONSOLE_PORT_OPEN:
-		p->guest_open = value;
+		vport_set_guest_open(p, value);
 		if (p->guest_open)
 			chr_accept_input(p->chr);
 		break;
@@ -360,7 +373,7 @@ static void vser_reset(struct virtio *v)
 	for (u32 i = 0; i < VSER_PORTS; i++) {
 		if (!s->port[i])
 			continue;
-		s->port[i]->guest_open = false;
+		vport_set_guest_open(s->port[i], false);
 		s->port[i]->tx_held = false;
 		s->port[i]->rx_held = false;
 	}

@@ -43,6 +43,7 @@ struct machine *machine_create(struct err *err)
 	list_init(&m->objects);
 	list_init(&m->vtimers);
 	list_init(&m->run.notifiers);
+	list_init(&m->event_listeners);
 	timer_init(&m->vtimer_host, m->loop, machine_vtimer_fired, m);
 	space_init(&m->memory, "memory", m);
 	space_init(&m->io, "I/O", m);

@@ -82,6 +82,7 @@ struct machine {
 	void *pic, *ioapic, *pit, *rtc, *acpi_pm;
 
 	struct runstate run;
+	struct list event_listeners; /* vmm/event.h */
 	struct list vtimers;
 	struct timer vtimer_host;
 	u64 vclock_base_ns; /* value while stopped; offset while running */

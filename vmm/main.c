@@ -136,12 +136,12 @@ static void vmon_signalled(void *arg, int number, int pid)
 	vmon_process_name(pid, name, sizeof name);
 	log_info("terminating on signal %d from pid %d (%s)", number, pid,
 		 name);
-	runstate_request_quit(v->machine, 0);
+	runstate_request_quit(v->machine, 0, "host-signal");
 }
 
 static void vmon_mux_quit(void *arg)
 {
-	runstate_request_quit(arg, 0);
+	runstate_request_quit(arg, 0, "host-qmp-quit");
 }
 
 static void vmon_mux_commit(void *arg)
@@ -563,7 +563,7 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 	if (v->home_fd >= 0 && fchdir(v->home_fd) < 0)
 		log_warn("cannot go back to the working directory");
 	if (m && m->nvcpus && m->vcpus[0]->thread.started)
-		machine_stop(m, RUN_SHUTDOWN);
+		machine_park(m);
 	monitor_destroy_all();
 	if (m) {
 		block_drain_all();

@@ -5,12 +5,14 @@
 #include "vmm/runstate.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "block/block.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "vmm/accel.h"
 #include "vmm/device.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
 #include "vmm/vtimer.h"
 
@@ -59,7 +61,7 @@ static void run_state_set(struct machine *m, enum run_state now)
 			n->fn(n->arg, old, now);
 }
 
-void machine_stop(struct machine *m, enum run_state why)
+static void machine_halt(struct machine *m, enum run_state why, bool tell)
 {
 	assert_locked(&machine_lock);
 	vcpu_pause_all(m);
@@ -71,9 +73,21 @@ void machine_stop(struct machine *m, enum run_state why)
 		if (m->accel->clock)
 			m->accel->clock(m, false);
 		run_state_set(m, why);
+		if (tell)
+			event_send(m, EVENT_STOP, NULL);
 	} else if (m->run.state == RUN_PAUSED || m->run.state == RUN_DEBUG) {
 		run_state_set(m, why);
 	}
+}
+
+void machine_stop(struct machine *m, enum run_state why)
+{
+	machine_halt(m, why, true);
+}
+
+void machine_park(struct machine *m)
+{
+	machine_halt(m, RUN_SHUTDOWN, false);
 }
 
 int machine_cont(struct machine *m, struct err *err)
@@ -88,6 +102,7 @@ int machine_cont(struct machine *m, struct err *err)
 	default: break;
 	}
 	run_state_set(m, RUN_RUNNING);
+	event_send(m, EVENT_RESUME, NULL);
 	if (m->accel->clock)
 		m->accel->clock(m, true);
 	vclock_start(m);
@@ -119,38 +134,82 @@ int machine_reset(struct machine *m, struct err *err)
 	return 0;
 }
 
-static void machine_shut_down(struct machine *m, int code)
+static void run_send(struct machine *m, enum event_id id, bool guest,
+		     const char *reason)
 {
-	if (m->no_shutdown && !code) {
+	const struct event_value v[] = { { .num = guest }, { .text = reason } };
+
+	event_send(m, id, v);
+}
+
+/* The guest has done it, if only by a reset that ends it. */
+static void machine_shut_down(struct machine *m, const char *reason)
+{
+	run_send(m, EVENT_SHUTDOWN, true, reason);
+	if (m->no_shutdown) {
 		machine_stop(m, RUN_SHUTDOWN);
 		return;
 	}
-	m->exit_code = code;
+	m->exit_code = 0;
 	loop_quit(m->loop);
+}
+
+static void run_quit(struct machine *m)
+{
+	const char *reason = atomic_load(&m->run.quit_reason);
+
+	run_send(m, EVENT_SHUTDOWN, !strncmp(reason, "guest-", 6), reason);
+	m->exit_code = atomic_load(&m->run.exit_code);
+	loop_quit(m->loop);
+}
+
+static void run_reset(struct machine *m, bool guest)
+{
+	struct err err = { 0 };
+
+	if (machine_reset(m, &err) < 0)
+		log_warn("cannot load the guest again: %s", err.msg);
+	run_send(m, EVENT_RESET, guest,
+		 guest ? "guest-reset" : "host-qmp-system-reset");
+}
+
+static void run_power_button(struct machine *m)
+{
+	if (m->powerdown)
+		m->powerdown(m->powerdown_arg);
+	event_send(m, EVENT_POWERDOWN, NULL);
+}
+
+static void run_stop(struct machine *m, enum run_state why)
+{
+	const struct event_value pause = { .text = "pause" };
+
+	if (why == RUN_GUEST_PANICKED)
+		event_send(m, EVENT_GUEST_PANICKED, &pause);
+	machine_stop(m, why);
 }
 
 static void run_requests_carry_out(void *arg)
 {
 	struct machine *m = arg;
 	u32 req = atomic_exchange(&m->run.requests, 0);
-	struct err err = { 0 };
+	bool guest = req & RUN_REQ_GUEST;
 
 	if (req & RUN_REQ_QUIT) {
-		m->exit_code = atomic_load(&m->run.exit_code);
-		loop_quit(m->loop);
+		run_quit(m);
 		return;
 	}
-	if ((req & RUN_REQ_RESET) && (req & RUN_REQ_GUEST) && m->no_reboot)
-		req = (req & ~RUN_REQ_RESET) | RUN_REQ_SHUTDOWN;
 	if (req & RUN_REQ_SHUTDOWN)
-		machine_shut_down(m, 0);
-	else if ((req & RUN_REQ_RESET) && machine_reset(m, &err) < 0)
-		log_warn("cannot load the guest again: %s", err.msg);
-	if ((req & RUN_REQ_POWERDOWN) && m->powerdown)
-		m->powerdown(m->powerdown_arg);
+		machine_shut_down(m, "guest-shutdown");
+	else if ((req & RUN_REQ_RESET) && guest && m->no_reboot)
+		machine_shut_down(m, "guest-reset");
+	else if (req & RUN_REQ_RESET)
+		run_reset(m, guest);
+	if (req & RUN_REQ_POWERDOWN)
+		run_power_button(m);
 	for (int s = 0; s < RUN_STATE_COUNT; s++)
 		if (req & RUN_REQ_STOP(s))
-			machine_stop(m, s);
+			run_stop(m, s);
 }
 
 static void run_request(struct machine *m, u32 bits)
@@ -174,8 +233,9 @@ void runstate_request_powerdown(struct machine *m)
 	run_request(m, RUN_REQ_POWERDOWN);
 }
 
-void runstate_request_quit(struct machine *m, int exit_code)
+void runstate_request_quit(struct machine *m, int exit_code, const char *reason)
 {
+	atomic_store(&m->run.quit_reason, reason);
 	atomic_store(&m->run.exit_code, exit_code);
 	run_request(m, RUN_REQ_QUIT);
 }

@@ -37,6 +37,7 @@ struct runstate {
 	struct list notifiers;
 	_Atomic u32 requests;
 	_Atomic int exit_code;
+	_Atomic(const char *) quit_reason;
 };
 
 const char *run_state_name(enum run_state s); /* "running", "paused", ... */
@@ -44,6 +45,8 @@ bool run_state_running(const struct machine *m);
 
 /* machine_lock held, main thread. */
 void machine_stop(struct machine *m, enum run_state why); /* vCPUs parked */
+/* At the end of the program: as above, without an event. */
+void machine_park(struct machine *m);
 int machine_cont(struct machine *m, struct err *err);
 /* Power-on state of devices and vCPUs, guest loaded again; a running machine
  * goes on.  Fails when the kernel does not fit or cannot be read. */
@@ -55,7 +58,9 @@ void run_notifier_remove(struct run_notifier *n);
 void runstate_request_reset(struct machine *m, bool guest);
 void runstate_request_shutdown(struct machine *m, bool guest);
 void runstate_request_powerdown(struct machine *m); /* power button */
-void runstate_request_quit(struct machine *m, int exit_code);
+/* `reason` is one of QMP's shutdown causes, a constant string. */
+void runstate_request_quit(struct machine *m, int exit_code,
+			   const char *reason);
 void runstate_request_stop(struct machine *m, enum run_state why);
 
 #endif
