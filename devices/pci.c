@@ -119,7 +119,7 @@ static u64 pci_bar_register(const struct pci_device *dev, int n)
 }
 
 /* Where the BAR decodes now, or UINT64_MAX. */
-static u64 pci_bar_address(const struct pci_device *dev, int n)
+u64 pci_bar_address(const struct pci_device *dev, int n)
 {
 	const struct pci_bar *bar = &dev->bar[n];
 	u16 command = get_le16(dev->config + PCI_COMMAND);
@@ -527,7 +527,7 @@ static const struct {
 	{ 0x0c05, "SMBus" },
 };
 
-static const char *pci_class_name(u16 class)
+const char *pci_class_name(u16 class)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(pci_class_names); i++)
 		if (pci_class_names[i].class == class)

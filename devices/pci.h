@@ -149,6 +149,9 @@ void pci_config_write(struct pci_bus *bus, u8 devfn, u32 offset, u32 len,
 void pci_assign(struct pci_bus *bus);
 /* Base and size of the 64-bit window, above RAM. */
 u64 pci_high_window(struct machine *m, u64 *ret_size);
+/* Where BAR `n` is mapped; all ones when it is not. */
+u64 pci_bar_address(const struct pci_device *dev, int n);
+const char *pci_class_name(u16 class); /* NULL: no name */
 /* As `info pci` prints it. */
 void pci_info(struct pci_bus *bus, struct buf *out);
 /* The lines of `info qtree`: class, address, ids, BARs. */

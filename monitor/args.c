@@ -11,10 +11,12 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/parse.h"
 #include "monitor/expr.h"
@@ -443,7 +445,7 @@ static int args_one(struct args_parser *s, struct arg *arg)
 	return -EINVAL;
 }
 
-static void args_rows(struct args *a, const char *types)
+void args_declare(struct args *a, const char *types)
 {
 	while (*types) {
 		assert(a->n < ARGS_MAX);
@@ -471,9 +473,9 @@ int args_parse(struct args *a, const char *types, const char *common,
 	int r;
 
 	a->n = 0;
-	args_rows(a, types);
+	args_declare(a, types);
 	s.own = a->n;
-	args_rows(a, common);
+	args_declare(a, common);
 	s.env.flag_ends = args_has_flags(&s, a->n);
 	for (int i = 0; i < s.own; i++) {
 		if (args_is_flag(&a->v[i]))
@@ -496,9 +498,144 @@ int args_parse(struct args *a, const char *types, const char *common,
 	return 0;
 }
 
+/* ---- JSON ---- */
+
+static int args_json_type(struct arg *arg, const char *expected,
+			  struct err *err)
+{
+	return err_set(err, -EINVAL,
+		       "Invalid parameter type for '%s', expected: %s",
+		       arg->key, expected);
+}
+
+static int args_json_one(struct arg *arg, const json_t *v, struct err *err)
+{
+	switch (arg->type) {
+	case 'b':
+		if (!json_is_boolean(v))
+			return args_json_type(arg, "boolean", err);
+		arg->num = json_is_true(v);
+		break;
+	case 'o':
+	case 'M':
+	case 'i':
+	case 'l':
+		if (!json_is_integer(v))
+			return args_json_type(arg, "integer", err);
+		arg->num = json_integer_value(v);
+		if (arg->type != 'l' && json_integer_value(v) < 0)
+			return err_set(err, -EINVAL,
+				       "Parameter '%s' expects a %s", arg->key,
+				       arg->type == 'i' ? "number" : "size");
+		if (arg->type == 'i' && arg->num > UINT32_MAX)
+			return err_set(err, -ERANGE,
+				       "Parameter '%s' expects uint32_t",
+				       arg->key);
+		break;
+	case 'J': arg->json = json_incref((json_t *)v); break;
+	default:
+		if (!json_is_string(v))
+			return args_json_type(arg, "string", err);
+		arg->str = xstrdup(json_string_value(v));
+		break;
+	}
+	arg->present = true;
+	return 0;
+}
+
+/* An option, or those of an object or array below it. */
+static void args_json_option(struct opts *o, const char *key, const json_t *v)
+{
+	char number[32];
+	const char *name;
+	json_t *child;
+	size_t i;
+
+	json_object_foreach((json_t *)v, name, child)
+	{
+		/* {"str": X} in arrays is QEMU's way to write X. */
+		char *below = !strcmp(name, "str")
+				      ? xstrdup(key)
+				      : xprintf("%s.%s", key, name);
+
+		args_json_option(o, below, child);
+		free(below);
+	}
+	json_array_foreach(v, i, child) args_json_option(o, key, child);
+	if (json_is_string(v)) {
+		opts_add(o, key, json_string_value(v));
+	} else if (json_is_integer(v)) {
+		snprintf(number, sizeof number, "%lld",
+			 (long long)json_integer_value(v));
+		opts_add(o, key, number);
+	} else if (json_is_boolean(v)) {
+		opts_add(o, key, json_is_true(v) ? "on" : "off");
+	}
+}
+
+static void args_json_options(struct arg *arg, const json_t *object)
+{
+	struct buf text = { 0 };
+	struct opts o;
+	const char *key;
+	json_t *v;
+
+	opts_init(&o);
+	json_object_foreach((json_t *)object, key, v)
+		args_json_option(&o, key, v);
+	opts_format(&o, &text);
+	opts_fini(&o);
+	arg->str = buf_steal(&text);
+	arg->present = true;
+}
+
+static struct arg *args_json_find(struct args *a, const char *key)
+{
+	for (int i = 0; i < a->n; i++)
+		if (!args_is_flag(&a->v[i]) && !strcmp(a->v[i].key, key))
+			return &a->v[i];
+	return NULL;
+}
+
+int args_from_json(struct args *a, const char *types, const json_t *object,
+		   struct err *err)
+{
+	const char *key;
+	json_t *v;
+
+	a->n = 0;
+	args_declare(a, types);
+	if (a->n && a->v[0].type == 'O') {
+		args_json_options(&a->v[0], object);
+		return 0;
+	}
+	for (int i = 0; i < a->n; i++) {
+		struct arg *arg = &a->v[i];
+		int r;
+
+		v = args_is_flag(arg) ? NULL
+				      : json_object_get(object, arg->key);
+		if (v) {
+			r = args_json_one(arg, v, err);
+			if (r < 0)
+				return r;
+		} else if (!args_is_flag(arg) && !arg->optional) {
+			return err_set(err, -EINVAL,
+				       "Parameter '%s' is missing", arg->key);
+		}
+	}
+	json_object_foreach((json_t *)object, key, v) if (
+		!args_json_find(a, key)) return err_set(err, -EINVAL,
+							"Parameter '%.200s' is "
+							"unexpected",
+							key);
+	return 0;
+}
+
 void args_fini(struct args *a)
 {
 	for (int i = 0; i < a->n; i++) {
+		json_decref(a->v[i].json);
 		free(a->v[i].str);
 		opts_fini(&a->v[i].opts);
 	}
@@ -542,6 +679,11 @@ const struct mem_fmt *args_fmt(const struct args *a, const char *key)
 struct opts *args_opts(struct args *a, const char *key)
 {
 	return (struct opts *)&args_get(a, key)->opts;
+}
+
+const json_t *args_json(const struct args *a, const char *key)
+{
+	return args_get(a, key)->json;
 }
 
 char args_type_at(const char *types, int word)

@@ -17,6 +17,8 @@
 #ifndef MONITOR_ARGS_H
 #define MONITOR_ARGS_H
 
+#include <jansson.h>
+
 #include "lib/opt.h"
 #include "lib/types.h"
 
@@ -42,6 +44,7 @@ struct arg {
 	u64 num;
 	double seconds;
 	char *str; /* owned */
+	json_t *json; /* owned */
 	struct opts opts;
 	struct mem_fmt fmt;
 };
@@ -57,7 +60,16 @@ struct args {
 int args_parse(struct args *a, const char *types, const char *common,
 	       const char *name, const char *text, const struct expr_env *env,
 	       struct err *err);
+/* From a JSON object, which may be NULL, with QMP's messages.  There flags
+ * cannot be given, sizes are bytes, and two types mean other things:
+ *
+ *   O all members as one option string, in `str`   J any value, in `json`
+ */
+int args_from_json(struct args *a, const char *types, const json_t *object,
+		   struct err *err);
 void args_fini(struct args *a);
+/* Appends what a row declares, without values. */
+void args_declare(struct args *a, const char *types);
 
 /* A key that the row does not declare is a bug and aborts. */
 bool args_has(const struct args *a, const char *key); /* given; flag set */
@@ -66,6 +78,7 @@ const char *args_str(const struct args *a, const char *key); /* or NULL */
 double args_seconds(const struct args *a, const char *key);
 const struct mem_fmt *args_fmt(const struct args *a, const char *key);
 struct opts *args_opts(struct args *a, const char *key);
+const json_t *args_json(const struct args *a, const char *key); /* or NULL */
 
 /* Type of the positional argument that word number `word` (0 is the first)
  * of `types` fills, flags not counted; 0 when there is none. */

@@ -93,9 +93,7 @@ static void save_done(struct work *w)
 {
 	struct save *s = container_of(w, struct save, work);
 
-	if (s->result < 0)
-		mon_printf(s->mon, "Error: %s\n", s->err.msg);
-	mon_resume(s->mon);
+	mon_resume(s->mon, &s->err);
 	free(s->path);
 	free(s);
 }

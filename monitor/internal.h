@@ -52,6 +52,11 @@ struct monitor {
 	struct mem_fmt print_fmt, dump_fmt;
 	u64 last_value; /* $? */
 
+	/* Detached: no chardev, the output stays in `out`. */
+	void (*resumed)(void *opaque, const struct err *err);
+	void *opaque;
+	json_t *result; /* owned; what QMP answers instead of {} */
+
 	/* State of the default vCPU, fetched once per command. */
 	struct cpu_state cpu;
 	bool cpu_valid;
@@ -63,9 +68,19 @@ void mon_puts(struct monitor *mon, const char *s);
 void mon_printf(struct monitor *mon, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A handler that goes on after it returns calls mon_suspend(); the session
- * takes no input until mon_resume(), from the main loop. */
+ * takes no input until mon_resume(), from the main loop.  `err` may be NULL;
+ * a message in it is shown. */
 void mon_suspend(struct monitor *mon);
-void mon_resume(struct monitor *mon);
+void mon_resume(struct monitor *mon, const struct err *err);
+
+/* A session without terminal, for other tongues.  `resumed` is called for
+ * mon_resume(). */
+struct monitor *mon_detached_create(struct machine *m,
+				    void (*resumed)(void *opaque,
+						    const struct err *err),
+				    void *opaque);
+void mon_detached_begin(struct monitor *mon); /* the next command */
+void mon_detached_free(struct monitor *mon);
 
 /* ---- the default vCPU ---- */
 
@@ -123,7 +138,7 @@ void command_complete(void *opaque, struct readline *rl, const char *text);
 /* 64-bit values travel as "0x%016x" strings: JSON numbers cannot hold them.
  */
 json_t *val_hex(u64 v);
-json_t *val_string(const char *s);               /* need not be UTF-8 */
+json_t *val_string(const char *s); /* what is not UTF-8 is replaced */
 u64 val_u64(const json_t *obj, const char *key); /* hex string or integer */
 const char *val_str(const json_t *obj, const char *key); /* "" if absent */
 bool val_true(const json_t *obj, const char *key);

@@ -21,6 +21,7 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "monitor/internal.h"
+#include "monitor/qmp.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
 
@@ -47,7 +48,7 @@ static void mon_flush(struct monitor *mon)
 
 	if (!mon->open)
 		mon_drop_output(mon);
-	if (!mon->out.len || !mon->focused)
+	if (!mon->out.len || !mon->focused || !mon->chr)
 		return;
 	n = chr_write(mon->chr, mon->out.data, mon->out.len);
 	n = MIN(n, mon->out.len);
@@ -178,9 +179,15 @@ void mon_suspend(struct monitor *mon)
 	mon->busy = true;
 }
 
-void mon_resume(struct monitor *mon)
+void mon_resume(struct monitor *mon, const struct err *err)
 {
 	mon->busy = false;
+	if (mon->resumed) {
+		mon->resumed(mon->opaque, err);
+		return;
+	}
+	if (err && err->msg[0])
+		mon_printf(mon, "Error: %s\n", err->msg);
 	rl_prompt(&mon->rl);
 	mon_pump(mon);
 	if (!mon->out.len)
@@ -279,29 +286,72 @@ const struct cpu_state *mon_cpu(struct monitor *mon)
 
 /* ---- life ---- */
 
+static struct monitor *mon_new(struct machine *m, struct chardev *chr)
+{
+	struct monitor *mon = xalloc(sizeof *mon);
+
+	mon->m = m;
+	mon->chr = chr;
+	mon->print_fmt = (struct mem_fmt){ .format = 'd' };
+	mon->dump_fmt = (struct mem_fmt){ .format = 'x', .size = 4 };
+	list_init(&mon->node);
+	rl_init(&mon->rl, &mon_rl_ops, mon, MON_PROMPT);
+	return mon;
+}
+
+static void mon_free(struct monitor *mon)
+{
+	list_remove(&mon->node);
+	rl_fini(&mon->rl);
+	buf_fini(&mon->out);
+	json_decref(mon->result);
+	free(mon);
+}
+
+struct monitor *mon_detached_create(struct machine *m,
+				    void (*resumed)(void *opaque,
+						    const struct err *err),
+				    void *opaque)
+{
+	struct monitor *mon = mon_new(m, NULL);
+
+	mon->open = true;
+	mon->resumed = resumed;
+	mon->opaque = opaque;
+	return mon;
+}
+
+void mon_detached_begin(struct monitor *mon)
+{
+	mon_drop_output(mon);
+	mon->out_cut = false;
+	mon->cpu_valid = false;
+}
+
+void mon_detached_free(struct monitor *mon)
+{
+	mon_free(mon);
+}
+
 int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
-		   struct err *err)
+		   bool pretty, struct err *err)
 {
 	struct monitor *mon;
 	int r;
 
+	if (mode && !strcmp(mode, "control"))
+		return qmp_create(m, chr, pretty, err);
 	if (mode && strcmp(mode, "readline"))
 		return err_set(err, -EINVAL,
-			       "monitor mode '%s' is not available; use "
-			       "'readline'",
+			       "Invalid value '%s' for monitor mode; accepted: "
+			       "readline, control",
 			       mode);
-	mon = xalloc(sizeof *mon);
-	mon->m = m;
-	mon->chr = chr;
+	mon = mon_new(m, chr);
 	mon->focused = !chr_is_mux(chr);
-	mon->print_fmt = (struct mem_fmt){ .format = 'd' };
-	mon->dump_fmt = (struct mem_fmt){ .format = 'x', .size = 4 };
-	rl_init(&mon->rl, &mon_rl_ops, mon, MON_PROMPT);
 	list_append(&monitors, &mon->node);
 	r = chr_attach(chr, &mon_front, mon, err);
 	if (r < 0) {
-		list_remove(&mon->node);
-		free(mon);
+		mon_free(mon);
 		return r;
 	}
 	if (chr_open(chr) && !mon->open)
@@ -316,9 +366,7 @@ void monitor_destroy_all(void)
 	list_for_each_safe (mon, next, &monitors, node) {
 		mon_flush(mon);
 		chr_detach(mon->chr, mon);
-		list_remove(&mon->node);
-		rl_fini(&mon->rl);
-		buf_fini(&mon->out);
-		free(mon);
+		mon_free(mon);
 	}
+	qmp_destroy_all();
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Human monitors: sessions that read commands from a chardev.
+ * Monitors: sessions that read commands from a chardev.
  *
- * Any number of them; each has its own line, history, default vCPU and
+ * Any number of them, of both tongues; each human one has its own line, history, default vCPU and
  * formats.  Commands run one at a time in the main thread.  A session whose
  * peer does not read its output stops taking input until it does; it never
  * delays anybody else.
@@ -12,14 +12,17 @@
 #ifndef MONITOR_MONITOR_H
 #define MONITOR_MONITOR_H
 
+#include "lib/types.h"
+
 struct chardev;
 struct err;
 struct machine;
 
-/* Attaches a session to `chr`.  `mode` is the -mon option: NULL or
- * "readline".  0, -EBUSY when `chr` is in use, -EINVAL for another mode. */
+/* Attaches a session to `chr`.  `mode` and `pretty` are those of -mon: NULL
+ * or "readline" for people, "control" for QMP.  0, -EBUSY when `chr` is in
+ * use, -EINVAL for another mode. */
 int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
-		   struct err *err);
+		   bool pretty, struct err *err);
 
 /* Detaches and frees every session; before the chardevs go. */
 void monitor_destroy_all(void);

@@ -319,7 +319,7 @@ static int vmon_each(struct vmon *v, enum config_kind kind,
 static int vmon_attach_monitor(struct vmon *v, struct chardev *chr,
 			       struct err *err)
 {
-	return monitor_create(v->machine, chr, NULL, err);
+	return monitor_create(v->machine, chr, NULL, false, err);
 }
 
 static int vmon_add_serial(struct vmon *v, int index, const char *text,
@@ -355,8 +355,8 @@ static bool vmon_serial_has_monitor(const struct config *c)
 static int vmon_add_serials(struct vmon *v, struct err *err)
 {
 	const struct config *c = &v->config;
-	bool monitor =
-		config_has(c, CONFIG_MONITOR) || config_has(c, CONFIG_MON);
+	bool monitor = config_has(c, CONFIG_MONITOR) ||
+		       config_has(c, CONFIG_MON) || config_has(c, CONFIG_QMP);
 	struct config_item *i;
 	int index = 0, r;
 
@@ -392,15 +392,20 @@ static int vmon_add_monitors(struct vmon *v, struct err *err)
 	int index = 0;
 
 	list_for_each (i, &v->config.items, node) {
+		bool qmp = i->kind == CONFIG_QMP;
 		struct chardev *chr;
 		char label[32];
 		int r;
 
-		if (i->kind != CONFIG_MONITOR || !strcmp(i->text, "none"))
+		if ((i->kind != CONFIG_MONITOR && !qmp) ||
+		    !strcmp(i->text, "none"))
 			continue;
 		snprintf(label, sizeof label, "compat_monitor%d", index++);
 		chr = chr_create_short(v->machine->loop, i->text, label, err);
-		r = chr ? vmon_attach_monitor(v, chr, err) : -EINVAL;
+		r = chr ? monitor_create(v->machine, chr,
+					 qmp ? "control" : NULL,
+					 !strcmp(i->option, "qmp-pretty"), err)
+			: -EINVAL;
 		if (r < 0)
 			return err_wrap(err, "-%s %s", i->option, i->text);
 	}
@@ -411,21 +416,25 @@ static int vmon_add_mon(struct vmon *v, struct config_item *i, struct err *err)
 {
 	struct chardev *chr;
 	struct opts o;
-	const char *id, *mode;
+	const char *id, *mode, *pretty;
 	int r = opts_parse(&o, i->text, "chardev", err);
 
 	if (r < 0)
 		return r;
 	id = opts_take(&o, "chardev");
 	mode = opts_take(&o, "mode");
-	opts_take(&o, "pretty");
+	pretty = opts_take(&o, "pretty");
 	r = opts_check_used(&o, NULL, err);
+	if (r == 0 && pretty && strcmp(pretty, "on") && strcmp(pretty, "off"))
+		r = err_set(err, -EINVAL,
+			    "Parameter 'pretty' expects 'on' or 'off'");
 	chr = id ? chr_find(id) : NULL;
 	if (r == 0 && !chr)
 		r = err_set(err, -ENOENT, "chardev \"%s\" not found",
 			    id ? id : "");
 	if (r == 0)
-		r = monitor_create(v->machine, chr, mode, err);
+		r = monitor_create(v->machine, chr, mode,
+				   pretty && !strcmp(pretty, "on"), err);
 	opts_fini(&o);
 	return r;
 }

@@ -12,6 +12,7 @@
 #include "chardev/chardev.h"
 #include "lib/err.h"
 #include "monitor/internal.h"
+#include "monitor/qmp.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
 
@@ -75,6 +76,16 @@ void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg),
 		 void *arg)
 {
 	ck_abort();
+}
+
+int qmp_create(struct machine *m, struct chardev *c, bool pretty,
+	       struct err *err)
+{
+	ck_abort();
+}
+
+void qmp_destroy_all(void)
+{
 }
 
 struct cpu_state *vcpu_cpu(struct vcpu *v)
@@ -148,7 +159,7 @@ static void setup(void)
 {
 	chr = other = (struct chardev){ .room = 1 << 30 };
 	ran[0] = '\0';
-	ck_assert_int_eq(monitor_create(&machine, &chr, NULL, NULL), 0);
+	ck_assert_int_eq(monitor_create(&machine, &chr, NULL, false, NULL), 0);
 	event(&chr, CHR_OPENED);
 	got(&chr, BANNER "(qemu) ");
 }
@@ -244,7 +255,8 @@ END_TEST
 START_TEST(monitor_a_stuck_session_does_not_delay_another)
 {
 	other.open = true;
-	ck_assert_int_eq(monitor_create(&machine, &other, "readline", NULL), 0);
+	ck_assert_int_eq(
+		monitor_create(&machine, &other, "readline", false, NULL), 0);
 	got(&other, BANNER "(qemu) ");
 	chr.room = 0;
 	send_some(&chr, "big\nbig\n");
@@ -260,7 +272,8 @@ START_TEST(monitor_sessions_have_their_own_history)
 	struct monitor *a = chr.opaque, *b;
 
 	other.open = true;
-	ck_assert_int_eq(monitor_create(&machine, &other, NULL, NULL), 0);
+	ck_assert_int_eq(monitor_create(&machine, &other, NULL, false, NULL),
+			 0);
 	b = other.opaque;
 	send_all(&chr, "one\n");
 	ck_assert_int_eq(a->rl.history_len, 1);
@@ -288,7 +301,7 @@ START_TEST(monitor_waits_for_a_suspended_command)
 	got(&chr, "wait\r\n");
 	ck_assert_str_eq(ran, "wait;");
 	mon_printf(suspended, "done\n");
-	mon_resume(suspended);
+	mon_resume(suspended, NULL);
 	got(&chr, "done\r\n(qemu) x\r\n(qemu) ");
 	ck_assert_str_eq(ran, "wait;x;");
 }
@@ -300,7 +313,7 @@ START_TEST(monitor_finishes_a_suspended_command_without_its_peer)
 	send_some(&chr, "wait\nx\nhal");
 	event(&chr, CHR_CLOSED);
 	ck_assert_str_eq(ran, "wait;");
-	mon_resume(suspended);
+	mon_resume(suspended, NULL);
 	ck_assert_str_eq(ran, "wait;x;");
 	buf_clear(&chr.out);
 	event(&chr, CHR_OPENED);
@@ -314,7 +327,8 @@ END_TEST
 START_TEST(monitor_on_a_mux_waits_for_the_focus)
 {
 	other.mux = other.open = true;
-	ck_assert_int_eq(monitor_create(&machine, &other, NULL, NULL), 0);
+	ck_assert_int_eq(monitor_create(&machine, &other, NULL, false, NULL),
+			 0);
 	got(&other, "");
 	event(&other, CHR_FOCUS_IN);
 	got(&other, BANNER "(qemu) ");
@@ -334,9 +348,10 @@ START_TEST(monitor_refuses_what_it_cannot_be)
 {
 	struct err err = { 0 };
 
-	ck_assert_int_lt(monitor_create(&machine, &other, "control", &err), 0);
-	ck_assert_ptr_nonnull(strstr(err.msg, "'control'"));
-	ck_assert_int_lt(monitor_create(&machine, &chr, NULL, &err), 0);
+	ck_assert_int_lt(monitor_create(&machine, &other, "bogus", false, &err),
+			 0);
+	ck_assert_ptr_nonnull(strstr(err.msg, "'bogus'"));
+	ck_assert_int_lt(monitor_create(&machine, &chr, NULL, false, &err), 0);
 	ck_assert_str_eq(err.msg, "busy");
 }
 
