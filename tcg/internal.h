@@ -246,6 +246,10 @@ struct tcg_cpu {
 	u32 stack_drops;  /* how often a page was taken away */
 	bool stack_apart; /* run the next block without stack[] */
 	bool checking;    /* softmmu.c tells jit_check.c of stores */
+	/* Translated RDTSC, tcg_tsc_changed(): it need not ask the handler;
+	 * what it adds to tick_ns(). */
+	bool tsc_direct;
+	u64 tsc_base;
 	/* Others set it after v->request: translated code polls it. */
 	_Atomic u32 exit_req;
 	struct jit_jcache jcache[JIT_JCACHE_SIZE];

@@ -156,6 +156,7 @@ enum jit_class {
 	JIT_VEX, /* VEX-coded, on general registers */
 	JIT_X87,
 	JIT_STRING, /* movs stos */
+	JIT_TSC,    /* rdtsc rdtscp */
 };
 
 #define JIT_X87_AREA 576 /* bytes, aligned to 64 */

@@ -107,6 +107,7 @@ static const struct gen_name gen_system_names[] = {
 	{ "cld", JIT_DIRECTION }, { "std", JIT_DIRECTION },
 	{ "div", JIT_DIV },       { "idiv", JIT_IDIV },
 	{ "pushf", JIT_PUSHF },   { "popf", JIT_POPF },
+	{ "rdtsc", JIT_TSC },     { "rdtscp", JIT_TSC },
 };
 
 /* By its operands, within what the name says. */
@@ -140,7 +141,8 @@ u8 jit_classify(u16 row, u64 features)
 	u8 class = d->attrs & OP_END ? JIT_STOP : JIT_INTERP;
 
 	for (size_t n = 0; n < ARRAY_SIZE(gen_system_names); n++)
-		if (!strcmp(d->name, gen_system_names[n].name))
+		if (features & BIT(d->feature) &&
+		    !strcmp(d->name, gen_system_names[n].name))
 			return gen_system_names[n].class;
 	if (d->attrs & (OP_SYS | OP_PRIV | OP_IOPL | OP_NEVER) ||
 	    !(features & BIT(d->feature)))
@@ -429,9 +431,7 @@ void gen_interp(struct gen *g)
 	g->vec_live = 0;
 }
 
-/* The same out of line, instead of what follows the jump `from`; flags are in
- * c->cc there and at the end of the instruction. */
-static void gen_interp_instead(struct gen *g, u8 *from)
+void gen_interp_instead(struct gen *g, u8 *from)
 {
 	struct gen_cold *cold = gen_cold(g, COLD_INTERP, from);
 
@@ -1711,6 +1711,7 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_VEX: gen_vex(g); break;
 	case JIT_X87: gen_x87(g); break;
 	case JIT_STRING: gen_string(g); break;
+	case JIT_TSC: gen_tsc(g); break;
 	}
 	return true;
 }

@@ -200,6 +200,9 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
+/* The same out of line, instead of what follows the jump `from`; flags are in
+ * c->cc there and at the end of the instruction. */
+void gen_interp_instead(struct gen *g, u8 *from);
 /* The interpreter's turn if the condition holds. */
 void gen_refuse(struct gen *g, u8 cond);
 
@@ -210,6 +213,10 @@ void gen_vec(struct gen *g);
 void gen_vec_use(const struct gen *g, struct gen_use *u);
 void gen_vex(struct gen *g);
 void gen_vex_use(const struct gen *g, struct gen_use *u);
+
+/* ---- jit_clock.c ---- */
+
+void gen_tsc(struct gen *g);
 
 /* ---- jit_string.c ---- */
 

@@ -43,6 +43,7 @@ static const char *const log_classes[] = {
 	[JIT_DIV] = "div",           [JIT_IDIV] = "idiv",
 	[JIT_VEC] = "vector",        [JIT_VEX] = "vex",
 	[JIT_X87] = "x87",           [JIT_STRING] = "string",
+	[JIT_TSC] = "tsc",
 };
 
 /* ---- Disassembly ---- */

@@ -359,6 +359,7 @@ bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 	case MSR_IA32_TSC:
 		s->tsc_adjust += value - vcpu_tsc(c->v);
 		vcpu_tsc_set(c->v, value);
+		tcg_tsc_changed(c);
 		pvclock_tsc_moved(c);
 		return true;
 	case MSR_IA32_TSC_ADJUST:
@@ -366,6 +367,7 @@ bool msr_write(struct tcg_cpu *c, u32 msr, u64 value)
 			return true;
 		vcpu_tsc_set(c->v, vcpu_tsc(c->v) + value - s->tsc_adjust);
 		s->tsc_adjust = value;
+		tcg_tsc_changed(c);
 		pvclock_tsc_moved(c);
 		return true;
 	case MSR_IA32_APICBASE: s->apic_base = value; return true;

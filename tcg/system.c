@@ -155,6 +155,8 @@ static void sys_set_cr4(struct tcg_cpu *c, u64 value)
 	    (!c->long_mode || (s->cr3 & 0xfff)))
 		tcg_raise_code(c, EXC_GP, 0);
 	s->cr4 = value;
+	if (changed & CR4_TSD)
+		tcg_tsc_changed(c);
 	if (changed & CR4_FLUSH)
 		tcg_tlb_flush(c, true);
 	tcg_mode_changed(c);
@@ -797,6 +799,13 @@ static void sys_need_tsc(struct tcg_cpu *c)
 {
 	if (c->cpl && (c->s->cr4 & CR4_TSD))
 		tcg_raise_code(c, EXC_GP, 0);
+}
+
+void tcg_tsc_changed(struct tcg_cpu *c)
+{
+	c->tsc_base = vcpu_tsc_base(c->v);
+	c->tsc_direct =
+		atomic_load(&c->m->vclock_running) && !(c->s->cr4 & CR4_TSD);
 }
 
 void sys_rdtsc(struct tcg_cpu *c, const struct insn *i)

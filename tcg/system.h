@@ -14,6 +14,9 @@ void sys_set_cr0(struct tcg_cpu *c, u64 value);
 /* FS or GS; #GP when not canonical. */
 void sys_set_base(struct tcg_cpu *c, int seg, u64 base);
 
+/* CR4.TSD, the TSC's offset or the machine's clock has changed. */
+void tcg_tsc_changed(struct tcg_cpu *c);
+
 /* False: #GP. */
 bool msr_read(struct tcg_cpu *c, u32 msr, u64 *ret);
 bool msr_write(struct tcg_cpu *c, u32 msr, u64 value);

@@ -27,6 +27,7 @@
 #include "tcg/log.h"
 #include "tcg/pvclock.h"
 #include "tcg/seg.h"
+#include "tcg/system.h"
 #include "tcg/vec.h"
 #include "vmm/machine.h"
 
@@ -402,6 +403,7 @@ static enum vcpu_exit tcg_run(struct vcpu *v)
 	enum vcpu_exit r;
 
 	tcg_enter(c);
+	tcg_tsc_changed(c);
 	r = tcg_loop(c);
 	tcg_leave(c);
 	return r;

@@ -33,6 +33,11 @@ u64 vcpu_tsc(struct vcpu *v)
 	return vclock_now(v->m) + v->tsc_offset;
 }
 
+u64 vcpu_tsc_base(struct vcpu *v)
+{
+	return v->m->vclock_base_ns + v->tsc_offset;
+}
+
 void vcpu_tsc_set(struct vcpu *v, u64 value)
 {
 	v->tsc_offset = value - vclock_now(v->m);

@@ -143,7 +143,8 @@ struct vcpu *vcpu_current(void);
 /* Guest TSC of an engine that has none of its own (tcg): 1 GHz on the
  * machine's clock, so it stands still while the machine is stopped.  From
  * the vCPU's thread or with machine_lock. */
-u64 vcpu_tsc(struct vcpu *v);
+u64 vcpu_tsc(struct vcpu *v); /* what to add to tick_ns(): vcpu_tsc_base() */
+u64 vcpu_tsc_base(struct vcpu *v);
 void vcpu_tsc_set(struct vcpu *v, u64 value);
 /* vclock_now() value at which the guest's TSC reaches `tsc`. */
 u64 vcpu_tsc_to_vclock(struct vcpu *v, u64 tsc);

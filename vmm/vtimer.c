@@ -2,12 +2,13 @@
  *
  * The machine's clock and its timers, driven by one host timer.
  *
- * While the clock runs, vclock_base_ns is what to add to the host's
- * monotonic clock (wrapping); while it stands, it is the value itself.
+ * While the clock runs, vclock_base_ns is what to add to lib/tick.h's (wrapping);
+ * while it stands, it is the value itself.
  */
 #include "vmm/vtimer.h"
 
 #include "lib/clock.h"
+#include "lib/tick.h"
 #include "vmm/machine.h"
 
 u64 vclock_now(struct machine *m)
@@ -15,15 +16,17 @@ u64 vclock_now(struct machine *m)
 	/* Readers on other threads see a stale base for an instant at most
 	 * around a stop; vCPUs are parked then. */
 	if (atomic_load_explicit(&m->vclock_running, memory_order_acquire))
-		return clock_mono_ns() + m->vclock_base_ns;
+		return tick_ns() + m->vclock_base_ns;
 	return m->vclock_base_ns;
 }
 
 u64 vclock_to_mono(struct machine *m, u64 vclock_ns)
 {
+	u64 now = vclock_now(m), mono = clock_mono_ns();
+
 	if (!atomic_load_explicit(&m->vclock_running, memory_order_acquire))
 		return UINT64_MAX;
-	return vclock_ns - m->vclock_base_ns;
+	return vclock_ns > now ? mono + (vclock_ns - now) : mono;
 }
 
 static void vtimer_rearm(struct machine *m)
@@ -34,7 +37,7 @@ static void vtimer_rearm(struct machine *m)
 		timer_cancel(&m->vtimer_host);
 		return;
 	}
-	timer_set(&m->vtimer_host, t->deadline_ns - m->vclock_base_ns);
+	timer_set(&m->vtimer_host, vclock_to_mono(m, t->deadline_ns));
 }
 
 void vtimer_run_expired(struct machine *m)
@@ -56,7 +59,7 @@ void vclock_start(struct machine *m)
 {
 	if (atomic_load(&m->vclock_running))
 		return;
-	m->vclock_base_ns -= clock_mono_ns();
+	m->vclock_base_ns -= tick_ns();
 	atomic_store(&m->vclock_running, true);
 	vtimer_rearm(m);
 }

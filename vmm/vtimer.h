@@ -23,8 +23,9 @@ struct vtimer {
 };
 
 u64 vclock_now(struct machine *m);
-/* clock_mono_ns() at that time, unless the clock stops before; UINT64_MAX
- * while it stands.  From a vCPU's thread or with machine_lock. */
+/* clock_mono_ns() at that time, as far as can be told: what is set for it may
+ * come a little early.  UINT64_MAX while the clock stands.  From a vCPU's
+ * thread or with machine_lock. */
 u64 vclock_to_mono(struct machine *m, u64 vclock_ns);
 void vtimer_init(struct vtimer *t, struct machine *m, void (*fn)(void *),
 		 void *arg);
