@@ -22,12 +22,15 @@ json_t *query_mtree(struct monitor *mon, const struct args *a, struct err *err)
 	struct machine *m = mon->m;
 	struct buf text = { 0 };
 
+	bool owners = args_has(a, "owners");
+	bool dispatch = args_has(a, "dispatch");
+
 	if (args_has(a, "flat")) {
-		space_info_flat(&m->memory, &m->mem, &text);
-		space_info_flat(&m->io, NULL, &text);
+		space_info_flat(&m->memory, &m->mem, owners, dispatch, &text);
+		space_info_flat(&m->io, NULL, owners, dispatch, &text);
 	} else {
-		space_info(&m->memory, &m->mem, &text);
-		space_info(&m->io, NULL, &text);
+		space_info(&m->memory, &m->mem, owners, &text);
+		space_info(&m->io, NULL, owners, &text);
 	}
 	return val_text(&text);
 }

@@ -2,8 +2,8 @@
  *
  * Queries on the machine as a whole and on its vCPUs as threads.
  */
-#include <stdlib.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chardev/chardev.h"
@@ -210,6 +210,96 @@ void print_memory_size(const json_t *v, struct buf *out)
 	buf_printf(out, "base memory: %llu\nplugged memory: %llu\n",
 		   (unsigned long long)val_u64(v, "base-memory"),
 		   (unsigned long long)val_u64(v, "plugged-memory"));
+}
+
+/* RAM is one anonymous shared memory file; there are no other backends. */
+json_t *query_memdev(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return json_pack("[{ss sI sb sb sb sb sb ss s[]}]", "id", "pc.ram",
+			 "size", (json_int_t)mon->m->ram_size, "merge", false,
+			 "dump", true, "prealloc", false, "share", true,
+			 "reserve", false, "policy", "default", "host-nodes");
+}
+
+void print_memdev(const json_t *list, struct buf *out)
+{
+	static const char *const flags[] = { "merge", "dump", "prealloc",
+					     "share", "reserve" };
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(list, i, v)
+	{
+		buf_printf(out, "memory backend: %s\n  size:  %llu\n",
+			   val_str(v, "id"),
+			   (unsigned long long)val_u64(v, "size"));
+		for (size_t f = 0; f < ARRAY_SIZE(flags); f++)
+			buf_printf(out, "  %s: %s\n", flags[f],
+				   val_true(v, flags[f]) ? "true" : "false");
+		buf_printf(out, "  policy: %s\n  host nodes: \n",
+			   val_str(v, "policy"));
+	}
+	buf_putc(out, '\n');
+}
+
+/* No DIMM can be plugged; QEMU prints nothing either. */
+json_t *query_memory_devices(struct monitor *mon, const struct args *a,
+			     struct err *err)
+{
+	return json_array();
+}
+
+void print_memory_devices(const json_t *list, struct buf *out)
+{
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(list, i, v) buf_printf(
+		out, "Memory device [dimm]: \"%s\"\n", val_str(v, "id"));
+}
+
+json_t *query_hotpluggable_cpus(struct monitor *mon, const struct args *a,
+				struct err *err)
+{
+	const struct topology *t = &mon->m->topo;
+	json_t *list = json_array();
+
+	for (int i = t->maxcpus - 1; i >= 0; i--) { /* last slot first */
+		json_t *v = json_pack("{ss si s{si si si}}", "type",
+				      "x86_64-cpu", "vcpus-count", 1, "props",
+				      "socket-id", i / (t->cores * t->threads),
+				      "core-id", i / t->threads % t->cores,
+				      "thread-id", i % t->threads);
+
+		if (i < mon->m->nvcpus)
+			json_object_set_new(v, "vcpu", json_integer(i));
+		json_array_append_new(list, v);
+	}
+	return list;
+}
+
+void print_hotpluggable_cpus(const json_t *list, struct buf *out)
+{
+	static const char *const props[] = { "socket-id", "core-id",
+					     "thread-id" };
+	size_t i;
+	json_t *v;
+
+	buf_puts(out, "Hotpluggable CPUs:\n");
+	json_array_foreach(list, i, v)
+	{
+		const json_t *p = json_object_get(v, "props");
+
+		buf_printf(out, "  type: \"%s\"\n  vcpus_count: \"%d\"\n",
+			   val_str(v, "type"), (int)val_u64(v, "vcpus-count"));
+		if (json_object_get(v, "vcpu"))
+			buf_printf(out, "  qom_path: \"/machine/cpu[%d]\"\n",
+				   (int)val_u64(v, "vcpu"));
+		buf_puts(out, "  CPUInstance Properties:\n");
+		for (size_t k = 0; k < ARRAY_SIZE(props); k++)
+			buf_printf(out, "    %s: \"%d\"\n", props[k],
+				   (int)val_u64(p, props[k]));
+	}
 }
 
 /* A machine has no NUMA nodes and no I/O threads of its own so far; the

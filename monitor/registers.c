@@ -6,7 +6,9 @@
  * 64-bit register, selectors and limits are 32-bit and sign-extended, $pc is
  * linear.  The others are vmon's.
  */
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "monitor/internal.h"
@@ -70,12 +72,62 @@ static const struct reg_name reg_names[] = {
 	WHOLE("xcr0", xcr0), WHOLE("apic_base", apic_base),
 	WHOLE("star", star), WHOLE("lstar", lstar), WHOLE("cstar", cstar),
 	WHOLE("fmask", fmask), WHOLE("kernel_gs_base", kernel_gs_base),
-	WHOLE("tsc", tsc),
+	WHOLE("tsc", tsc), WHOLE("tsc_aux", tsc_aux), WHOLE("pat", pat),
+	WHOLE("fs_base", seg[SEG_FS].base), WHOLE("gs_base", seg[SEG_GS].base),
+	WHOLE("sysenter_cs", sysenter_cs), WHOLE("sysenter_esp", sysenter_esp),
+	WHOLE("sysenter_eip", sysenter_eip), WHOLE("xss", xss),
+	{ "pkru", REG_AT(pkru), 4, REG_PLAIN },
+	{ "mxcsr", REG_AT(fpu.mxcsr), 4, REG_PLAIN },
+	{ "fcw", REG_AT(fpu.fcw), 2, REG_PLAIN },
+	{ "fsw", REG_AT(fpu.fsw), 2, REG_PLAIN },
+	{ "ftw", REG_AT(fpu.ftw), 1, REG_PLAIN },
 	WHOLE("dr0", dr[0]), WHOLE("dr1", dr[1]), WHOLE("dr2", dr[2]),
 	WHOLE("dr3", dr[3]), WHOLE("dr6", dr[6]), WHOLE("dr7", dr[7]),
 };
 
+/* Numbered ones that are wider than a value: parts of 64 bits. */
+static const struct {
+	const char *prefix, *suffix;
+	u16 count, offset, stride;
+	u8 size;
+} reg_parts[] = {
+	{ "xmm", "", 32, REG_AT(vec), sizeof(union cpu_vec), 8 },
+	{ "xmm", ".h", 32, REG_AT(vec) + 8, sizeof(union cpu_vec), 8 },
+	{ "ymm", "", 32, REG_AT(vec), sizeof(union cpu_vec), 8 },
+	{ "ymm", ".1", 32, REG_AT(vec) + 8, sizeof(union cpu_vec), 8 },
+	{ "ymm", ".2", 32, REG_AT(vec) + 16, sizeof(union cpu_vec), 8 },
+	{ "ymm", ".3", 32, REG_AT(vec) + 24, sizeof(union cpu_vec), 8 },
+	{ "st", "", 8, REG_AT(fpu.st), 16, 8 }, /* the significand */
+	{ "st", ".exp", 8, REG_AT(fpu.st) + 8, 16, 2 }, /* and the sign */
+	{ "k", "", 8, REG_AT(opmask), 8, 8 },
+};
+
 /* clang-format on */
+
+static bool reg_part(const char *name, const struct cpu_state *c, u64 *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reg_parts); i++) {
+		size_t n = strlen(reg_parts[i].prefix);
+		unsigned long number;
+		char *end;
+
+		if (strncmp(name, reg_parts[i].prefix, n) ||
+		    !isdigit((unsigned char)name[n]) ||
+		    (name[n] == '0' && isdigit((unsigned char)name[n + 1])))
+			continue;
+		number = strtoul(name + n, &end, 10);
+		if (number >= reg_parts[i].count ||
+		    strcmp(end, reg_parts[i].suffix))
+			continue;
+		*ret = 0;
+		memcpy(ret,
+		       (const char *)c + reg_parts[i].offset +
+			       number * reg_parts[i].stride,
+		       reg_parts[i].size);
+		return true;
+	}
+	return false;
+}
 
 static u64 reg_value(const struct reg_name *r, const struct cpu_state *c)
 {
@@ -108,5 +160,5 @@ int mon_register(void *opaque, const char *name, u64 *ret)
 			return 0;
 		}
 	}
-	return -ENOENT;
+	return reg_part(name, c, ret) ? 0 : -ENOENT;
 }

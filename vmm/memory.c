@@ -17,6 +17,7 @@
 #include "lib/err.h"
 #include "lib/lock.h"
 #include "lib/log.h"
+#include "vmm/device.h"
 #include "vmm/machine.h"
 
 /* ---- RAM ---- */
@@ -632,7 +633,33 @@ static void space_info_ram(struct memory *mem, struct buf *out)
 	}
 }
 
-void space_info(struct space *s, struct memory *mem, struct buf *out)
+/* Devices embed their regions. */
+static const struct device *space_owner(struct space *s, const struct region *r)
+{
+	const struct device *dev;
+
+	list_for_each (dev, &s->machine->devices, node) {
+		const char *p = (const char *)dev;
+
+		if ((const char *)r >= p &&
+		    (const char *)r < p + dev->class->size)
+			return dev;
+	}
+	return NULL;
+}
+
+static void space_info_owner(struct space *s, const struct region *r,
+			     struct buf *out)
+{
+	const struct device *dev = space_owner(s, r);
+
+	if (dev)
+		buf_printf(out, " owner:{dev %s=%s}", dev->id ? "id" : "path",
+			   dev->id ? dev->id : dev->path);
+}
+
+void space_info(struct space *s, struct memory *mem, bool owners,
+		struct buf *out)
 {
 	bool memory = s == &s->machine->memory;
 	struct region *r;
@@ -642,15 +669,37 @@ void space_info(struct space *s, struct memory *mem, struct buf *out)
 		   memory ? ~0ULL : 0xffffULL, memory ? "system" : "io");
 	if (memory && mem)
 		space_info_ram(mem, out);
-	list_for_each (r, &s->regions, node)
-		buf_printf(out, "    %016llx-%016llx (prio %d, i/o): %s\n",
+	list_for_each (r, &s->regions, node) {
+		buf_printf(out, "    %016llx-%016llx (prio %d, i/o): %s",
 			   (unsigned long long)r->base,
 			   (unsigned long long)(r->base + r->size - 1),
 			   r->priority, r->name);
+		if (owners)
+			space_info_owner(s, r, out);
+		buf_putc(out, '\n');
+	}
 	buf_puts(out, "\n");
 }
 
-void space_info_flat(struct space *s, struct memory *mem, struct buf *out)
+static void space_info_dispatch(struct space *s, struct buf *out)
+{
+	buf_printf(out, "  Dispatch (%d ranges, binary search)\n", s->nflat);
+	for (int i = 0; i < s->nflat; i++) {
+		const struct flat_range *f = &s->flat[i];
+		const struct region_ops *ops = f->region->ops;
+
+		buf_printf(out,
+			   "    #%d @%016llx..%016llx %s [%d..%d bytes]%s\n", i,
+			   (unsigned long long)f->base,
+			   (unsigned long long)f->end, f->region->name,
+			   ops->min_size ? ops->min_size : 1,
+			   ops->max_size ? ops->max_size : 4,
+			   ops->lockless ? " [lockless]" : "");
+	}
+}
+
+void space_info_flat(struct space *s, struct memory *mem, bool owners,
+		     bool dispatch, struct buf *out)
 {
 	bool memory = s == &s->machine->memory;
 	int nram = memory && mem ? atomic_load(&mem->nram) : 0;
@@ -680,7 +729,11 @@ void space_info_flat(struct space *s, struct memory *mem, struct buf *out)
 		if (f->offset)
 			buf_printf(out, " @%016llx",
 				   (unsigned long long)f->offset);
+		if (owners)
+			space_info_owner(s, f->region, out);
 		buf_putc(out, '\n');
 	}
+	if (dispatch)
+		space_info_dispatch(s, out);
 	buf_puts(out, "\n");
 }

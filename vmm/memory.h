@@ -34,8 +34,8 @@ struct machine;
 #define RAM_BLOCKS_MAX 32
 
 /* Why a store to the page must be noticed; see tcg/ and the dirty log. */
-#define MEM_PAGE_CODE 0x01u /* the engine decoded instructions from it */
-#define MEM_PAGE_LOG  0x02u /* dirty logging is on and the page is clean */
+#define MEM_PAGE_CODE   0x01u /* the engine decoded instructions from it */
+#define MEM_PAGE_LOG    0x02u /* dirty logging is on and the page is clean */
 #define MEM_PAGE_FENCED 0x04u /* goes with _CODE: every thread has seen it */
 
 struct ram_block {
@@ -166,8 +166,11 @@ struct region *space_find_lockless(struct space *s, u64 addr, u32 size,
 u64 region_read(struct region *r, u64 offset, u32 size);
 void region_write(struct region *r, u64 offset, u32 size, u64 value);
 
-/* As `info mtree` prints it. */
-void space_info(struct space *s, struct memory *mem, struct buf *out);
-void space_info_flat(struct space *s, struct memory *mem, struct buf *out);
+/* As `info mtree` prints it; `owners`: and whose each region is, `dispatch`:
+ * and how an access finds it. */
+void space_info(struct space *s, struct memory *mem, bool owners,
+		struct buf *out);
+void space_info_flat(struct space *s, struct memory *mem, bool owners,
+		     bool dispatch, struct buf *out);
 
 #endif

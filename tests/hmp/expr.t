@@ -117,3 +117,45 @@ Try "help p" for more information
 0x17
 (qemu) p $sp - $esp
 0
+(qemu) p/x $xmm0
+0xfeedfacecafebeef
+(qemu) p/x $xmm0.h
+0
+(qemu) p/x $ymm0
+0xfeedfacecafebeef
+(qemu) p/x $ymm15.3
+0
+(qemu) p $xmm32
+unknown register
+Try "help p" for more information
+(qemu) p $xmm00
+unknown register
+Try "help p" for more information
+(qemu) p/x $st0
+0x8000000000000000
+(qemu) p/x $st0.exp
+0x3fff
+(qemu) p $st8
+unknown register
+Try "help p" for more information
+(qemu) p/x $mxcsr
+0x1f80
+(qemu) p/x $fcw
+0x37f
+(qemu) p/x $cr4
+0x620
+(qemu) p/x $fs_base
+0
+(qemu) p (0-9223372036854775807-1)%(0-1)
+0
+# a dump's format is not print's: x stays as it was
+(qemu) x/1xw 0x108000
+0000000000108000: 0x00e05bea
+(qemu) p/d 7
+7
+(qemu) x 0x108000
+0000000000108000: 0x00e05bea
+(qemu) x/1i 0x108038
+0x00108038:  c3                       retq     
+(qemu) p 100+200
+300

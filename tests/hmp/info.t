@@ -47,6 +47,50 @@ FlatView #{num}
 FlatView #{num}
  AS "I/O", root: io
 ...
+(qemu) info mtree -o
+address-space: memory
+  0000000000000000-ffffffffffffffff (prio 0, i/o): system
+...
+    00000000fec00000-00000000fec00fff (prio {num}, i/o): ioapic owner:{dev path=/machine/{any}}
+...
+(qemu) info mtree -f -d
+FlatView #{num}
+ AS "memory", root: system
+...
+  Dispatch ({num} ranges, binary search)
+    #0 @{hex}..{hex} {any} [{num}..{num} bytes]{any}
+...
+FlatView #{num}
+ AS "I/O", root: io
+...
+(qemu) info mtree -dfoD
+FlatView #{num}
+...
+(qemu) info memdev
+memory backend: pc.ram
+  size:  16777216
+  merge: false
+  dump: true
+  prealloc: false
+  share: true
+  reserve: false
+  policy: default
+  host nodes: 
+
+(qemu) info memory-devices
+(qemu) info hotpluggable-cpus
+Hotpluggable CPUs:
+  type: "x86_64-cpu"
+  vcpus_count: "1"
+  qom_path: "/machine/cpu[0]"
+  CPUInstance Properties:
+    socket-id: "0"
+    core-id: "0"
+    thread-id: "0"
+(qemu) info hotpluggable-cpus -j
+[{"type": "x86_64-cpu", "vcpus-count": 1, "props": {"socket-id": 0, "core-id": 0, "thread-id": 0}, "vcpu": 0}]
+(qemu) info vm-generation-id
+Error: VM Generation ID device not found
 (qemu) info pci
   Bus  0, device   0, function 0:
     Host bridge: PCI device {hex}:{hex}
