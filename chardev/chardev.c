@@ -570,6 +570,39 @@ static void chr_flush_asked(void *arg)
 	}
 }
 
+/* No proper prefix of the text is also its suffix, so after a mismatch the
+ * search begins anew with the byte at hand. */
+static void chr_watch_login(struct chardev *chr, const u8 *data, size_t len)
+{
+	static const char text[] = "login: ";
+
+	for (size_t i = 0; i < len && !chr->login; i++) {
+		if (data[i] != (u8)text[chr->login_at])
+			chr->login_at = 0;
+		if (data[i] == (u8)text[chr->login_at])
+			chr->login_at++;
+		chr->login = !text[chr->login_at];
+	}
+}
+
+bool chr_saw_login(struct chardev *chr)
+{
+	bool seen;
+
+	lock_acquire(&chr->out_lock);
+	seen = chr->login;
+	lock_release(&chr->out_lock);
+	return seen;
+}
+
+void chr_forget_login(struct chardev *chr)
+{
+	lock_acquire(&chr->out_lock);
+	chr->login = false;
+	chr->login_at = 0;
+	lock_release(&chr->out_lock);
+}
+
 size_t chr_write(struct chardev *chr, const void *data, size_t len)
 {
 	size_t done = 0;
@@ -586,6 +619,7 @@ size_t chr_write(struct chardev *chr, const void *data, size_t len)
 	done += fifo_put(&chr->out, (const u8 *)data + done, len - done);
 	chr->starved |= done < len;
 	chr_log_output(chr, data, done);
+	chr_watch_login(chr, data, done);
 	ask = chr->out.len && !chr->flush_asked && !chr->out_polled;
 	chr->flush_asked |= ask;
 	lock_release(&chr->out_lock);

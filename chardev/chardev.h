@@ -111,6 +111,9 @@ const char *chr_label(const struct chardev *chr);
 void chr_filename(struct chardev *chr, struct buf *out);
 bool chr_attached(const struct chardev *chr); /* front end present */
 bool chr_open(const struct chardev *chr);     /* peer present */
+/* A guest asked for a login since chr_forget_login(): wrote "login: ". */
+bool chr_saw_login(struct chardev *chr);
+void chr_forget_login(struct chardev *chr);
 
 /* Option row type: struct chardev *, named by its id. */
 extern const struct opt_type opt_chardev;

@@ -40,6 +40,8 @@ struct chardev {
 	bool starved;     /* chr_write() took less: CHR_WRITABLE is owed */
 	bool flush_asked; /* posted to the loop */
 	bool out_polled;  /* the back end waits for the peer */
+	u8 login_at;      /* how much of CHR_LOGIN came last */
+	bool login;       /* all of it came */
 };
 
 /* Options `mux`, `logfile`, `logappend`. */

@@ -155,8 +155,8 @@ static void command_show_error(struct monitor *mon, const struct err *err)
 		mon_printf(mon, "Error: %s\n", err->msg);
 }
 
-static void command_query(struct monitor *mon, const struct command *c,
-			  struct args *a)
+static int command_query(struct monitor *mon, const struct command *c,
+			 struct args *a)
 {
 	struct err err = { 0 };
 	json_t *v = c->query(mon, a, &err);
@@ -165,9 +165,9 @@ static void command_query(struct monitor *mon, const struct command *c,
 
 	if (!v) {
 		command_show_error(mon, &err);
-		return;
+		return err.code ? err.code : -EINVAL;
 	}
-	if (args_has(a, "json")) {
+	if (mon->json || args_has(a, "json")) {
 		json = json_dumps(v, JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
 		mon_printf(mon, "%s\n", json ? json : "null");
 		free(json);
@@ -177,18 +177,22 @@ static void command_query(struct monitor *mon, const struct command *c,
 		buf_fini(&text);
 	}
 	json_decref(v);
+	return 0;
 }
 
-static void command_call(struct monitor *mon, const struct command *c,
-			 struct args *a)
+static int command_call(struct monitor *mon, const struct command *c,
+			struct args *a)
 {
 	struct err err = { 0 };
+	int r;
 
 	assert_locked(&machine_lock);
 	if (c->query)
-		command_query(mon, c, a);
-	else if (c->run(mon, a, &err) < 0)
+		return command_query(mon, c, a);
+	r = c->run(mon, a, &err);
+	if (r < 0)
 		command_show_error(mon, &err);
+	return r;
 }
 
 static size_t command_word(const char *p)
@@ -207,7 +211,7 @@ static const char *command_skip(const char *p)
 	return p;
 }
 
-void command_run(struct monitor *mon, const char *line)
+int command_run(struct monitor *mon, const char *line)
 {
 	const struct command *table = command_table, *c;
 	struct expr_env env = { .reg = mon_register, .opaque = mon };
@@ -215,9 +219,10 @@ void command_run(struct monitor *mon, const char *line)
 	size_t n = command_word(word);
 	struct args a = { .n = 0 };
 	struct err err = { 0 };
+	int r;
 
 	if (!*word)
-		return;
+		return 0;
 	c = command_find(table, word, n);
 	if (c && n == 4 && !memcmp(word, "info", 4) &&
 	    *command_skip(word + n)) {
@@ -228,21 +233,23 @@ void command_run(struct monitor *mon, const char *line)
 	}
 	if (!c) {
 		command_unknown(mon, table, line, word, word + n);
-		return;
+		return -ENOENT;
 	}
 	if (c->absent) {
 		mon_printf(mon, "%s\n", c->absent);
-		return;
+		return -ENOTSUP;
 	}
-	if (args_parse(&a, c->types, c->query ? "json:-j" : "", c->names,
-		       word + n, &env, &err) < 0) {
+	r = args_parse(&a, c->types, c->query ? "json:-j" : "", c->names,
+		       word + n, &env, &err);
+	if (r < 0) {
 		mon_printf(mon, "%s\n", err.msg);
 		mon_printf(mon, "Try \"help %.*s\" for more information\n",
 			   (int)(word + n - first), first);
 	} else {
-		command_call(mon, c, &a);
+		r = command_call(mon, c, &a);
 	}
 	args_fini(&a);
+	return r;
 }
 
 /* ---- help ---- */

@@ -361,6 +361,8 @@ json_t *query_chardev(struct monitor *mon, const struct args *a,
 	for (struct chardev *c = chr_next(NULL); c; c = chr_next(c)) {
 		struct buf name = { 0 };
 
+		if (chr_label(c)[0] == '#') /* a client of monitor/door.c */
+			continue;
 		chr_filename(c, &name);
 		json_array_append_new(
 			list, json_pack("{ss so sb}", "label", chr_label(c),

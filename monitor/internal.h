@@ -56,6 +56,7 @@ struct monitor {
 	void (*resumed)(void *opaque, const struct err *err);
 	void *opaque;
 	json_t *result; /* owned; what QMP answers instead of {} */
+	bool json;      /* queries answer as with -j */
 
 	/* State of the default vCPU, fetched once per command. */
 	struct cpu_state cpu;
@@ -81,6 +82,8 @@ struct monitor *mon_detached_create(struct machine *m,
 				    void *opaque);
 void mon_detached_begin(struct monitor *mon); /* the next command */
 void mon_detached_free(struct monitor *mon);
+/* The peer on `chr` is gone: a session made for it alone ends. */
+void mon_reap_later(struct machine *m, const struct chardev *chr);
 
 /* ---- the default vCPU ---- */
 
@@ -128,8 +131,8 @@ bool command_has_name(const struct command *c, const char *name, size_t len);
 const struct command *command_find(const struct command *table,
 				   const char *name, size_t len);
 
-/* Runs one line and shows what it says. */
-void command_run(struct monitor *mon, const char *line);
+/* Runs one line and shows what it says.  0 or -errno of its outcome. */
+int command_run(struct monitor *mon, const char *line);
 /* Candidates for Tab; readline_ops.complete. */
 void command_complete(void *opaque, struct readline *rl, const char *text);
 

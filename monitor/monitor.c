@@ -20,6 +20,8 @@
 #include "chardev/chardev.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/loop.h"
+#include "monitor/door.h"
 #include "monitor/internal.h"
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
@@ -192,6 +194,8 @@ void mon_resume(struct monitor *mon, const struct err *err)
 	mon_pump(mon);
 	if (!mon->out.len)
 		chr_accept_input(mon->chr);
+	if (!mon->open)
+		mon_reap_later(mon->m, mon->chr);
 }
 
 static void mon_greet(struct monitor *mon)
@@ -214,10 +218,55 @@ static void mon_opened(struct monitor *mon)
 		mon_greet(mon);
 }
 
+static void mon_free(struct monitor *mon)
+{
+	list_remove(&mon->node);
+	rl_fini(&mon->rl);
+	buf_fini(&mon->out);
+	json_decref(mon->result);
+	free(mon);
+}
+
+static bool mon_is_guest(const struct chardev *chr)
+{
+	return chr_label(chr)[0] == '#'; /* monitor/door.c */
+}
+
+static void mon_end(struct monitor *mon)
+{
+	struct chardev *chr = mon->chr;
+
+	mon_flush(mon);
+	chr_detach(chr, mon);
+	mon_free(mon);
+	if (mon_is_guest(chr)) {
+		door_left(chr_label(chr));
+		(void)chr_remove(chr, NULL);
+	}
+}
+
+/* Ends the sessions that came through a door and have no peer any more. */
+static void mon_reap(void *arg)
+{
+	struct monitor *mon, *next;
+
+	list_for_each_safe (mon, next, &monitors, node)
+		if (mon_is_guest(mon->chr) && !mon->open && !mon->busy)
+			mon_end(mon);
+	qmp_reap();
+}
+
+void mon_reap_later(struct machine *m, const struct chardev *chr)
+{
+	if (chr && mon_is_guest(chr))
+		loop_post(m->loop, mon_reap, NULL);
+}
+
 static void mon_closed(struct monitor *mon)
 {
 	mon->open = false;
 	mon_pump(mon);
+	mon_reap_later(mon->m, mon->chr);
 }
 
 static void mon_event(void *opaque, enum chr_event event)
@@ -299,15 +348,6 @@ static struct monitor *mon_new(struct machine *m, struct chardev *chr)
 	return mon;
 }
 
-static void mon_free(struct monitor *mon)
-{
-	list_remove(&mon->node);
-	rl_fini(&mon->rl);
-	buf_fini(&mon->out);
-	json_decref(mon->result);
-	free(mon);
-}
-
 struct monitor *mon_detached_create(struct machine *m,
 				    void (*resumed)(void *opaque,
 						    const struct err *err),
@@ -359,14 +399,22 @@ int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
 	return 0;
 }
 
+bool monitor_uses(const struct chardev *chr)
+{
+	struct monitor *mon;
+
+	list_for_each (mon, &monitors, node)
+		if (mon->chr == chr && !chr_is_mux(chr))
+			return true;
+	return false;
+}
+
 void monitor_destroy_all(void)
 {
 	struct monitor *mon, *next;
 
-	list_for_each_safe (mon, next, &monitors, node) {
-		mon_flush(mon);
-		chr_detach(mon->chr, mon);
-		mon_free(mon);
-	}
+	door_close_all();
+	list_for_each_safe (mon, next, &monitors, node)
+		mon_end(mon);
 	qmp_destroy_all();
 }

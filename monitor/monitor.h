@@ -24,6 +24,9 @@ struct machine;
 int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
 		   bool pretty, struct err *err);
 
+/* Is `chr` nothing but a monitor's? */
+bool monitor_uses(const struct chardev *chr);
+
 /* Detaches and frees every session; before the chardevs go. */
 void monitor_destroy_all(void);
 

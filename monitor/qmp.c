@@ -25,6 +25,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "monitor/door.h"
 #include "monitor/json_stream.h"
 #include "vmm/event.h"
 #include "vmm/machine.h"
@@ -279,6 +280,8 @@ static void qmp_posted(void *arg)
 	qmp_answer(q, r);
 	qmp_next(q);
 	qmp_go_on(q);
+	if (!q->open)
+		mon_reap_later(q->m, q->chr);
 }
 
 static void qmp_finish(struct qmp *q, struct qmp_request *r, json_t *result)
@@ -655,10 +658,9 @@ static void qmp_chr_event(void *opaque, enum chr_event event)
 	case CHR_CLOSED:
 		q->open = false;
 		qmp_pump(q); /* what it sent is still run */
+		mon_reap_later(q->m, q->chr);
 		break;
-	case CHR_WRITABLE:
-		qmp_go_on(q);
-		break;
+	case CHR_WRITABLE: qmp_go_on(q); break;
 	default: break;
 	}
 }
@@ -676,6 +678,8 @@ static void qmp_free(struct qmp *q)
 	struct qmp_request *r, *next;
 
 	list_remove(&q->node);
+	if (list_empty(&qmps))
+		event_listen_end(&qmp_listener);
 	list_for_each_safe (r, next, &q->requests, node)
 		qmp_request_free(r);
 	json_stream_fini(&q->json);
@@ -710,6 +714,31 @@ int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
 	return r;
 }
 
+static void qmp_end(struct qmp *q)
+{
+	struct qmp_request *r = qmp_first(q);
+	struct chardev *chr = q->chr;
+
+	if (r && r->result) /* "quit" is answered, too */
+		qmp_answer(q, r);
+	qmp_flush(q);
+	chr_detach(chr, q);
+	qmp_free(q);
+	if (chr_label(chr)[0] == '#') {
+		door_left(chr_label(chr));
+		(void)chr_remove(chr, NULL);
+	}
+}
+
+void qmp_reap(void)
+{
+	struct qmp *q, *next;
+
+	list_for_each_safe (q, next, &qmps, node)
+		if (chr_label(q->chr)[0] == '#' && !q->open && !q->nrequests)
+			qmp_end(q);
+}
+
 void qmp_destroy_all(void)
 {
 	struct qmp_throttle *t, *next_t;
@@ -718,13 +747,6 @@ void qmp_destroy_all(void)
 	event_listen_end(&qmp_listener);
 	list_for_each_safe (t, next_t, &qmp_throttles, node)
 		qmp_throttle_free(t);
-	list_for_each_safe (q, next, &qmps, node) {
-		struct qmp_request *r = qmp_first(q);
-
-		if (r && r->result) /* "quit" is answered, too */
-			qmp_answer(q, r);
-		qmp_flush(q);
-		chr_detach(q->chr, q);
-		qmp_free(q);
-	}
+	list_for_each_safe (q, next, &qmps, node)
+		qmp_end(q);
 }

@@ -15,6 +15,7 @@
 #include "lib/bytes.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "monitor/monitor.h"
 #include "monitor/qmp.h"
 #include "net/net.h"
 #include "vmm/machine.h"
@@ -419,13 +420,21 @@ int cmd_qmp_memsave(struct monitor *mon, const struct args *a, struct err *err)
 	return cmd_memsave(mon, a, err);
 }
 
+/* A line that runs on behalf of a QMP session. */
 struct qmp_human {
 	struct monitor *asker, *mon;
+	bool outcome; /* asked for, not only the text */
+	int code;     /* -errno */
 };
 
 static int qmp_human_end(struct qmp_human *h)
 {
-	h->asker->result = val_string(buf_str(&h->mon->out));
+	json_t *text = val_string(buf_str(&h->mon->out));
+
+	if (h->outcome)
+		text = json_pack("{so sb si}", "output", text, "ok",
+				 h->code >= 0, "errno", MAX(-h->code, 0));
+	h->asker->result = text;
 	h->asker->quitting = h->mon->quitting;
 	mon_detached_free(h->mon);
 	return 0;
@@ -436,26 +445,26 @@ static void qmp_human_resumed(void *opaque, const struct err *err)
 	struct qmp_human *h = opaque;
 	struct monitor *asker = h->asker;
 
-	if (err && err->msg[0])
+	if (err && err->msg[0]) {
 		mon_printf(h->mon, "Error: %s\n", err->msg);
+		h->code = err->code;
+	}
 	qmp_human_end(h);
 	free(h);
 	mon_resume(asker, NULL);
 }
 
-int cmd_qmp_human(struct monitor *mon, const struct args *a, struct err *err)
+static int qmp_human_start(struct monitor *mon, const char *line, int cpu,
+			   bool outcome, bool json)
 {
-	u64 index = args_u64(a, "cpu-index");
-	struct qmp_human *h;
+	struct qmp_human *h = xalloc(sizeof *h);
 
-	if (index >= (u64)mon->m->nvcpus && args_has(a, "cpu-index"))
-		return err_set(err, -EINVAL,
-			       "Parameter 'cpu-index' expects a CPU number");
-	h = xalloc(sizeof *h);
 	h->asker = mon;
+	h->outcome = outcome;
 	h->mon = mon_detached_create(mon->m, qmp_human_resumed, h);
-	h->mon->cpu_index = (int)index;
-	command_run(h->mon, args_str(a, "command-line"));
+	h->mon->cpu_index = cpu;
+	h->mon->json = json;
+	h->code = command_run(h->mon, line);
 	if (h->mon->busy) {
 		mon_suspend(mon);
 		return 0;
@@ -463,4 +472,33 @@ int cmd_qmp_human(struct monitor *mon, const struct args *a, struct err *err)
 	qmp_human_end(h);
 	free(h);
 	return 0;
+}
+
+int cmd_qmp_human(struct monitor *mon, const struct args *a, struct err *err)
+{
+	u64 index = args_u64(a, "cpu-index");
+
+	if (index >= (u64)mon->m->nvcpus && args_has(a, "cpu-index"))
+		return err_set(err, -EINVAL,
+			       "Parameter 'cpu-index' expects a CPU number");
+	return qmp_human_start(mon, args_str(a, "command-line"), (int)index,
+			       false, false);
+}
+
+/* For `vmon ctl`: the text, and whether the command did what it should. */
+int cmd_qmp_execute(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return qmp_human_start(mon, args_str(a, "command-line"), 0, true,
+			       args_u64(a, "json"));
+}
+
+/* Did a serial port or console ask for a login since the last reset? */
+json_t *query_qmp_login(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	bool seen = false;
+
+	for (struct chardev *c = chr_next(NULL); c; c = chr_next(c))
+		seen |= chr_saw_login(c) && !monitor_uses(c);
+	return json_pack("{sb}", "seen", seen);
 }

@@ -18,6 +18,8 @@
 #include "lib/log.h"
 #include "lib/perfmap.h"
 #include "lib/work.h"
+#include "monitor/ctl.h"
+#include "monitor/door.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "tcg/emulate.h"
@@ -629,6 +631,7 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 	if (r == 0)
 		r = vmon_start(v, err);
 	if (r == 0) {
+		door_publish(v->machine);
 		net_warn_unconnected();
 		vmon_say_ready(v);
 		loop_run(v->machine->loop);
@@ -645,6 +648,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int status, r;
 
+	if (argc > 1 && !strcmp(argv[1], "ctl"))
+		return ctl_main(argc - 2, argv + 2);
 	config_init(&v.config);
 	net_legacy_init(&v.legacy_net);
 	switch (config_parse(&v.config, argc, argv, &err)) {

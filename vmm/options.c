@@ -120,7 +120,8 @@ static int config_help(struct config *c, const char *option, const char *arg,
 		       struct err *err)
 {
 	printf("vmon %s: virtual machine monitor\n"
-	       "usage: vmon [options]\n\n",
+	       "usage: vmon [options]\n"
+	       "       vmon ctl --help\n\n",
 	       VMON_VERSION);
 	for (size_t i = 0; i < ARRAY_SIZE(config_options); i++) {
 		const struct config_option *o = &config_options[i];

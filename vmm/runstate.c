@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "chardev/chardev.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "vmm/accel.h"
@@ -167,6 +168,8 @@ static void run_reset(struct machine *m, bool guest)
 {
 	struct err err = { 0 };
 
+	for (struct chardev *c = chr_next(NULL); c; c = chr_next(c))
+		chr_forget_login(c);
 	if (machine_reset(m, &err) < 0)
 		log_warn("cannot load the guest again: %s", err.msg);
 	run_send(m, EVENT_RESET, guest,

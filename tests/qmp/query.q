@@ -59,3 +59,13 @@ args: -smp 2 -name vm1 -uuid 01234567-89ab-cdef-0123-456789abcdef -drive file=$T
 <- {"error":{"class":"GenericError","desc":"Parameter 'cpu-index' expects a CPU number"}}
 -> {"execute":"pmemsave","arguments":{"val":0,"size":4096,"filename":"$TMP/m"}}
 <- {"return":{}}
+-> {"execute":"x-vmon-query-login"}
+<- {"return":{"seen":false}}
+-> {"execute":"x-vmon-execute","arguments":{"command-line":"info name"}}
+<- {"return":{"ok":true,"errno":0,"output":"vm1\r\n"}}
+-> {"execute":"x-vmon-execute","arguments":{"command-line":"info name","json":true}}
+<- {"return":{"ok":true,"errno":0,"output":"{\"name\": \"vm1\"}\r\n"}}
+-> {"execute":"x-vmon-execute","arguments":{"command-line":"set_link x on"}}
+<- {"return":{"ok":false,"errno":"*","output":"Error: Device 'x' not found\r\n"}}
+-> {"execute":"x-vmon-execute","arguments":{"command-line":"nosuch"}}
+<- {"return":{"ok":false,"errno":"*","output":"unknown command: 'nosuch'\r\n"}}

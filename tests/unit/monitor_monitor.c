@@ -11,6 +11,7 @@
 
 #include "chardev/chardev.h"
 #include "lib/err.h"
+#include "monitor/door.h"
 #include "monitor/internal.h"
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
@@ -88,6 +89,28 @@ void qmp_destroy_all(void)
 {
 }
 
+void qmp_reap(void)
+{
+}
+
+void door_left(const char *label)
+{
+}
+
+void door_close_all(void)
+{
+}
+
+const char *chr_label(const struct chardev *c)
+{
+	return "mon";
+}
+
+int chr_remove(struct chardev *c, struct err *err)
+{
+	ck_abort();
+}
+
 struct cpu_state *vcpu_cpu(struct vcpu *v)
 {
 	ck_abort();
@@ -97,7 +120,7 @@ void command_complete(void *opaque, struct readline *rl, const char *text)
 {
 }
 
-void command_run(struct monitor *mon, const char *line)
+int command_run(struct monitor *mon, const char *line)
 {
 	strcat(ran, line);
 	strcat(ran, ";");
@@ -115,6 +138,7 @@ void command_run(struct monitor *mon, const char *line)
 		suspended = mon;
 		mon_suspend(mon);
 	}
+	return 0;
 }
 
 /* ---- the peer ---- */
