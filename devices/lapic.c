@@ -99,8 +99,13 @@ enum lapic_delivery {
 
 /* A periodic timer never fires more often: the host could not keep up. */
 #define LAPIC_MIN_PERIOD_NS (100 * NS_PER_US)
-#define LAPIC_PRIORITY      100 /* no BAR hides it */
-#define LAPIC_NEVER         UINT64_MAX
+/* ... and half as often, up to this power of two, for each time that it has
+ * found the interrupt before unfinished, less those that it has not: a guest
+ * whose handler takes longer, as when we compare translations, has to get on. */
+#define LAPIC_SLOWEST  7
+#define LAPIC_SLOW_NS  (10 * NS_PER_MS)
+#define LAPIC_PRIORITY 100 /* no BAR hides it */
+#define LAPIC_NEVER    UINT64_MAX
 
 /* All fields but `v`, `owner`, `timer` and `ready` are guarded by `lock`.  `timer`
  * needs machine_lock; something comes at `armed_ns` at the latest. */
@@ -123,6 +128,7 @@ struct lapic {
 	u64 deadline_ns; /* next expiry, LAPIC_NEVER when stopped */
 	u64 deadline_tsc;
 	u64 armed_ns;
+	u8 overruns; /* up to LAPIC_SLOWEST */
 	struct vtimer timer;
 };
 
@@ -431,6 +437,11 @@ static void lapic_expire(struct lapic *l, u64 now)
 	u32 lvt = l->lvt[LVT_TIMER];
 	u64 period = MAX(lapic_period_ns(l), LAPIC_MIN_PERIOD_NS);
 
+	if (lapic_bit(l->irr, lvt & 0xff) || lapic_bit(l->isr, lvt & 0xff))
+		l->overruns = MIN(l->overruns + 1, LAPIC_SLOWEST);
+	else if (l->overruns)
+		l->overruns--;
+	period = MAX(period, MIN(period << l->overruns, LAPIC_SLOW_NS));
 	if (!(lvt & LVT_MASKED))
 		lapic_request(l, lvt & 0xff, false);
 	l->deadline_tsc = 0;
@@ -860,7 +871,7 @@ static void lapic_clear(struct lapic *l)
 	memset(l->irr, 0, sizeof l->irr);
 	for (int i = 0; i < LVT_COUNT; i++)
 		l->lvt[i] = LVT_MASKED;
-	l->divide = l->initial = 0;
+	l->divide = l->initial = l->overruns = 0;
 	l->deadline_ns = LAPIC_NEVER;
 	l->deadline_tsc = 0;
 }
