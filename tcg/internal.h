@@ -249,6 +249,8 @@ struct tcg_cpu {
 	/* Translated RDTSC, tcg_tsc_changed(): it need not ask the handler;
 	 * what it adds to tick_ns(). */
 	bool tsc_direct;
+	bool sys_direct; /* SYSCALL and SYSRET need not: tcg/jit_sys.c */
+	u64 sys_key[2];  /* jit_key of ring 0 and 3 then */
 	u64 tsc_base;
 	/* Others set it after v->request: translated code polls it. */
 	_Atomic u32 exit_req;

@@ -264,11 +264,11 @@ static bool jit_steps_on(const struct tcg_cpu *c)
 		 atomic_load_explicit(&log_mask, memory_order_relaxed));
 }
 
-/* Runs the handler of an instruction that may change everything. */
-static const void *jit_step(struct tcg_cpu *c, const struct insn *i)
+/* Runs the handler of an instruction that may change everything; goes on at
+ * c->rip, or leaves translated code. */
+static bool jit_step(struct tcg_cpu *c, const struct insn *i)
 {
 	u32 epoch = c->code_epoch;
-	const struct jit_block *t;
 
 	c->jit->interps++;
 	c->jit->called[i->row]++;
@@ -277,17 +277,12 @@ static const void *jit_step(struct tcg_cpu *c, const struct insn *i)
 	i->fn(c, i);
 	c->ip = NULL;
 	if (!jit_steps_on(c))
-		return NULL;
-	t = jit_at_rip(c);
-	if (!t)
-		return NULL;
+		return false;
 	if (c->code_epoch != epoch)
 		c->jit_sp_now = c->jit_sp;
 	jit_set_key(c);
-	jit_remember(c, t);
 	jit_stack_enter(c);
-	c->gpr[INSN_RIP] = c->rip & PAGE_MASK;
-	return jit_code(c->jit, t);
+	return true;
 }
 
 /* c->rip is not in the jump cache. */
@@ -563,7 +558,7 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	return start;
 }
 
-/* Jumped to: jit_step(c, r10), which answers where to go on. */
+/* Jumped to: jit_step(c, r10), then to c->rip by the jump cache. */
 static u8 *thunk_step(struct jit *j)
 {
 	struct jit_emit *e = &j->e;
@@ -577,11 +572,17 @@ static u8 *thunk_step(struct jit *j)
 	em8(e, 0);
 	em_store(e, STATE(jit_sp_now), H_RSP);
 	em_call_abs(e, (const void *)(uintptr_t)jit_step);
-	em_rm(e, EM_W | 0x85, H_RAX, rm_reg(H_RAX));
+	em_rm(e, EM_0F | 0xb6, H_RAX, rm_reg(H_RAX)); /* movzx */
+	em_rm(e, 0x85, H_RAX, rm_reg(H_RAX));
 	em_to(em_jcc(e, 4), j->leave); /* JIT_LEFT */
 	em_load(e, H_RSP, STATE(jit_sp_now));
 	thunk_registers(e, false);
-	em_rm(e, 0xff, 4, rm_reg(H_RAX)); /* jmp rax */
+	em_load(e, H_R10, STATE(rip));
+	em_mov_imm(e, H_RAX, JIT_BRANCH(0, JIT_BRANCH_NONE, 0));
+	em_rm(e, 0x80, 7, STATE(cpl)); /* cmp byte */
+	em8(e, 3);
+	em_to(em_jcc(e, 4), j->lookup[1]);
+	em_to(em_jmp(e), j->lookup[0]);
 	return start;
 }
 
@@ -605,6 +606,8 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 		{ "miss", j->miss },
 		{ "ret-miss", j->ret_miss[0] },
 		{ "step", j->step },
+		{ "syscall", j->sys_call },
+		{ "sysret", j->sys_ret },
 		{ "slow", j->slow },
 		{ "interp", j->interp },
 		{ "notice", j->notice },
@@ -664,6 +667,8 @@ static void jit_thunks(struct jit *j)
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
 	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss, true);
 	j->step = thunk_step(j);
+	j->sys_call = jit_sys_call(j);
+	j->sys_ret = jit_sys_ret(j);
 	if (perfmap_on())
 		jit_name_thunks(j, enter);
 	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);

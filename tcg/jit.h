@@ -157,6 +157,9 @@ enum jit_class {
 	JIT_X87,
 	JIT_STRING, /* movs stos */
 	JIT_TSC,    /* rdtsc rdtscp */
+	JIT_SYSCALL,
+	JIT_SYSRET,
+	JIT_SWAPGS,
 };
 
 #define JIT_X87_AREA 576 /* bytes, aligned to 64 */
@@ -182,6 +185,7 @@ struct jit {
 	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
 	u8 *miss, *ret_none, *outdated;
 	u8 *slow, *interp, *notice, *stack, *step;
+	u8 *sys_call, *sys_ret;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;
 	u8 *x87_area; /* XSAVE's, in x87_room[] */
@@ -272,6 +276,14 @@ u8 *jit_vec_load(struct jit *j);
 u8 *jit_vec_enter(struct jit *j, u8 kind);
 /* Leaves the instruction's block to the interpreter. */
 u8 *jit_vec_refuse(struct jit *j);
+
+/* ---- jit_sys.c ---- */
+
+u8 *jit_sys_call(struct jit *j);
+u8 *jit_sys_ret(struct jit *j);
+/* In 64-bit code, behind a SYSCALL or SYSRET: can the next ones do without
+ * their handlers?  Sets c->sys_direct, which is cleared when that changes. */
+void jit_sys_look(struct tcg_cpu *c);
 
 /* ---- jit_x87.c ---- */
 

@@ -108,6 +108,8 @@ static const struct gen_name gen_system_names[] = {
 	{ "div", JIT_DIV },       { "idiv", JIT_IDIV },
 	{ "pushf", JIT_PUSHF },   { "popf", JIT_POPF },
 	{ "rdtsc", JIT_TSC },     { "rdtscp", JIT_TSC },
+	{ "swapgs", JIT_SWAPGS }, { "syscall", JIT_SYSCALL },
+	{ "sysret", JIT_SYSRET },
 };
 
 /* By its operands, within what the name says. */
@@ -415,8 +417,7 @@ static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
 	em_to(em_call(&g->e), g->j->interp);
 }
 
-/* The block's end. */
-static void gen_step(struct gen *g)
+void gen_step(struct gen *g)
 {
 	gen_spill_flags(g);
 	gen_handler(g, g->i, g->off);
@@ -1109,6 +1110,13 @@ static void gen_if_waiting(struct gen *g)
 	gen_interp_instead(g, em_jcc(&g->e, 5));
 }
 
+/* Does it call a handler that may change everything? */
+static bool gen_steps(u8 class)
+{
+	return class == JIT_STOP || class == JIT_SWAPGS ||
+	       class == JIT_SYSCALL || class == JIT_SYSRET;
+}
+
 /* The instruction behind it is not interrupted: it is translated and comes
  * in the same block, so nothing is polled between the two. */
 static void gen_sti(struct gen *g)
@@ -1117,7 +1125,7 @@ static void gen_sti(struct gen *g)
 
 	if (g->n + 1 < g->b->n)
 		next = g->j->classes[g->b->insn[g->n + 1].row];
-	if (g->cpl || next == JIT_STOP || next == JIT_INTERP) {
+	if (g->cpl || gen_steps(next) || next == JIT_INTERP) {
 		gen_interp(g);
 		return;
 	}
@@ -1256,6 +1264,11 @@ static void gen_goto(struct gen *g, s64 target, u32 kind)
 	if (target <= g->off) /* a loop */
 		gen_poll(g, target);
 	gen_link(g, target, em_jmp(&g->e));
+}
+
+void gen_next(struct gen *g)
+{
+	gen_goto(g, g->off + g->i->len, JIT_BRANCH_NONE);
 }
 
 /* A displacement that does not fit, or a 66 prefix, is for the interpreter. */
@@ -1654,11 +1667,9 @@ static void gen_plan_run(struct gen *g)
 /* False when the block ends in front of the instruction. */
 static bool gen_insn(struct gen *g, u8 class)
 {
+	if (g->j->check && gen_steps(class))
+		return false;
 	switch (class) {
-	case JIT_STOP:
-		if (g->j->check)
-			return false;
-		break;
 	case JIT_CALL:
 	case JIT_JMP:
 	case JIT_JCC:
@@ -1712,6 +1723,9 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_X87: gen_x87(g); break;
 	case JIT_STRING: gen_string(g); break;
 	case JIT_TSC: gen_tsc(g); break;
+	case JIT_SYSCALL: gen_syscall(g); break;
+	case JIT_SYSRET: gen_sysret(g); break;
+	case JIT_SWAPGS: gen_swapgs(g); break;
 	}
 	return true;
 }
@@ -1840,7 +1854,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	u8 *data = j->data;
 	bool ended = false;
 
-	if (j->check && j->classes[b->insn[0].row] == JIT_STOP)
+	if (j->check && gen_steps(j->classes[b->insn[0].row]))
 		return NULL;
 	g.j = j;
 	g.e = j->e;

@@ -200,7 +200,11 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
-/* The same out of line, instead of what follows the jump `from`; flags are in
+/* The same for one that may change everything: the block's end. */
+void gen_step(struct gen *g);
+/* On to the next instruction from the block's end; flags are in c->cc. */
+void gen_next(struct gen *g);
+/* As gen_interp(), out of line, instead of what follows the jump `from`; flags are in
  * c->cc there and at the end of the instruction. */
 void gen_interp_instead(struct gen *g, u8 *from);
 /* The interpreter's turn if the condition holds. */
@@ -217,6 +221,12 @@ void gen_vex_use(const struct gen *g, struct gen_use *u);
 /* ---- jit_clock.c ---- */
 
 void gen_tsc(struct gen *g);
+
+/* ---- jit_sys.c ---- */
+
+void gen_syscall(struct gen *g);
+void gen_sysret(struct gen *g);
+void gen_swapgs(struct gen *g);
 
 /* ---- jit_string.c ---- */
 

@@ -44,6 +44,9 @@ static const char *const log_classes[] = {
 	[JIT_VEC] = "vector",        [JIT_VEX] = "vex",
 	[JIT_X87] = "x87",           [JIT_STRING] = "string",
 	[JIT_TSC] = "tsc",
+	[JIT_SYSCALL] = "syscall",
+	[JIT_SYSRET] = "sysret",
+	[JIT_SWAPGS] = "swapgs",
 };
 
 /* ---- Disassembly ---- */

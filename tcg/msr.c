@@ -276,6 +276,7 @@ static bool msr_write_efer(struct tcg_cpu *c, u64 value)
 	value = (value & ~(u64)EFER_LMA) | (s->efer & EFER_LMA);
 	changed = s->efer ^ value;
 	s->efer = value;
+	c->sys_direct = false;
 	if (changed & EFER_NXE)
 		tcg_tlb_flush(c, true);
 	tcg_mode_changed(c);
@@ -286,6 +287,7 @@ static bool msr_write_row(struct tcg_cpu *c, const struct msr_row *r, u64 value)
 {
 	u64 *field = (u64 *)((char *)c->s + r->offset);
 
+	c->sys_direct = false;
 	switch (r->kind) {
 	case MSR_FIELD:
 		if (value & ~r->mask)

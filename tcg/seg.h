@@ -21,6 +21,13 @@
 #define SYS_INT         14
 #define SYS_TRAP        15
 
+/* What SYSCALL and its like load: attributes as in struct cpu_segment,
+ * DPL 0; what SYSRET takes from R11. */
+#define ATTR_CODE64 0xa09bu /* P S code readable accessed, L, G */
+#define ATTR_DATA   0xc093u /* P S writable accessed, B, G */
+
+#define SYSRET_FLAGS 0x3c7fd7u
+
 #define SEL_RPL(sel)  ((sel)&3)
 #define SEL_NULL(sel) (!((sel) & ~3u))
 

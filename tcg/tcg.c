@@ -112,6 +112,7 @@ void tcg_sync_in(struct tcg_cpu *c)
 	c->ip = NULL;
 	c->db_pending = 0;
 	c->irq_wait = true;
+	c->sys_direct = false;
 	tcg_tlb_flush(c, true);
 	tcg_mode_changed(c);
 }

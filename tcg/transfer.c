@@ -5,6 +5,7 @@
  *
  * Spec: SDM 2 SYSCALL, SYSRET, SYSENTER, SYSEXIT, INT n; APM 3 for AMD's.
  */
+#include "tcg/jit.h"
 #include "tcg/seg.h"
 #include "tcg/system.h"
 #include "vmm/machine.h"
@@ -148,9 +149,7 @@ void sys_int1(struct tcg_cpu *c, const struct insn *i)
 
 /* ---- Fast system calls ---- */
 
-#define ATTR_CODE64 0xa09b /* P S code readable accessed, L, G */
 #define ATTR_CODE32 0xc09b /* ... D, G */
-#define ATTR_DATA   0xc093 /* P S writable accessed, B, G */
 
 static void flat_set(struct tcg_cpu *c, int seg, u16 sel, u16 attr, int dpl)
 {
@@ -208,9 +207,8 @@ void sys_syscall(struct tcg_cpu *c, const struct insn *i)
 	flat_set(c, SEG_SS, sel + 8, ATTR_DATA, 0);
 	tcg_mode_changed(c);
 	step_by_new_tf(c);
+	jit_sys_look(c);
 }
-
-#define SYSRET_FLAGS 0x3c7fd7u
 
 void sys_sysret(struct tcg_cpu *c, const struct insn *i)
 {
@@ -240,6 +238,7 @@ void sys_sysret(struct tcg_cpu *c, const struct insn *i)
 	c->rip = rip;
 	tcg_mode_changed(c);
 	step_by_new_tf(c);
+	jit_sys_look(c);
 	if (!was_if && (c->eflags & RFLAGS_IF))
 		tcg_irq_opened(c);
 }
