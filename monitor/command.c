@@ -214,7 +214,9 @@ static const char *command_skip(const char *p)
 int command_run(struct monitor *mon, const char *line)
 {
 	const struct command *table = command_table, *c;
-	struct expr_env env = { .reg = mon_register, .opaque = mon };
+	struct expr_env env = { .reg = mon_register,
+				.symbol = mon_find_symbol,
+				.opaque = mon };
 	const char *word = command_skip(line), *first = word;
 	size_t n = command_word(word);
 	struct args a = { .n = 0 };

@@ -14,6 +14,7 @@
 #include "lib/err.h"
 
 #define EXPR_DEPTH_MAX 200
+#define EXPR_NAME_MAX  128
 
 struct expr {
 	const char *p;
@@ -90,23 +91,45 @@ static int expr_char(struct expr *e, u64 *ret)
 	return 0;
 }
 
-static int expr_register(struct expr *e, u64 *ret)
+static size_t expr_name(struct expr *e, char *name, size_t size)
 {
-	char name[32];
 	size_t n = 0;
 
-	e->p++;
 	while (isalnum((unsigned char)*e->p) || *e->p == '_' || *e->p == '.' ||
 	       (n == 0 && *e->p == '?')) {
-		if (n < sizeof name - 1)
+		if (n < size - 1)
 			name[n++] = *e->p;
 		e->p++;
 	}
 	name[n] = '\0';
 	expr_skip(e);
+	return n;
+}
+
+static int expr_register(struct expr *e, u64 *ret)
+{
+	char name[32];
+	size_t n;
+
+	e->p++;
+	n = expr_name(e, name, sizeof name);
 	if (!n || !e->env->reg || e->env->reg(e->env->opaque, name, ret) < 0)
 		return expr_fail(e, "unknown register");
 	return 0;
+}
+
+/* True, and behind it, when the guest's symbols have the name. */
+static bool expr_symbol(struct expr *e, u64 *ret)
+{
+	const char *start = e->p;
+	char name[EXPR_NAME_MAX];
+
+	if (!e->env->symbol || !expr_name(e, name, sizeof name) ||
+	    e->env->symbol(e->env->opaque, name, ret) < 0) {
+		e->p = start;
+		return false;
+	}
+	return true;
 }
 
 static int expr_operand(struct expr *e, u64 *ret)
@@ -141,6 +164,8 @@ static int expr_operand(struct expr *e, u64 *ret)
 	}
 	if (isdigit(c))
 		return expr_number(e, ret);
+	if ((isalpha(c) || c == '_') && expr_symbol(e, ret))
+		return 0;
 	if (isprint(c))
 		return err_set(e->err, -EINVAL,
 			       "invalid char '%c' in expression", c);

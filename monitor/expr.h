@@ -6,7 +6,7 @@
  *   logic := prod  (('&' | '|' | '^') prod)*
  *   prod  := unary (('*' | '/' | '%') unary)*
  *   unary := ('+' | '-' | '~') unary | '(' sum ')' | '\'' byte '\''
- *          | '$' name | number
+ *          | '$' name | number | symbol
  *
  * Values are signed 64-bit and wrap.  Blanks may stand between tokens, so
  * an expression goes on over them.
@@ -21,6 +21,8 @@ struct err;
 struct expr_env {
 	/* Value of register `name`: 0, or -errno.  May be NULL: no names. */
 	int (*reg)(void *opaque, const char *name, u64 *ret);
+	/* Address of a function or variable of the guest, likewise. */
+	int (*symbol)(void *opaque, const char *name, u64 *ret);
 	void *opaque;
 	/* A blank and then "/" with a letter end the expression: what follows
 	 * is a file name, not a division. */

@@ -133,13 +133,22 @@ static json_t *cpus_one(struct monitor *mon, struct vcpu *v)
 	/* A vCPU that sleeps in HLT wakes to answer: look before asking. */
 	bool halted = atomic_load(&v->halted);
 	struct cpu_state c;
+	const char *name;
+	u64 offset;
+	json_t *j;
 
 	mon_cpu_copy(v, &c);
-	return json_pack("{si sb so sb si}", "CPU", v->index, "current",
-			 v == mon_vcpu(mon), "pc",
-			 val_hex(c.seg[SEG_CS].base + c.rip), "halted",
-			 halted || c.mp_state != CPU_RUNNABLE, "thread_id",
-			 atomic_load(&v->thread_id));
+	j = json_pack("{si sb so sb si}", "CPU", v->index, "current",
+		      v == mon_vcpu(mon), "pc",
+		      val_hex(c.seg[SEG_CS].base + c.rip), "halted",
+		      halted || c.mp_state != CPU_RUNNABLE, "thread_id",
+		      atomic_load(&v->thread_id));
+	name = cpu_cpl(&c) == 3 ? NULL : mon_symbol(mon, c.rip, &offset);
+	if (name) {
+		json_object_set_new(j, "symbol", json_string(name));
+		json_object_set_new(j, "offset", json_integer(offset));
+	}
+	return j;
 }
 
 json_t *query_cpus(struct monitor *mon, const struct args *a, struct err *err)
@@ -156,12 +165,19 @@ void print_cpus(const json_t *list, struct buf *out)
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(list, i, v) buf_printf(
-		out, "%c CPU #%llu: pc=%s%s thread_id=%llu\n",
-		val_true(v, "current") ? '*' : ' ',
-		(unsigned long long)val_u64(v, "CPU"), val_str(v, "pc"),
-		val_true(v, "halted") ? " (halted)" : "",
-		(unsigned long long)val_u64(v, "thread_id"));
+	json_array_foreach(list, i, v)
+	{
+		buf_printf(out, "%c CPU #%llu: pc=%s%s thread_id=%llu",
+			   val_true(v, "current") ? '*' : ' ',
+			   (unsigned long long)val_u64(v, "CPU"),
+			   val_str(v, "pc"),
+			   val_true(v, "halted") ? " (halted)" : "",
+			   (unsigned long long)val_u64(v, "thread_id"));
+		if (json_object_get(v, "symbol"))
+			buf_printf(out, " %s+%#llx", val_str(v, "symbol"),
+				   (unsigned long long)val_u64(v, "offset"));
+		buf_putc(out, '\n');
+	}
 }
 
 /* ---- memory ---- */

@@ -21,6 +21,7 @@
 
 struct chardev;
 struct err;
+struct insight;
 struct machine;
 struct vcpu;
 
@@ -58,6 +59,8 @@ struct monitor {
 	json_t *result; /* owned; what QMP answers instead of {} */
 	bool json;      /* queries answer as with -j */
 
+	struct insight *guest; /* owned; NULL: nobody asked, or no Linux */
+
 	/* State of the default vCPU, fetched once per command. */
 	struct cpu_state cpu;
 	bool cpu_valid;
@@ -94,6 +97,12 @@ const struct cpu_state *mon_cpu(struct monitor *mon);
 void mon_cpu_copy(struct vcpu *v, struct cpu_state *ret);
 /* Names of expressions ($eip); for struct expr_env. */
 int mon_register(void *opaque, const char *name, u64 *ret);
+
+/* Name of a function of the guest's kernel once somebody asked for symbols;
+ * else NULL. */
+const char *mon_symbol(struct monitor *mon, u64 addr, u64 *ret_offset);
+/* The other way round, for struct expr_env. */
+int mon_find_symbol(void *opaque, const char *name, u64 *ret);
 
 /* ---- tables ---- */
 

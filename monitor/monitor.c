@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "chardev/chardev.h"
+#include "insight/insight.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/loop.h"

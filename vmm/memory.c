@@ -317,6 +317,27 @@ int mem_discard(struct memory *mem, gpa_t gpa, u64 len)
 	return 0;
 }
 
+bool mem_next_data(const struct ram_block *b, u64 offset, u64 *ret_start,
+		   u64 *ret_end)
+{
+	off_t start, end;
+
+	if (offset >= b->size)
+		return false;
+	start = lseek(b->fd, b->fd_offset + offset, SEEK_DATA);
+	if (start < 0) {
+		*ret_start = offset; /* cannot tell: all of it */
+		*ret_end = b->size;
+		return errno != ENXIO;
+	}
+	end = lseek(b->fd, start, SEEK_HOLE);
+	*ret_start = ((u64)start - b->fd_offset) & PAGE_MASK;
+	*ret_end = end < 0 ? b->size
+			   : MIN(ALIGN_UP((u64)end - b->fd_offset, PAGE_SIZE),
+				 b->size);
+	return *ret_start < b->size;
+}
+
 void mem_log_start(struct memory *mem)
 {
 	int n = atomic_load(&mem->nram);

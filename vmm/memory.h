@@ -96,6 +96,12 @@ int mem_iov(struct memory *mem, gpa_t gpa, u64 len, bool write,
  * -EFAULT if one is not writable RAM (those before it are gone then). */
 int mem_discard(struct memory *mem, gpa_t gpa, u64 len);
 
+/* The next part of a block at or behind `offset` that was ever touched, in
+ * whole pages; false: none.  The rest reads as zero, and reading it would
+ * use host memory. */
+bool mem_next_data(const struct ram_block *b, u64 offset, u64 *ret_start,
+		   u64 *ret_end);
+
 void mem_log_start(struct memory *mem);
 void mem_log_stop(struct memory *mem);
 void mem_mark_dirty(struct memory *mem, gpa_t gpa, u64 len);

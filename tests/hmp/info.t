@@ -20,6 +20,22 @@ kvm support: {re:enabled|disabled}
 (qemu) info memory_size_summary
 base memory: 16777216
 plugged memory: 0
+# insight into a Linux guest, which this one is not; see tests/system
+(qemu) info symbols
+Error: the guest runs no Linux that I understand (no VMCOREINFO in its memory)
+(qemu) info symbols schedule
+Error: the guest runs no Linux that I understand (no VMCOREINFO in its memory)
+(qemu) info backtrace -a
+Error: the guest runs no Linux that I understand (no VMCOREINFO in its memory)
+(qemu) info dmesg
+Error: the guest runs no Linux that I understand (no VMCOREINFO in its memory)
+(qemu) info dmesg 10 -j
+Error: the guest runs no Linux that I understand (no VMCOREINFO in its memory)
+(qemu) info tasks
+Error: the guest runs no Linux that I understand (no VMCOREINFO in its memory)
+(qemu) p schedule
+invalid char 's' in expression
+Try "help p" for more information
 (qemu) info numa
 0 nodes
 (qemu) info iothreads
