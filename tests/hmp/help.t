@@ -10,6 +10,7 @@ x /fmt addr -- {any}
 (qemu) help info status
 info status  -- {any}
 (qemu) help info
+info backtrace [-a] -- {any}
 info balloon  -- {any}
 info block [-n] [-v] [device] -- {any}
 ...
@@ -17,6 +18,7 @@ info cpus  -- {any}
 ...
 info version  -- {any}
 (qemu) info
+info backtrace [-a] -- {any}
 info balloon  -- {any}
 info block [-n] [-v] [device] -- {any}
 ...
