@@ -109,7 +109,7 @@ enum tcg_mmu { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC, MMU_USER_ALIGN, MMU_COUNT };
 struct tlb_entry {
 	u64 read;  /* tag for loads */
 	u64 write; /* tag for stores: dirty bit set, not read-only */
-	u8 *host;  /* of the page's first byte */
+	u64 delta; /* from the page's addresses to the host's */
 	/* The page's byte in ram_block.flags: a store that finds it non-zero
 	 * afterwards calls tcg_store_noticed(). */
 	_Atomic u8 *flags;

@@ -189,7 +189,7 @@ void gen_spill_flags(struct gen *g)
 	g->flags = FLAGS_CC;
 }
 
-/* ---- Addresses ---- */
+/* ---- Registers and what is out of line ---- */
 
 u8 gen_read(struct gen *g, u8 reg, u8 scratch)
 {
@@ -197,36 +197,6 @@ u8 gen_read(struct gen *g, u8 reg, u8 scratch)
 		return jit_home[reg];
 	em_load(&g->e, scratch, gen_slot(reg));
 	return scratch;
-}
-
-/* Effective address of the memory operand into `to`; clobbers RAX. */
-static void gen_ea(struct gen *g, u8 to)
-{
-	const struct insn *i = g->i;
-	u32 lea = i->addrsize == 8 ? EM_W | 0x8d : 0x8d;
-	s64 disp = i->disp;
-	u8 base, index = H_RSP;
-
-	if (i->base == INSN_RIP)
-		disp += g->b->phys & (PAGE_SIZE - 1);
-	if (disp != (s32)disp ||
-	    (i->base == INSN_NOREG && i->index == INSN_NOREG)) {
-		/* Absolute; no form with registers has so large a one. */
-		em_mov_imm(&g->e, to, i->addrsize == 8 ? (u64)disp : (u32)disp);
-		return;
-	}
-	if (i->index != INSN_NOREG)
-		index = gen_read(g, i->index, H_RAX);
-	if (i->base == INSN_NOREG) {
-		em_mov_imm(&g->e, to, 0);
-		base = to;
-	} else if (i->base == INSN_RIP) {
-		em_load(&g->e, to, gen_slot(INSN_RIP));
-		base = to;
-	} else {
-		base = gen_read(g, i->base, to);
-	}
-	em_rm(&g->e, lea, to, rm_index(base, index, i->scale, (s32)disp));
 }
 
 struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
@@ -242,110 +212,6 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 u32 gen_info(const struct gen *g, u32 size, bool write)
 {
 	return JIT_INFO(g->off, g->i->len, size, write) | gen_row(g->i)->info;
-}
-
-static size_t gen_tag(u32 info)
-{
-	return JIT_INFO_WRITE(info) ? offsetof(struct tlb_entry, write)
-				    : offsetof(struct tlb_entry, read);
-}
-
-void gen_tlb_slot(struct gen *g)
-{
-	_Static_assert(sizeof(struct tlb_entry) == 32, "shift below");
-	em_rm(&g->e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
-	em8(&g->e, PAGE_SHIFT - 5);
-	em8(&g->e, 0x25); /* and eax, slots */
-	em32(&g->e, (TLB_ENTRIES - 1) << 5);
-}
-
-/* Looks up the `size` bytes at R10 (computed from `retry` on).  RAX becomes
- * the TLB slot's offset, R10 the offset in the page.  Flags are in c->cc
- * before and after. */
-static void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
-{
-	struct jit_emit *e = &g->e;
-	u32 info = gen_info(g, size, write);
-	struct gen_cold *cold;
-
-	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	gen_tlb_slot(g);
-	em_rm(e, EM_W | 0x33, H_R10,
-	      rm_state_index(H_RAX, g->tlb + gen_tag(info)));
-	if (info & JIT_INFO_ALIGN) {
-		/* What is aligned lies in one page. */
-		em_rm(e, EM_W | 0xf7, 0, rm_reg(H_R10)); /* test r10, imm */
-		em32(e, (u32)-PAGE_SIZE | (size - 1));
-	} else {
-		em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, imm */
-		em32(e, PAGE_SIZE - size);
-	}
-	cold = gen_cold(g, COLD_SLOW, em_jcc(e, info & JIT_INFO_ALIGN ? 5 : 7));
-	cold->retry = retry;
-	cold->info = info;
-}
-
-static struct jit_rm gen_tlb(const struct gen *g, size_t field)
-{
-	return rm_state_index(H_RAX, g->tlb + field);
-}
-
-struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
-{
-	em_load(&g->e, H_RAX, gen_tlb(g, offsetof(struct tlb_entry, host)));
-	if (!free_rax)
-		return rm_index(H_RAX, H_R10, 0, 0);
-	em_lea(&g->e, H_R10, rm_index(H_RAX, H_R10, 0, 0));
-	return rm_mem(H_R10, 0);
-}
-
-struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
-{
-	em_rm(&g->e, EM_W | 0x03, H_R10,
-	      gen_tlb(g, offsetof(struct tlb_entry, host)));
-	g->index_kept = free_rax;
-	if (free_rax)
-		em_rm(&g->e, 0x89, H_RAX, STATE(jit_index));
-	return rm_mem(H_R10, 0);
-}
-
-void gen_stored(struct gen *g, u32 size)
-{
-	struct gen_cold *cold;
-
-	if (g->index_kept) {
-		gen_save_flags(g);
-		em_rm(&g->e, 0x8b, H_RAX, STATE(jit_index));
-	}
-	em_load(&g->e, H_R10, gen_tlb(g, offsetof(struct tlb_entry, flags)));
-	gen_spill_flags(g);
-	em_rm(&g->e, 0x80, 7, rm_mem(H_R10, 0)); /* cmp byte, 0 */
-	em8(&g->e, 0);
-	cold = gen_cold(g, COLD_NOTICE, em_jcc(&g->e, 5));
-	cold->info = gen_info(g, size, true);
-	cold->back = g->e.at;
-}
-
-void gen_access(struct gen *g, u32 size, bool write)
-{
-	gen_access_kept(g, size, write, NULL);
-}
-
-void gen_access_kept(struct gen *g, u32 size, bool write,
-		     const struct jit_rm *keep)
-{
-	u8 *retry;
-
-	gen_spill_flags(g);
-	retry = g->e.at;
-	gen_ea(g, H_R10);
-	if (keep)
-		em_store(&g->e, *keep, H_R10);
-	if (g->i->seg >= SEG_FS)
-		em_rm(&g->e, EM_W | 0x03, H_R10,
-		      rm_state(offsetof(struct tcg_cpu, seg_base) +
-			       g->i->seg * 8));
-	gen_lookup(g, retry, size, write);
 }
 
 /* ---- Stack accesses ---- */
@@ -372,14 +238,9 @@ struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
 /* 8 bytes at [sp + disp], looked up, or part of a run if `sp` is RSP. */
 static struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp)
 {
-	u8 *retry;
-
 	if (gen_in_run(g) && sp == jit_home[REG_RSP])
 		return gen_run_operand(g, disp, false);
-	gen_spill_flags(g);
-	retry = g->e.at;
-	em_lea(&g->e, H_R10, rm_mem(sp, disp));
-	gen_lookup(g, retry, 8, false);
+	gen_access_at(g, sp, disp, 8, false);
 	return gen_load_operand(g, false);
 }
 
@@ -671,11 +532,8 @@ static void gen_bit(struct gen *g, struct gen_form *f)
 
 	gen_spill_flags(g);
 	retry = e->at;
-	gen_ea(g, H_R10);
-	if (i->seg >= SEG_FS)
-		em_rm(e, EM_W | 0x03, H_R10,
-		      rm_state(offsetof(struct tcg_cpu, seg_base) +
-			       i->seg * 8));
+	gen_ea(g, H_R10, 0);
+	gen_add_segment(g);
 	reg = gen_read(g, i->reg, H_RAX);
 	if (f->size == 8 && reg != H_RAX)
 		em_mov(e, H_RAX, reg);
@@ -811,7 +669,7 @@ static void gen_lea(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	gen_ea(g, H_R10);
+	gen_ea(g, H_R10, 0);
 	if (home == JIT_NOHOME) {
 		if (i->opsize == 4)
 			em_rm(&g->e, 0x89, H_R10, rm_reg(H_R10));
@@ -977,7 +835,7 @@ static void gen_carry(struct gen *g)
  * RSP and moves RSP. */
 static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 {
-	u8 sp = jit_home[REG_RSP], *retry;
+	u8 sp = jit_home[REG_RSP];
 	bool run = gen_in_run(g);
 	struct jit_rm rm;
 
@@ -988,10 +846,7 @@ static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 		}
 		rm = gen_run_operand(g, -8, false);
 	} else {
-		gen_spill_flags(g);
-		retry = g->e.at;
-		em_lea(&g->e, H_R10, rm_mem(sp, -8));
-		gen_lookup(g, retry, 8, true);
+		gen_access_at(g, sp, -8, 8, true);
 		rm = gen_store_operand(g, src == H_RAX);
 		if (src == H_RAX)
 			em_load(&g->e, H_RAX, load);
@@ -1024,7 +879,7 @@ static void gen_push(struct gen *g)
 
 static void gen_push_imm(struct gen *g)
 {
-	u8 sp = jit_home[REG_RSP], *retry;
+	u8 sp = jit_home[REG_RSP];
 	bool run = gen_in_run(g);
 	struct jit_rm rm;
 
@@ -1035,10 +890,7 @@ static void gen_push_imm(struct gen *g)
 	if (run) {
 		rm = gen_run_operand(g, -8, false);
 	} else {
-		gen_spill_flags(g);
-		retry = g->e.at;
-		em_lea(&g->e, H_R10, rm_mem(sp, -8));
-		gen_lookup(g, retry, 8, true);
+		gen_access_at(g, sp, -8, 8, true);
 		rm = gen_store_operand(g, false);
 	}
 	em_rm(&g->e, EM_W | 0xc7, 0, rm);

@@ -80,6 +80,15 @@ struct gen {
 	u8 cpl;
 	u8 vec_live;     /* JIT_VEC_* known to be set */
 	bool index_kept; /* TLB slot of the store is in c->jit_index */
+
+	/* What gen_lookup() has found, but for the slot's `delta`. */
+	struct {
+		u8 base;
+		s32 disp;
+		bool torn; /* `base` is R10, which is now relative to the page */
+		bool write; /* by which tag */
+	} at;
+
 	/* For tcg/log.c. */
 	u64 pc;         /* linear address of the block */
 	const u8 *data; /* j->data before the instruction */
@@ -151,17 +160,30 @@ static inline struct jit_rm gen_slot(u8 reg)
 
 /* A guest register for reading: its host register, or `scratch` loaded. */
 u8 gen_read(struct gen *g, u8 reg, u8 scratch);
-/* Looks up the instruction's memory operand: R10 and RAX for the next two,
- * flags in c->cc. */
+/* ---- Memory operands (jit_mem.c) ---- */
+
+/* The address of the instruction's memory operand without segment base, less
+ * `less`, into `to`; clobbers RAX if the index is in memory. */
+void gen_ea(struct gen *g, u8 to, u32 less);
+/* R10 += the base of the instruction's segment, if it has one. */
+void gen_add_segment(struct gen *g);
+/* EAX: from an address to the offset of its TLB slot. */
+void gen_tlb_slot(struct gen *g);
+/* In that slot. */
+struct jit_rm gen_tlb(const struct gen *g, size_t field);
+/* Looks up `size` bytes at R10, computed from `retry` on, for the next two:
+ * R10 and RAX are theirs.  Flags are in c->cc before and after. */
+void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write);
+/* The same for the instruction's memory operand. */
 void gen_access(struct gen *g, u32 size, bool write);
 /* The same; the address without segment base is stored in `*keep`. */
 void gen_access_kept(struct gen *g, u32 size, bool write,
 		     const struct jit_rm *keep);
-/* EAX: from an address to the offset of its TLB slot. */
-void gen_tlb_slot(struct gen *g);
-/* The memory operand for loading: [RAX + R10], or [R10] with RAX free. */
+/* The same for [base + disp]. */
+void gen_access_at(struct gen *g, u8 base, s32 disp, u32 size, bool write);
+/* What was looked up, for loading: made with RAX and R10, or with RAX free. */
 struct jit_rm gen_load_operand(struct gen *g, bool free_rax);
-/* For storing: [R10]; RAX holds the slot unless it has to be free. */
+/* For storing: made with R10; RAX holds the slot unless it has to be free. */
 struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
 /* After a store by gen_store_operand(): has the page a flag?  Last part of
  * its instruction but for a jump. */

@@ -95,7 +95,7 @@ const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
 		goto apart;
 	}
 	s->page = page;
-	s->delta = (u64)e->host - page;
+	s->delta = e->delta;
 	c->jit->stack_fills++;
 	return (const u8 *)at - at->retry;
 apart:

@@ -41,9 +41,9 @@ static void string_lookup(struct gen *g, struct string_tests *t, u8 reg,
 	em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10));
 	em32(e, PAGE_SIZE);
 	string_unless(g, t, 7);
-	em_rm(e, EM_W | 0x2b, H_R10, STATE(jit_tmp)); /* sub */
+	em_mov(e, H_R10, reg);
 	em_rm(e, EM_W | 0x03, H_R10,
-	      rm_state_index(H_RAX, g->tlb + offsetof(struct tlb_entry, host)));
+	      gen_tlb(g, offsetof(struct tlb_entry, delta)));
 }
 
 /* c->jit_tmp becomes the number of bytes. */

@@ -423,10 +423,10 @@ static void mmu_fill(struct tcg_cpu *c, gva_t va, u8 mmu,
 	e->write = tlb_invalid(tlb_slot(va), TLB_ENTRIES);
 	if (!p->readonly && !clean && mmu_allows(c, w, mmu, MMU_WRITE))
 		e->write = page;
-	e->host = p->host - (va & (PAGE_SIZE - 1));
+	e->delta = (u64)p->host - va;
 	e->flags = p->flags;
 	if (unlikely(c->checking) && e->write == page)
-		tcg_check_page(c, e->host);
+		tcg_check_page(c, tcg_tlb_host(e, page));
 }
 
 static void mmu_page_of(struct tcg_cpu *c, gpa_t phys, struct mmu_page *p)

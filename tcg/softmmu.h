@@ -56,7 +56,7 @@ static inline bool tcg_tlb_hit(u64 tag, gva_t va, u32 size)
 
 static inline void *tcg_tlb_host(const struct tlb_entry *e, gva_t va)
 {
-	return e->host + (va & (PAGE_SIZE - 1));
+	return (u8 *)(va + e->delta);
 }
 
 static inline void tcg_store_check(struct tcg_cpu *c, gva_t va,

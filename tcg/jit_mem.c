@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Memory operands in translated code: the address, its lookup in the TLB, and
+ * the host's operand.
+ */
+#include "tcg/jit_gen.h"
+#include "vmm/memory.h"
+
+/* ---- Addresses ---- */
+
+void gen_ea(struct gen *g, u8 to, u32 less)
+{
+	const struct insn *i = g->i;
+	u32 lea = i->addrsize == 8 ? EM_W | 0x8d : 0x8d;
+	s64 disp = i->disp - less;
+	u8 base, index = H_RSP;
+
+	if (i->base == INSN_RIP)
+		disp += g->b->phys & (PAGE_SIZE - 1);
+	if (disp != (s32)disp ||
+	    (i->base == INSN_NOREG && i->index == INSN_NOREG)) {
+		/* Absolute; no form with registers has so large a one. */
+		em_mov_imm(&g->e, to, i->addrsize == 8 ? (u64)disp : (u32)disp);
+		return;
+	}
+	if (i->index != INSN_NOREG)
+		index = gen_read(g, i->index, H_RAX);
+	if (i->base == INSN_NOREG) {
+		em_mov_imm(&g->e, to, 0);
+		base = to;
+	} else if (i->base == INSN_RIP) {
+		em_load(&g->e, to, gen_slot(INSN_RIP));
+		base = to;
+	} else {
+		base = gen_read(g, i->base, to);
+	}
+	if (index == H_RSP && !disp && lea & EM_W) {
+		if (base != to)
+			em_mov(&g->e, to, base);
+		return;
+	}
+	em_rm(&g->e, lea, to, rm_index(base, index, i->scale, (s32)disp));
+}
+
+void gen_add_segment(struct gen *g)
+{
+	if (g->i->seg >= SEG_FS)
+		em_rm(&g->e, EM_W | 0x03, H_R10,
+		      rm_state(offsetof(struct tcg_cpu, seg_base) +
+			       g->i->seg * 8));
+}
+
+static bool mem_has_home(u8 reg)
+{
+	return reg < 16 && jit_home[reg] != JIT_NOHOME;
+}
+
+/* Is the operand [register + disp], with the host's register? */
+static bool mem_direct(const struct insn *i)
+{
+	return mem_has_home(i->base) && i->index == INSN_NOREG &&
+	       i->seg < SEG_FS && i->addrsize == 8;
+}
+
+/* Can R10 be made again from registers, leaving RAX alone? */
+static bool mem_again(const struct insn *i)
+{
+	return mem_has_home(i->base) && mem_has_home(i->index) &&
+	       i->seg < SEG_FS;
+}
+
+/* ---- Lookup ---- */
+
+void gen_tlb_slot(struct gen *g)
+{
+	_Static_assert(sizeof(struct tlb_entry) == 32, "shift below");
+	em_rm(&g->e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
+	em8(&g->e, PAGE_SHIFT - 5);
+	em8(&g->e, 0x25); /* and eax, slots */
+	em32(&g->e, (TLB_ENTRIES - 1) << 5);
+}
+
+struct jit_rm gen_tlb(const struct gen *g, size_t field)
+{
+	return rm_state_index(H_RAX, g->tlb + field);
+}
+
+static struct jit_rm mem_tag(const struct gen *g, bool write)
+{
+	return gen_tlb(g, write ? offsetof(struct tlb_entry, write)
+				: offsetof(struct tlb_entry, read));
+}
+
+/* R10 is the address, and `from` is one with the same page.  RAX becomes the
+ * TLB slot's offset, R10 the offset in the page. */
+static void mem_lookup(struct gen *g, u8 from, u8 *retry, u32 size, bool write)
+{
+	struct jit_emit *e = &g->e;
+	u32 info = gen_info(g, size, write);
+	struct gen_cold *cold;
+
+	em_rm(e, 0x89, from, rm_reg(H_RAX));
+	gen_tlb_slot(g);
+	em_rm(e, EM_W | 0x33, H_R10, mem_tag(g, write));
+	if (info & JIT_INFO_ALIGN) {
+		/* What is aligned lies in one page. */
+		em_rm(e, EM_W | 0xf7, 0, rm_reg(H_R10)); /* test r10, imm */
+		em32(e, (u32)-PAGE_SIZE | (size - 1));
+	} else {
+		em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, imm */
+		em32(e, PAGE_SIZE - size);
+	}
+	cold = gen_cold(g, COLD_SLOW, em_jcc(e, info & JIT_INFO_ALIGN ? 5 : 7));
+	cold->retry = retry;
+	cold->info = info;
+	g->at.write = write;
+}
+
+void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
+{
+	mem_lookup(g, H_R10, retry, size, write);
+	g->at.base = H_R10;
+	g->at.disp = 0;
+	g->at.torn = true;
+}
+
+void gen_access_at(struct gen *g, u8 base, s32 disp, u32 size, bool write)
+{
+	u8 *retry;
+
+	gen_spill_flags(g);
+	retry = g->e.at;
+	if (disp)
+		em_lea(&g->e, H_R10, rm_mem(base, disp));
+	else
+		em_mov(&g->e, H_R10, base);
+	mem_lookup(g, disp ? H_R10 : base, retry, size, write);
+	g->at.base = base;
+	g->at.disp = disp;
+	g->at.torn = false;
+}
+
+void gen_access(struct gen *g, u32 size, bool write)
+{
+	const struct insn *i = g->i;
+
+	if (mem_direct(i))
+		gen_access_at(g, jit_home[i->base], (s32)i->disp, size, write);
+	else
+		gen_access_kept(g, size, write, NULL);
+}
+
+void gen_access_kept(struct gen *g, u32 size, bool write,
+		     const struct jit_rm *keep)
+{
+	u8 *retry;
+
+	gen_spill_flags(g);
+	retry = g->e.at;
+	gen_ea(g, H_R10, 0);
+	if (keep)
+		em_store(&g->e, *keep, H_R10);
+	gen_add_segment(g);
+	gen_lookup(g, retry, size, write);
+	if (mem_again(g->i)) {
+		gen_ea(g, H_R10, 0);
+		g->at.torn = false;
+	}
+}
+
+/* ---- Operands ---- */
+
+/* R10 is the address again. */
+static void mem_mend(struct gen *g)
+{
+	if (g->at.torn)
+		em_rm(&g->e, EM_W | 0x33, H_R10, mem_tag(g, g->at.write));
+	g->at.torn = false;
+}
+
+/* With R10 only. */
+static struct jit_rm mem_by_r10(struct gen *g)
+{
+	struct jit_rm delta = gen_tlb(g, offsetof(struct tlb_entry, delta));
+
+	mem_mend(g);
+	if (g->at.base == H_R10) {
+		em_rm(&g->e, EM_W | 0x03, H_R10, delta); /* add */
+		return rm_mem(H_R10, g->at.disp);
+	}
+	em_load(&g->e, H_R10, delta);
+	return rm_index(g->at.base, H_R10, 0, g->at.disp);
+}
+
+struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
+{
+	if (free_rax)
+		return mem_by_r10(g);
+	mem_mend(g);
+	em_load(&g->e, H_RAX, gen_tlb(g, offsetof(struct tlb_entry, delta)));
+	return rm_index(g->at.base, H_RAX, 0, g->at.disp);
+}
+
+struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
+{
+	struct jit_rm rm = mem_by_r10(g);
+
+	g->index_kept = free_rax;
+	if (free_rax)
+		em_rm(&g->e, 0x89, H_RAX, STATE(jit_index));
+	return rm;
+}
+
+void gen_stored(struct gen *g, u32 size)
+{
+	struct gen_cold *cold;
+
+	if (g->index_kept) {
+		gen_save_flags(g);
+		em_rm(&g->e, 0x8b, H_RAX, STATE(jit_index));
+	}
+	em_load(&g->e, H_R10, gen_tlb(g, offsetof(struct tlb_entry, flags)));
+	gen_spill_flags(g);
+	em_rm(&g->e, 0x80, 7, rm_mem(H_R10, 0)); /* cmp byte, 0 */
+	em8(&g->e, 0);
+	cold = gen_cold(g, COLD_NOTICE, em_jcc(&g->e, 5));
+	cold->info = gen_info(g, size, true);
+	cold->back = g->e.at;
+}
