@@ -158,6 +158,14 @@ struct jit_jcache {
 	const void *host;
 };
 
+/* Pages that a block has looked up: tcg/jit_span.c. */
+#define JIT_SPANS 8
+
+struct jit_span {
+	u64 delta; /* from what the operand has beside it to the host's */
+	_Atomic u8 *flags; /* of the page, if something is stored */
+};
+
 /* A page of plain RAM that may be stored to and holds no code: translated
  * code reaches it by `guest address + delta` after one comparison for several
  * accesses (tcg/jit_stack.c). */
@@ -242,8 +250,9 @@ struct tcg_cpu {
 	u64 x87_ea[2];  /* operands' addresses: tcg/jit_x87.c */
 	u32 jit_branch; /* JIT_BRANCH() */
 	struct jit_stack stack[MMU_COUNT];
+	struct jit_span span[JIT_SPANS];
 	u64 stack_none;   /* a page that no guest can name */
-	u32 stack_drops;  /* how often a page was taken away */
+	u32 stack_drops;  /* how often stack[] and span[] became invalid */
 	bool stack_apart; /* run the next block without stack[] */
 	bool checking;    /* softmmu.c tells jit_check.c of stores */
 	/* Translated RDTSC, tcg_tsc_changed(): it need not ask the handler;

@@ -197,6 +197,33 @@ static bool jit_goes_on(struct tcg_cpu *c, u64 page, u32 info, u32 drops)
 	       !atomic_load_explicit(&c->v->request, memory_order_relaxed);
 }
 
+static bool jit_hits(struct tcg_cpu *c, u64 va, u32 size, bool write)
+{
+	const struct tlb_entry *e = tcg_tlb_entry(c, va, c->mmu);
+
+	return tcg_tlb_hit(write ? e->write : e->read, va, size);
+}
+
+/* The block from `off` in its page on, without stack[] and span[]; or NULL,
+ * and it is run next. */
+const void *jit_apart(struct tcg_cpu *c, u32 off)
+{
+	const struct jit_block *t;
+	gpa_t phys;
+
+	c->rip = c->gpr[INSN_RIP] + off;
+	if (!c->jit->nochain && tcg_fetch(c, c->rip, &phys)) {
+		t = jit_lookup(c, (phys & PAGE_MASK) | off,
+			       jit_block_key(c) | JIT_KEY_APART);
+		if (t) {
+			jit_stack_enter(c);
+			return jit_code(c->jit, t);
+		}
+	}
+	c->stack_apart = true;
+	return NULL;
+}
+
 /* An access to `va ^ tag` was no hit of the TLB slot at offset `slot`: fills
  * it, or has the interpreter run the whole instruction. */
 static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
@@ -210,6 +237,11 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 	u32 drops = c->stack_drops;
 
 	va ^= write ? e->write : e->read;
+	va += at->ahead;
+	if (at->info & JIT_INFO_LEADS && jit_hits(c, va, size, write)) {
+		c->jit->span_aparts++;
+		return jit_apart(c, JIT_INFO_OFF(at->info));
+	}
 	if (!(at->info & JIT_INFO_ALIGN && va & (size - 1)) &&
 	    tcg_tlb_fill(c, va, size, write)) {
 		c->jit->fills++;
@@ -221,7 +253,7 @@ static const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 		c->jit->singles++;
 	c->rip = page + JIT_INFO_OFF(at->info);
 	tcg_run_single(c);
-	if (at->info & JIT_INFO_UNMASKS)
+	if (at->info & (JIT_INFO_UNMASKS | JIT_INFO_LEADS))
 		return NULL;
 	return jit_goes_on(c, page, at->info, drops) ? (const u8 *)at - at->back
 						     : NULL;

@@ -76,12 +76,13 @@ struct jit_exit {
 
 struct jit_slow {
 	u32 info;
+	u8 ahead;  /* the operand is so far behind what was looked up */
 	u32 back;  /* behind the instruction, or the check of a store */
 	u32 retry; /* where the address is computed */
 } __attribute__((packed));
 
 /* Behind the call of j->stack. */
-struct jit_span {
+struct jit_run {
 	u16 off;   /* of the next instruction in its page */
 	u16 bytes; /* that must lie in the page */
 	u32 retry; /* to the comparison */
@@ -97,6 +98,7 @@ struct jit_span {
 #define JIT_INFO_JUMPS       0x01000000u /* c->rip is set already */
 #define JIT_INFO_ALIGN       0x02000000u /* #GP unless aligned */
 #define JIT_INFO_UNMASKS     0x04000000u /* what translated code never raises */
+#define JIT_INFO_LEADS       0x08000000u /* others use what it looks up */
 
 /* c->jit_branch: the branch that has left a page, should its target be
  * refused. */
@@ -225,15 +227,17 @@ bool jit_resume(struct tcg_cpu *c);
  * false: the interpreter's turn. */
 bool jit_run(struct tcg_cpu *c, struct tcg_block *b);
 
+const void *jit_apart(struct tcg_cpu *c, u32 off);
+
 /* ---- jit_stack.c ---- */
 
 /* Most bytes that one comparison covers. */
-#define JIT_SPAN_MAX 1024
+#define JIT_RUN_MAX 1024
 
 int jit_stack_init(struct tcg_cpu *c);
 /* Called by translated code: `va` ^ page is not inside c->stack[c->mmu]. */
 const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
-			   const struct jit_span *at);
+			   const struct jit_run *at);
 /* Before code is entered: makes dropped pages harmless. */
 void jit_stack_enter(struct tcg_cpu *c);
 

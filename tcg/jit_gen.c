@@ -1319,7 +1319,7 @@ static void gen_exit_stub(struct gen *g, s64 target, const u8 *site)
 
 static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 {
-	struct jit_slow data = { .info = cold->info };
+	struct jit_slow data = { .info = cold->info, .ahead = cold->ahead };
 	u8 *at;
 
 	em_to(em_call(&g->e), thunk);
@@ -1333,8 +1333,8 @@ static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 
 static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
 {
-	struct jit_span data = { .off = (u16)cold->target,
-				 .bytes = (u16)cold->info };
+	struct jit_run data = { .off = (u16)cold->target,
+				.bytes = (u16)cold->info };
 
 	em_to(em_call(&g->e), g->j->stack);
 	data.retry = (u32)(g->e.at - cold->retry);
@@ -1382,6 +1382,36 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 
 /* ---- Runs of stack accesses ---- */
 
+#define GEN_SETS_ALL 0xffff
+
+static bool gen_moves_by_imm(const struct insn *i)
+{
+	u8 digit = insn_desc(i)->reg;
+
+	return i->opsize == 8 && (i->opcode == 0x83 || i->opcode == 0x81) &&
+	       (digit == 0 || digit == 5) && i->imm + BIT(20) < 2 * BIT(20);
+}
+
+/* What becomes of general registers that one of several forms tells. */
+static void gen_use_value(const struct insn *i, struct gen_use *u)
+{
+	if (i->is_mem || i->opsize != 8)
+		return;
+	if (gen_moves_by_imm(i)) {
+		u->to = u->from = i->rm;
+		u->by = insn_desc(i)->reg ? -(s32)i->imm : (s32)i->imm;
+	} else if (i->opcode == 0xff) { /* inc, dec */
+		u->to = u->from = i->rm;
+		u->by = insn_desc(i)->reg ? -1 : 1;
+	} else if (i->opcode == 0x89 && insn_desc(i)->map == M1) {
+		u->to = i->rm;
+		u->from = i->reg;
+	} else if (i->opcode == 0x8b && insn_desc(i)->map == M1) {
+		u->to = i->reg;
+		u->from = i->rm;
+	}
+}
+
 static void gen_use_copy(const struct gen *g, struct gen_use *u)
 {
 	const struct insn *i = g->i;
@@ -1390,20 +1420,25 @@ static void gen_use_copy(const struct gen *g, struct gen_use *u)
 	gen_form(g, &f);
 	if (gen_copy_interps(g, &f)) {
 		u->breaks = true;
+		u->sets = GEN_SETS_ALL;
 		return;
 	}
 	if (gen_on_stack(i)) {
 		u->access = true;
 		u->at = (s32)i->disp;
 		u->size = f.size;
+	} else if (i->is_mem && !(f.has_g && gen_row(i)->what == ROW_BIT)) {
+		u->mem = f.size;
+		u->writes = f.e_written;
 	}
+	if (!i->is_mem && f.e_written)
+		u->sets |= BIT(f.e_byte ? i->rm8 / 8 : i->rm);
+	if (f.has_g && f.g_written)
+		u->sets |= BIT(f.g_byte ? i->reg8 / 8 : i->reg);
+	gen_use_value(i, u);
 	if (!i->is_mem && f.e_written && i->rm == REG_RSP) {
-		u8 digit = insn_desc(i)->reg;
-
-		if (i->opsize == 8 &&
-		    (i->opcode == 0x83 || i->opcode == 0x81) &&
-		    (digit == 0 || digit == 5) && i->imm + 4096 < 8192)
-			u->moves = digit ? -(s32)i->imm : (s32)i->imm;
+		if (gen_moves_by_imm(i) && i->imm + 4096 < 8192)
+			u->moves = u->by;
 		else
 			u->ends = true;
 	}
@@ -1411,57 +1446,124 @@ static void gen_use_copy(const struct gen *g, struct gen_use *u)
 		u->ends = true;
 }
 
+/* The ModRM operand, if it is in memory, is looked up for reading. */
+static void gen_use_load(const struct insn *i, u32 size, struct gen_use *u)
+{
+	if (i->is_mem && !gen_on_stack(i))
+		u->mem = size;
+}
+
+static void gen_use_lea(const struct insn *i, struct gen_use *u)
+{
+	u->ends = i->reg == REG_RSP;
+	u->breaks = u->ends && i->opsize == 2;
+	u->sets = (u16)BIT(i->reg);
+	if (i->opsize == 8 && i->addrsize == 8 && i->index == INSN_NOREG &&
+	    i->base < 16 && i->disp + BIT(20) < 2 * BIT(20)) {
+		u->to = i->reg;
+		u->from = i->base;
+		u->by = (s32)i->disp;
+	}
+}
+
+static void gen_use_stack(const struct insn *i, u8 class, struct gen_use *u)
+{
+	bool down = class != JIT_POP && class != JIT_RET && class != JIT_POPF;
+
+	u->access = true;
+	u->at = down ? -8 : 0;
+	u->moves = down ? -8 : 8;
+	u->size = 8;
+	u->breaks = i->opsize != 8;
+	u->sets = (u16)BIT(REG_RSP);
+	u->to = u->from = REG_RSP;
+	u->by = u->moves;
+}
+
 static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 {
 	const struct insn *i = g->i;
 
-	memset(u, 0, sizeof *u);
+	*u = (struct gen_use){ .to = INSN_NOREG };
 	switch (class) {
 	case JIT_COPY: gen_use_copy(g, u); return;
 	case JIT_PUSH:
+	case JIT_CALL_IND:
+		gen_use_stack(i, class, u);
+		gen_use_load(i, 8, u);
+		return;
 	case JIT_PUSH_IMM:
 	case JIT_PUSHF:
-	case JIT_CALL:
-	case JIT_CALL_IND:
-		u->access = true;
-		u->at = u->moves = -8;
-		u->size = 8;
-		u->breaks = i->opsize != 8;
-		return;
+	case JIT_CALL: gen_use_stack(i, class, u); return;
+	case JIT_RET: gen_use_stack(i, class, u); return;
 	case JIT_POP:
-	case JIT_RET:
-		u->access = true;
-		u->moves = u->size = 8;
-		u->breaks = i->opsize != 8 || i->is_mem;
-		u->ends = class == JIT_POP && i->rm == REG_RSP;
-		return;
-	case JIT_LEA:
-		u->ends = i->reg == REG_RSP;
-		u->breaks = u->ends && i->opsize == 2;
+		gen_use_stack(i, class, u);
+		u->breaks |= i->is_mem;
+		u->ends = i->rm == REG_RSP;
+		u->sets |= i->is_mem ? GEN_SETS_ALL : BIT(i->rm);
+		if (u->ends)
+			u->to = INSN_NOREG;
 		return;
 	case JIT_POPF:
-		u->access = true;
-		u->moves = u->size = 8;
-		u->breaks = g->cpl || i->opsize != 8;
+		gen_use_stack(i, class, u);
+		u->breaks |= g->cpl != 0;
 		return;
+	case JIT_LEA: gen_use_lea(i, u); return;
 	case JIT_CLI:
 	case JIT_STI: u->breaks = g->cpl; return;
 	case JIT_VEC: gen_vec_use(g, u); return;
 	case JIT_VEX: gen_vex_use(g, u); return;
 	case JIT_X87: gen_x87_use(g, u); return;
-	case JIT_DIRECTION:
+	case JIT_MUL:
+		gen_use_load(i, i->opsize, u);
+		u->sets = BIT(REG_RAX) | BIT(REG_RDX);
+		return;
+	case JIT_MOV_IMM:
+		u->sets = (u16)BIT(i->opsize == 1 ? i->rm8 / 8 : i->rm);
+		u->ends = i->rm == REG_RSP;
+		return;
 	case JIT_ACC:
+		u->sets = BIT(REG_RAX);
+		if (i->opsize == 8 &&
+		    (i->opcode == 0x05 || i->opcode == 0x2d) &&
+		    i->imm + BIT(20) < 2 * BIT(20)) {
+			u->to = u->from = REG_RAX;
+			u->by = i->opcode == 0x05 ? (s32)i->imm : -(s32)i->imm;
+		}
+		return;
+	case JIT_CBW: u->sets = BIT(REG_RAX); return;
+	case JIT_CWD: u->sets = BIT(REG_RDX); return;
+	case JIT_JMP_IND: gen_use_load(i, 8, u); return;
+	case JIT_DIRECTION:
 	case JIT_NOP:
 	case JIT_FENCE:
-	case JIT_MUL:
-	case JIT_CBW:
-	case JIT_CWD:
 	case JIT_CARRY:
 	case JIT_JMP:
-	case JIT_JMP_IND:
 	case JIT_JCC: return;
-	default: u->breaks = true; return;
+	default: break;
 	}
+	/* Runs do not go across these. */
+	u->breaks = true;
+	u->sets = GEN_SETS_ALL;
+	switch (class) {
+	case JIT_BSWAP: u->sets = (u16)BIT(i->rm); return;
+	case JIT_DIV:
+	case JIT_IDIV:
+		u->sets = BIT(REG_RAX) | BIT(REG_RDX);
+		if (i->opsize >= 4)
+			gen_use_load(i, i->opsize, u);
+		return;
+	}
+}
+
+/* Plans the block's spans; runs are planned on the way. */
+static void gen_plan(struct gen *g)
+{
+	for (int n = 0; n < g->b->n; n++) {
+		g->i = &g->b->insn[n];
+		gen_use(g, g->j->classes[g->i->row], &g->use[n]);
+	}
+	gen_plan_spans(g);
 }
 
 /* Finds the next run and makes its comparison. */
@@ -1472,30 +1574,27 @@ static void gen_plan_run(struct gen *g)
 	s32 sp = 0, low = INT32_MAX, high = INT32_MIN;
 	struct jit_emit *e = &g->e;
 	struct gen_cold *cold;
-	struct gen_use u;
 	u8 *retry;
 	int n;
 
 	for (n = g->n; n < g->b->n; n++) {
+		const struct gen_use *u = &g->use[n];
 		s32 from, to;
 
-		g->i = &g->b->insn[n];
-		gen_use(g, g->j->classes[g->i->row], &u);
-		from = MIN(low, sp + u.at);
-		to = MAX(high, sp + u.at + (s32)u.size);
-		if (u.breaks || (u.access && to - from > JIT_SPAN_MAX))
+		from = MIN(low, sp + u->at);
+		to = MAX(high, sp + u->at + (s32)u->size);
+		if (u->breaks || (u->access && to - from > JIT_RUN_MAX))
 			break;
-		if (u.access) {
+		if (u->access) {
 			low = from;
 			high = to;
 		}
-		sp += u.moves;
-		if (u.ends || sp < -4096 || sp > 4096) {
+		sp += u->moves;
+		if (u->ends || sp < -4096 || sp > 4096) {
 			n++;
 			break;
 		}
 	}
-	g->i = first;
 	/* Nothing to compare: not looked at again before the next break. */
 	g->run_end = low < high ? n : g->n;
 	g->run_next = MAX(n, g->n + 1);
@@ -1725,6 +1824,10 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		      sizeof c->tlb[0] * c->mmu);
 	g.pc = c->rip;
 	g.plan = (struct buf){ 0 };
+	if (!g.apart)
+		gen_plan(&g);
+	else
+		memset(g.member, 0, sizeof *g.member * b->n);
 	gen_entry(&g);
 	for (g.n = 0; g.n < b->n && !ended && gen_has_room(&g); g.n++) {
 		int first_cold = g.ncold;
@@ -1733,6 +1836,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		g.off = page_off + g.i->off;
 		g.start[g.n] = g.e.at;
 		g.data = j->data;
+		g.span = NULL;
 		if (!g.apart && g.n >= g.run_next)
 			gen_plan_run(&g);
 		ended = insn_desc(g.i)->attrs & OP_END;

@@ -54,16 +54,49 @@ struct gen_cold {
 	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
+	u8 ahead;             /* COLD_SLOW: struct jit_slow */
 	s64 target;           /* COLD_EXIT; COLD_STACK: the instruction */
 	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
 	u8 *stub;             /* where it has been put */
 	struct gen_note note; /* not yet in memory when it jumps here */
 };
 
+/* What an instruction does to memory and registers, for those who plan. */
+struct gen_use {
+	/* Runs of stack accesses: reaches memory by RSP. */
+	bool access;
+	s32 at; /* relative to RSP before the instruction */
+	u32 size;
+	s32 moves;   /* RSP, by so much */
+	bool breaks; /* no run goes across it: C is called, or RSP set */
+	bool ends;   /* a run may have it as its last */
+	/* Looked up by gen_access(): bytes of its memory operand, 0: none. */
+	u32 mem;
+	bool writes;
+	/* Registers that get other values; but for `to`, which becomes `from`
+	 * plus `by`, 64 bits. */
+	u16 sets;
+	u8 to, from; /* INSN_NOREG: none */
+	s32 by;
+};
+
+/* The instruction's part in a span (tcg/jit_span.c). */
+struct gen_member {
+	u8 span; /* 1 + index in c->span[]; 0: none */
+	bool leads;
+	bool stores; /* somebody stores there */
+	u8 ahead;    /* of a leader: from the lowest address to its own */
+	u8 bytes;    /* of the span */
+};
+
 struct gen {
 	struct jit *j;
 	struct jit_emit e;
 	const struct tcg_block *b;
+	struct gen_use use[BLOCK_INSNS];
+	struct gen_member member[BLOCK_INSNS];
+	const struct gen_member *span; /* of what was looked up, or NULL */
+	bool span_loaded;              /* its distance is in RAX */
 	struct jit_block *t;
 	const struct insn *i;
 	u32 off; /* of the instruction in its page */
@@ -189,17 +222,12 @@ struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
  * its instruction but for a jump. */
 void gen_stored(struct gen *g, u32 size);
 
-/* ---- Runs of stack accesses ---- */
+/* ---- Spans (jit_span.c) ---- */
 
-/* What an instruction does to RSP and reaches through it. */
-struct gen_use {
-	bool access;
-	s32 at; /* relative to RSP before the instruction */
-	u32 size;
-	s32 moves;   /* RSP, by so much */
-	bool breaks; /* no run goes across it: C is called, or RSP set */
-	bool ends;   /* a run may have it as its last */
-};
+/* Finds the block's spans; g->use[] has been filled in. */
+void gen_plan_spans(struct gen *g);
+
+/* ---- Runs of stack accesses ---- */
 
 /* Is the instruction part of a run? */
 bool gen_in_run(const struct gen *g);

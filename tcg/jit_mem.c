@@ -91,63 +91,85 @@ static struct jit_rm mem_tag(const struct gen *g, bool write)
 				: offsetof(struct tlb_entry, read));
 }
 
+static u8 *mem_unaligned(struct gen *g, u32 bits)
+{
+	em_rm(&g->e, EM_W | 0xf7, 0, rm_reg(H_R10)); /* test r10, imm */
+	em32(&g->e, bits);
+	return em_jcc(&g->e, 5);
+}
+
+static u8 *mem_beyond(struct gen *g, u32 bytes)
+{
+	em_rm(&g->e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, imm */
+	em32(&g->e, PAGE_SIZE - bytes);
+	return em_jcc(&g->e, 7);
+}
+
 /* R10 is the address, and `from` is one with the same page.  RAX becomes the
  * TLB slot's offset, R10 the offset in the page. */
 static void mem_lookup(struct gen *g, u8 from, u8 *retry, u32 size, bool write)
 {
+	const struct gen_member *m = g->span;
 	struct jit_emit *e = &g->e;
 	u32 info = gen_info(g, size, write);
 	struct gen_cold *cold;
+	u8 *slow, *also = NULL;
 
 	em_rm(e, 0x89, from, rm_reg(H_RAX));
 	gen_tlb_slot(g);
 	em_rm(e, EM_W | 0x33, H_R10, mem_tag(g, write));
-	if (info & JIT_INFO_ALIGN) {
+	if (!(info & JIT_INFO_ALIGN)) {
+		slow = mem_beyond(g, m ? m->bytes : size);
+	} else if (!m) {
 		/* What is aligned lies in one page. */
-		em_rm(e, EM_W | 0xf7, 0, rm_reg(H_R10)); /* test r10, imm */
-		em32(e, (u32)-PAGE_SIZE | (size - 1));
+		slow = mem_unaligned(g, (u32)-PAGE_SIZE | (size - 1));
 	} else {
-		em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, imm */
-		em32(e, PAGE_SIZE - size);
+		slow = mem_unaligned(g, size - 1);
+		also = mem_beyond(g, m->bytes);
 	}
-	cold = gen_cold(g, COLD_SLOW, em_jcc(e, info & JIT_INFO_ALIGN ? 5 : 7));
+	cold = gen_cold(g, COLD_SLOW, slow);
+	cold->also = also;
 	cold->retry = retry;
 	cold->info = info;
+	if (m) {
+		cold->info |= JIT_INFO_LEADS;
+		cold->ahead = m->ahead;
+	}
 	g->at.write = write;
 }
 
 void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write)
 {
+	g->span = NULL;
 	mem_lookup(g, H_R10, retry, size, write);
 	g->at.base = H_R10;
 	g->at.disp = 0;
 	g->at.torn = true;
 }
 
-void gen_access_at(struct gen *g, u8 base, s32 disp, u32 size, bool write)
+/* [base + disp], by the lowest address of g->span if there is one. */
+static void mem_access_at(struct gen *g, u8 base, s32 disp, u32 size,
+			  bool write)
 {
+	s32 low = disp - (g->span ? g->span->ahead : 0);
 	u8 *retry;
 
 	gen_spill_flags(g);
 	retry = g->e.at;
-	if (disp)
-		em_lea(&g->e, H_R10, rm_mem(base, disp));
+	if (low)
+		em_lea(&g->e, H_R10, rm_mem(base, low));
 	else
 		em_mov(&g->e, H_R10, base);
-	mem_lookup(g, disp ? H_R10 : base, retry, size, write);
+	mem_lookup(g, low ? H_R10 : base, retry, size, write);
 	g->at.base = base;
 	g->at.disp = disp;
 	g->at.torn = false;
 }
 
-void gen_access(struct gen *g, u32 size, bool write)
+void gen_access_at(struct gen *g, u8 base, s32 disp, u32 size, bool write)
 {
-	const struct insn *i = g->i;
-
-	if (mem_direct(i))
-		gen_access_at(g, jit_home[i->base], (s32)i->disp, size, write);
-	else
-		gen_access_kept(g, size, write, NULL);
+	g->span = NULL;
+	mem_access_at(g, base, disp, size, write);
 }
 
 void gen_access_kept(struct gen *g, u32 size, bool write,
@@ -155,6 +177,7 @@ void gen_access_kept(struct gen *g, u32 size, bool write,
 {
 	u8 *retry;
 
+	g->span = NULL;
 	gen_spill_flags(g);
 	retry = g->e.at;
 	gen_ea(g, H_R10, 0);
@@ -165,6 +188,110 @@ void gen_access_kept(struct gen *g, u32 size, bool write,
 	if (mem_again(g->i)) {
 		gen_ea(g, H_R10, 0);
 		g->at.torn = false;
+	}
+}
+
+/* ---- Spans ---- */
+
+static struct jit_rm mem_span(const struct gen *g, size_t field)
+{
+	return rm_state(offsetof(struct tcg_cpu, span) +
+			sizeof(struct jit_span) * (g->span->span - 1u) + field);
+}
+
+/* Keeps what the TLB slot in RAX says of the page.  What is the same for all
+ * of the span and not in a register becomes part of the distance. */
+static void mem_span_begins(struct gen *g)
+{
+	const struct insn *i = g->i;
+
+	if (g->span->stores) {
+		em_load(&g->e, H_R10,
+			gen_tlb(g, offsetof(struct tlb_entry, flags)));
+		em_store(&g->e, mem_span(g, offsetof(struct jit_span, flags)),
+			 H_R10);
+	}
+	em_load(&g->e, H_RAX, gen_tlb(g, offsetof(struct tlb_entry, delta)));
+	if (i->base == INSN_RIP)
+		em_rm(&g->e, EM_W | 0x03, H_RAX, gen_slot(INSN_RIP));
+	if (i->seg >= SEG_FS)
+		em_rm(&g->e, EM_W | 0x03, H_RAX,
+		      rm_state(offsetof(struct tcg_cpu, seg_base) +
+			       i->seg * 8));
+	em_store(&g->e, mem_span(g, offsetof(struct jit_span, delta)), H_RAX);
+	g->span_loaded = true;
+}
+
+/* The first access of a span. */
+static void mem_lead(struct gen *g, u32 size, bool write)
+{
+	const struct insn *i = g->i;
+	u8 *retry;
+
+	if (mem_direct(i)) {
+		mem_access_at(g, jit_home[i->base], (s32)i->disp, size, write);
+	} else {
+		gen_spill_flags(g);
+		retry = g->e.at;
+		gen_ea(g, H_R10, g->span->ahead);
+		gen_add_segment(g);
+		mem_lookup(g, H_R10, retry, size, write);
+	}
+	mem_span_begins(g);
+}
+
+/* Flags stay.  RAX is used unless it has to be free, and R10. */
+static struct jit_rm mem_span_operand(struct gen *g, bool free_rax)
+{
+	const struct insn *i = g->i;
+	s32 disp = (s32)i->disp;
+	struct jit_rm delta = mem_span(g, offsetof(struct jit_span, delta));
+	bool indexed = i->index != INSN_NOREG, loaded = g->span_loaded;
+	u8 base = H_R10;
+
+	g->delta = -1;
+	if (i->base == INSN_RIP || (i->base == INSN_NOREG && !indexed)) {
+		if (i->base == INSN_RIP)
+			disp += (s32)(g->b->phys & (PAGE_SIZE - 1));
+		if (!free_rax)
+			base = H_RAX;
+		if (!loaded || free_rax)
+			em_load(&g->e, base, delta);
+		return rm_mem(base, disp);
+	}
+	if (indexed) {
+		loaded &= mem_has_home(i->index);
+		gen_ea(g, H_R10, 0);
+		disp = 0;
+	} else {
+		base = gen_read(g, i->base, H_R10);
+	}
+	if (free_rax && base != H_R10) {
+		em_load(&g->e, H_R10, delta);
+		return rm_index(base, H_R10, 0, disp);
+	}
+	if (!loaded)
+		em_load(&g->e, H_RAX, delta);
+	if (!free_rax)
+		return rm_index(base, H_RAX, 0, disp);
+	em_lea(&g->e, H_R10, rm_index(base, H_RAX, 0, disp));
+	return rm_mem(H_R10, 0);
+}
+
+void gen_access(struct gen *g, u32 size, bool write)
+{
+	const struct gen_member *m = &g->member[g->n];
+	const struct insn *i = g->i;
+
+	if (!m->span && mem_direct(i)) {
+		gen_access_at(g, jit_home[i->base], (s32)i->disp, size, write);
+	} else if (!m->span) {
+		gen_access_kept(g, size, write, NULL);
+	} else {
+		g->span = m;
+		g->span_loaded = false;
+		if (m->leads)
+			mem_lead(g, size, write);
 	}
 }
 
@@ -194,6 +321,8 @@ static struct jit_rm mem_by_r10(struct gen *g)
 
 struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
 {
+	if (g->span)
+		return mem_span_operand(g, free_rax);
 	if (free_rax)
 		return mem_by_r10(g);
 	mem_mend(g);
@@ -203,8 +332,12 @@ struct jit_rm gen_load_operand(struct gen *g, bool free_rax)
 
 struct jit_rm gen_store_operand(struct gen *g, bool free_rax)
 {
-	struct jit_rm rm = mem_by_r10(g);
+	struct jit_rm rm;
 
+	g->index_kept = false;
+	if (g->span)
+		return mem_span_operand(g, free_rax);
+	rm = mem_by_r10(g);
 	g->index_kept = free_rax;
 	if (free_rax)
 		em_rm(&g->e, 0x89, H_RAX, STATE(jit_index));
@@ -219,7 +352,9 @@ void gen_stored(struct gen *g, u32 size)
 		gen_save_flags(g);
 		em_rm(&g->e, 0x8b, H_RAX, STATE(jit_index));
 	}
-	em_load(&g->e, H_R10, gen_tlb(g, offsetof(struct tlb_entry, flags)));
+	em_load(&g->e, H_R10,
+		g->span ? mem_span(g, offsetof(struct jit_span, flags))
+			: gen_tlb(g, offsetof(struct tlb_entry, flags)));
 	gen_spill_flags(g);
 	em_rm(&g->e, 0x80, 7, rm_mem(H_R10, 0)); /* cmp byte, 0 */
 	em8(&g->e, 0);

@@ -60,6 +60,7 @@ static void stack_drop(struct tcg_cpu *c, struct jit_stack *s)
 
 void tcg_stack_drop(struct tcg_cpu *c)
 {
+	c->stack_drops++;
 	for (int m = 0; m < MMU_COUNT; m++)
 		stack_drop(c, &c->stack[m]);
 }
@@ -76,7 +77,7 @@ void jit_stack_enter(struct tcg_cpu *c)
 }
 
 const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
-			   const struct jit_span *at)
+			   const struct jit_run *at)
 {
 	struct jit_stack *s = &c->stack[c->mmu];
 	struct tlb_entry *e;
@@ -100,10 +101,8 @@ const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
 	return (const u8 *)at - at->retry;
 apart:
 	/* One access after the other, each by the TLB. */
-	c->rip = c->gpr[INSN_RIP] + at->off;
-	c->stack_apart = true;
 	c->jit->stack_aparts++;
-	return NULL;
+	return jit_apart(c, at->off);
 }
 
 /* ---- The other side ---- */

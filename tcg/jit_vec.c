@@ -357,11 +357,14 @@ void gen_vec(struct gen *g)
 
 static void vec_use(const struct insn *i, struct gen_use *u)
 {
-	if (!gen_on_stack(i))
-		return;
-	u->access = true;
-	u->at = (s32)i->disp;
-	u->size = insn_mem_size(i);
+	if (gen_on_stack(i)) {
+		u->access = true;
+		u->at = (s32)i->disp;
+		u->size = insn_mem_size(i);
+	} else if (i->is_mem) {
+		u->mem = insn_mem_size(i);
+		u->writes = gen_row(i)->e_written;
+	}
 }
 
 void gen_vec_use(const struct gen *g, struct gen_use *u)
@@ -369,8 +372,14 @@ void gen_vec_use(const struct gen *g, struct gen_use *u)
 	const struct insn *i = g->i;
 
 	vec_use(i, u);
-	u->ends = (gen_row(i)->g && i->reg == REG_RSP) ||
-		  (vec_e_written(i) && i->rm == REG_RSP);
+	/* Comparisons of strings answer in ECX. */
+	if (gen_row(i)->sets_flags)
+		u->sets |= BIT(REG_RCX);
+	if (gen_row(i)->g)
+		u->sets |= BIT(i->reg);
+	if (vec_e_written(i))
+		u->sets |= BIT(i->rm);
+	u->ends = u->sets & BIT(REG_RSP);
 }
 
 /* ---- General registers ---- */
@@ -419,5 +428,6 @@ void gen_vex_use(const struct gen *g, struct gen_use *u)
 	const struct insn *i = g->i;
 
 	vec_use(i, u);
+	u->sets = (u16)(BIT(i->reg) | BIT(i->vvvv & 15));
 	u->ends = i->reg == REG_RSP || i->vvvv == REG_RSP;
 }

@@ -356,6 +356,8 @@ void gen_x87_use(const struct gen *g, struct gen_use *u)
 {
 	const struct insn *i = g->i;
 
+	if (gen_row(i)->what == ROW_FNSTSW)
+		u->sets = BIT(REG_RAX);
 	if (!gen_on_stack(i))
 		return;
 	u->access = true;

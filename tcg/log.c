@@ -196,7 +196,7 @@ static size_t log_cold_data(const struct gen_cold *cold)
 {
 	switch (cold->kind) {
 	case COLD_INTERP: return 0;
-	case COLD_STACK: return sizeof(struct jit_span);
+	case COLD_STACK: return sizeof(struct jit_run);
 	case COLD_EXIT: return sizeof(struct jit_exit);
 	default: return sizeof(struct jit_slow);
 	}
