@@ -157,38 +157,6 @@ u8 jit_classify(u16 row, u64 features)
 	return class == JIT_INTERP ? jit_vec_classify(d) : class;
 }
 
-/* ---- Flags ---- */
-
-void gen_save_flags(struct gen *g)
-{
-	if (g->flags != FLAGS_HOST)
-		return;
-	g->delta = -1;
-	em8(&g->e, 0x9f);                             /* lahf */
-	em_rm(&g->e, EM_0F | 0x90, 0, rm_reg(H_RAX)); /* seto al */
-	em_rm(&g->e, EM_66 | 0x89, H_RAX, STATE(cc));
-	g->flags = FLAGS_BOTH;
-}
-
-void gen_load_flags(struct gen *g)
-{
-	if (g->flags != FLAGS_CC)
-		return;
-	g->delta = -1;
-	em_rm(&g->e, EM_0F | 0xb7, H_RAX, STATE(cc)); /* as stored */
-	em8(&g->e, 0x04); /* add al, 0x7f: OF from bit 0 */
-	em8(&g->e, 0x7f);
-	em8(&g->e, 0x9e); /* sahf */
-	g->flags = FLAGS_BOTH;
-}
-
-void gen_spill_flags(struct gen *g)
-{
-	g->delta = -1; /* whoever calls this wants RAX */
-	gen_save_flags(g);
-	g->flags = FLAGS_CC;
-}
-
 /* ---- Registers and what is out of line ---- */
 
 u8 gen_read(struct gen *g, u8 reg, u8 scratch)
@@ -206,6 +174,8 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 	*cold = (struct gen_cold){ .kind = kind,
 				   .from = from,
 				   .note = g->note };
+	if (g->flags == FLAGS_AGAIN)
+		cold->again = g->again;
 	return cold;
 }
 
@@ -280,7 +250,7 @@ static void gen_call_handler(struct gen *g, const struct insn *i, u32 info)
 
 void gen_step(struct gen *g)
 {
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	gen_handler(g, g->i, g->off);
 	em_to(em_jmp(&g->e), g->j->step);
 }
@@ -288,7 +258,7 @@ void gen_step(struct gen *g)
 void gen_interp(struct gen *g)
 {
 	gen_x87_note(g);
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	gen_call_handler(g, g->i, gen_info(g, 0, false));
 	g->vec_live = 0;
 }
@@ -437,7 +407,8 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 	struct jit_emit *e = &g->e;
 	u8 g_reg = insn_desc(i)->reg, rm_home = jit_home[i->rm];
 	struct jit_rm rm;
-	bool g_slot = false, e_temp = false;
+	bool g_slot = false, e_temp = false, again;
+	u8 *at;
 
 	if (g_reg > 7)
 		g_reg = 0;
@@ -452,7 +423,7 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 		if (f->e_written)
 			em_mov(e, home, H_RAX);
 		if (f->sets_flags)
-			g->flags = FLAGS_HOST;
+			gen_flags_set(g);
 		return;
 	}
 	if (rm_home != JIT_NOHOME) {
@@ -474,14 +445,21 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 	if ((f->g_byte && g_reg >= 4) ||
 	    (f->e_byte && rm.kind == RM_REG && rm.base >= 4))
 		f->op |= EM_REX;
+	at = e->at;
 	em_rm(e, f->op, g_reg, rm);
 	gen_copy_imm(g, f);
+	again = f->sets_flags && !f->needs_flags && !g_slot && !e_temp &&
+		rm.kind == RM_REG && rm_home != JIT_NOHOME;
+	if (again && f->has_g && f->g_byte && gen_high_byte(i->reg8))
+		again = false; /* in RAX */
+	if (again)
+		gen_flags_again(g, at, g_reg, rm.base, f->has_g, f->size);
 	if (g_slot && f->g_written)
 		em_store(e, gen_slot(i->reg), H_RAX);
 	if (e_temp)
 		em_store(e, gen_slot(i->rm), H_R10);
-	if (f->sets_flags)
-		g->flags = FLAGS_HOST;
+	if (f->sets_flags && !again)
+		gen_flags_set(g);
 }
 
 static void gen_copy_mem(struct gen *g, struct gen_form *f)
@@ -515,7 +493,7 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 	if (g_slot && f->g_written)
 		em_store(e, gen_slot(i->reg), H_RAX);
 	if (f->sets_flags)
-		g->flags = FLAGS_HOST;
+		gen_flags_set(g);
 	if (f->e_written && !run)
 		gen_stored(g, f->size);
 	if (run && !free_rax && (!f->has_g || g_reg != H_RAX))
@@ -554,7 +532,7 @@ static void gen_bit(struct gen *g, struct gen_form *f)
 	gen_load_flags(g);
 	em_load(e, H_RAX, STATE(jit_tmp));
 	em_rm(e, f->op, H_RAX, rm);
-	g->flags = FLAGS_HOST;
+	gen_flags_set(g);
 	if (f->e_written)
 		gen_stored(g, f->size);
 }
@@ -604,6 +582,7 @@ static void gen_acc(struct gen *g)
 	u32 size = MIN(i->opsize, 4);
 	u8 digit = i->opcode >> 3 & 7;
 	const struct opdesc *d = insn_desc(i);
+	u8 *at;
 
 	if (d->flags_read & RFLAGS_ARITH)
 		gen_load_flags(g);
@@ -613,9 +592,14 @@ static void gen_acc(struct gen *g)
 	} else {
 		op |= i->opsize == 1 ? 0x80 : 0x81;
 	}
+	at = e->at;
 	em_rm(e, op, digit, rm_reg(jit_home[REG_RAX]));
 	em_imm(e, i->imm, (unsigned)size);
-	g->flags = FLAGS_HOST;
+	if (d->flags_read & RFLAGS_ARITH)
+		gen_flags_set(g);
+	else
+		gen_flags_again(g, at, digit, jit_home[REG_RAX], false,
+				i->opsize);
 }
 
 static void gen_mov_imm(struct gen *g)
@@ -704,7 +688,7 @@ static void gen_mul(struct gen *g)
 	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
 	em_rm(&g->e, op, insn_desc(i)->reg, rm);
 	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
-	g->flags = FLAGS_HOST;
+	gen_flags_set(g);
 }
 
 /* What would be #DE is left to the handler.  The divisor is read once: other
@@ -720,11 +704,11 @@ static void gen_div(struct gen *g, bool is_signed)
 		gen_interp(g);
 		return;
 	}
+	gen_spill_flags(g);
 	if (i->is_mem) {
 		gen_access(g, i->opsize, false);
 		em_rm(e, w | 0x8b, H_R10, gen_load_operand(g, false));
 	} else {
-		gen_spill_flags(g);
 		by = gen_read(g, i->rm, H_R10);
 	}
 	if (is_signed) {
@@ -793,7 +777,7 @@ static void gen_cmpxchg(struct gen *g)
 	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
 	em_rm(&g->e, op, reg, rm);
 	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
-	g->flags = FLAGS_HOST;
+	gen_flags_set(g);
 	if (i->is_mem)
 		gen_stored(g, i->opsize);
 }
@@ -811,7 +795,7 @@ static void gen_cmpxchg_wide(struct gen *g)
 	em_mov(&g->e, H_RAX, jit_home[REG_RAX]);
 	em_rm(&g->e, op, insn_desc(g->i)->reg, rm);
 	em_mov(&g->e, jit_home[REG_RAX], H_RAX);
-	g->flags = FLAGS_HOST;
+	gen_flags_set(g);
 	gen_stored(g, size);
 }
 
@@ -826,7 +810,7 @@ static void gen_carry(struct gen *g)
 {
 	gen_load_flags(g);
 	em8(&g->e, g->i->opcode);
-	g->flags = FLAGS_HOST;
+	gen_flags_set(g);
 }
 
 /* ---- Stack ---- */
@@ -981,7 +965,7 @@ static void gen_sti(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	gen_if_waiting(g);
 	gen_eflags_bit(g, RFLAGS_IF, true);
 }
@@ -994,7 +978,7 @@ static void gen_pushf(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	em_rm(e, EM_0F | 0xb7, H_R10, STATE(cc)); /* movzx */
 	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
 	em_rm(e, 0xc1, 5, rm_reg(H_R10)); /* shr r10d, 8 */
@@ -1028,7 +1012,7 @@ static void gen_popf(struct gen *g)
 		gen_interp(g);
 		return;
 	}
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	em_load(e, H_R10, gen_stack_load(g, sp, 0));
 	gen_if_waiting(g);
 	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
@@ -1235,7 +1219,7 @@ static void gen_call(struct gen *g)
 {
 	s64 target = gen_target(g);
 
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	if (!gen_in_page(target))
 		gen_call_target(g, target);
 	else if (!gen_in_run(g))
@@ -1259,7 +1243,7 @@ static void gen_indirect_target(struct gen *g)
 	const struct insn *i = g->i;
 	u8 reg;
 
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	if (i->is_mem) {
 		gen_access(g, 8, false);
 		em_load(&g->e, H_R10, gen_load_operand(g, false));
@@ -1293,7 +1277,7 @@ static void gen_ret(struct gen *g)
 	u8 sp = jit_home[REG_RSP];
 	u16 pop = (u16)g->i->imm;
 
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	em_load(&g->e, H_R10, gen_stack_load(g, sp, 0));
 	em_lea(&g->e, sp, rm_mem(sp, 8 + pop));
 	gen_branch_info(g, JIT_BRANCH_RET, pop);
@@ -1363,6 +1347,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 		em_here(&g->e, cold->also);
 	cold->stub = g->e.at;
 	gen_x87_note_cold(g, &cold->note);
+	gen_flags_cold(g, &cold->again);
 	switch (cold->kind) {
 	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
@@ -1556,14 +1541,16 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	}
 }
 
-/* Plans the block's spans; runs are planned on the way. */
+/* Looks at all instructions, and plans spans; runs are planned on the way. */
 static void gen_plan(struct gen *g)
 {
 	for (int n = 0; n < g->b->n; n++) {
 		g->i = &g->b->insn[n];
 		gen_use(g, g->j->classes[g->i->row], &g->use[n]);
 	}
-	gen_plan_spans(g);
+	memset(g->member, 0, sizeof *g->member * g->b->n);
+	if (!g->apart)
+		gen_plan_spans(g);
 }
 
 /* Finds the next run and makes its comparison. */
@@ -1811,6 +1798,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.e = j->e;
 	g.b = b;
 	g.flags = FLAGS_CC;
+	g.again.bytes = 0;
 	g.vec_live = 0;
 	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;
@@ -1824,10 +1812,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		      sizeof c->tlb[0] * c->mmu);
 	g.pc = c->rip;
 	g.plan = (struct buf){ 0 };
-	if (!g.apart)
-		gen_plan(&g);
-	else
-		memset(g.member, 0, sizeof *g.member * b->n);
+	gen_plan(&g);
 	gen_entry(&g);
 	for (g.n = 0; g.n < b->n && !ended && gen_has_room(&g); g.n++) {
 		int first_cold = g.ncold;
@@ -1837,6 +1822,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		g.start[g.n] = g.e.at;
 		g.data = j->data;
 		g.span = NULL;
+		gen_flags_keep(&g, &g.use[g.n]);
 		if (!g.apart && g.n >= g.run_next)
 			gen_plan_run(&g);
 		ended = insn_desc(g.i)->attrs & OP_END;

@@ -14,7 +14,7 @@
 
 /* Most bytes of a piece out of line, with the notes of x87; pieces that an
  * instruction may add, and that there is room for. */
-#define GEN_COLD_BYTES 160
+#define GEN_COLD_BYTES 192
 #define GEN_COLD_INSN  8
 #define GEN_COLD_MAX   (int)(JIT_BLOCK_ROOM / GEN_COLD_BYTES)
 
@@ -23,6 +23,15 @@ enum gen_flags {
 	FLAGS_CC,   /* c->cc; the host's are garbage */
 	FLAGS_HOST, /* the host's; c->cc is old */
 	FLAGS_BOTH,
+	FLAGS_AGAIN, /* nowhere, but g->again makes them */
+};
+
+/* Host code that makes the flags of an instruction before again, as long as
+ * `regs` keep their values.  Clobbers RAX. */
+struct gen_again {
+	u8 bytes; /* 0: none */
+	u8 code[15];
+	u16 regs; /* the guest's */
 };
 
 /* Last x87 instructions of the block, for FIP, FDP and FOP (tcg/jit_x87.c). */
@@ -59,6 +68,7 @@ struct gen_cold {
 	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
 	u8 *stub;             /* where it has been put */
 	struct gen_note note; /* not yet in memory when it jumps here */
+	struct gen_again again; /* flags are to be made */
 };
 
 /* What an instruction does to memory and registers, for those who plan. */
@@ -102,7 +112,8 @@ struct gen {
 	u32 off; /* of the instruction in its page */
 	u32 tlb; /* offset of the TLB in struct tcg_cpu */
 	enum gen_flags flags;
-	int n; /* number of the instruction */
+	struct gen_again again; /* FLAGS_HOST, FLAGS_BOTH, FLAGS_AGAIN */
+	int n;                  /* number of the instruction */
 	struct gen_cold cold[GEN_COLD_MAX];
 	int ncold;
 	int run_end;  /* first instruction behind the run of stack accesses */
@@ -174,14 +185,27 @@ static inline const struct gen_row *gen_row(const struct insn *i)
 	return &gen_rows[i->row];
 }
 
-/* ---- Flags ---- */
+/* ---- Flags (jit_flags.c) ---- */
 
 /* c->cc becomes valid; clobbers RAX. */
 void gen_save_flags(struct gen *g);
 /* The host's become valid; clobbers RAX. */
 void gen_load_flags(struct gen *g);
-/* The host's are about to be lost. */
+/* The host's are about to be lost, and RAX.  They are saved, or can be made
+ * again: code out of line does that. */
 void gen_spill_flags(struct gen *g);
+/* The same, and c->cc becomes valid. */
+void gen_settle_flags(struct gen *g);
+/* The host's are the guest's now. */
+void gen_flags_set(struct gen *g);
+/* The same, by the instruction emitted at `at`: the row of `reg`, a register
+ * if `has_reg`, and of `rm`, `size` bytes. */
+void gen_flags_again(struct gen *g, const u8 *at, u8 reg, u8 rm, bool has_reg,
+		     u32 size);
+/* In front of an instruction: is there still a way to make them again? */
+void gen_flags_keep(struct gen *g, const struct gen_use *u);
+/* Out of line: c->cc becomes valid. */
+void gen_flags_cold(struct gen *g, const struct gen_again *a);
 
 /* ---- Operands ---- */
 
@@ -207,7 +231,8 @@ struct jit_rm gen_tlb(const struct gen *g, size_t field);
 /* Looks up `size` bytes at R10, computed from `retry` on, for the next two:
  * R10 and RAX are theirs.  Flags are in c->cc before and after. */
 void gen_lookup(struct gen *g, u8 *retry, u32 size, bool write);
-/* The same for the instruction's memory operand. */
+/* The same for the instruction's memory operand; in a span the flags may stay
+ * the host's. */
 void gen_access(struct gen *g, u32 size, bool write);
 /* The same; the address without segment base is stored in `*keep`. */
 void gen_access_kept(struct gen *g, u32 size, bool write,

@@ -349,7 +349,7 @@ void gen_stored(struct gen *g, u32 size)
 	struct gen_cold *cold;
 
 	if (g->index_kept) {
-		gen_save_flags(g);
+		gen_spill_flags(g);
 		em_rm(&g->e, 0x8b, H_RAX, STATE(jit_index));
 	}
 	em_load(&g->e, H_R10,

@@ -211,7 +211,6 @@ void gen_plan_spans(struct gen *g)
 	struct span_plan p;
 	int operands = 0;
 
-	memset(g->member, 0, sizeof *g->member * g->b->n);
 	for (int n = 0; n < g->b->n; n++)
 		operands += g->use[n].mem != 0;
 	if (operands < 2)

@@ -116,7 +116,7 @@ void gen_string(struct gen *g)
 		return;
 	}
 	gen_x87_note(g);
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	string_run(g, &t, movs);
 	over = em_jmp(&g->e);
 	while (t.n > 0)

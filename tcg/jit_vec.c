@@ -350,7 +350,7 @@ void gen_vec(struct gen *g)
 	if (vec_e_written(i) && jit_home[i->rm] == JIT_NOHOME)
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
 	if (r->sets_flags)
-		g->flags = FLAGS_HOST;
+		gen_flags_set(g);
 	if (i->is_mem && r->e_written && !vec_in_run(g))
 		gen_stored(g, insn_mem_size(i));
 }
@@ -420,7 +420,7 @@ void gen_vex(struct gen *g)
 	if (g_slot)
 		em_store(&g->e, gen_slot(i->reg), H_RAX);
 	if (r->sets_flags)
-		g->flags = FLAGS_HOST;
+		gen_flags_set(g);
 }
 
 void gen_vex_use(const struct gen *g, struct gen_use *u)

@@ -320,7 +320,7 @@ static void x87_reg(struct gen *g)
 		gen_load_flags(g);
 	x87_plain(g, i->opcode, 0xc0 | (i->reg & 7) << 3 | (i->rm & 7));
 	if (insn_desc(i)->flags_written)
-		g->flags = FLAGS_HOST;
+		gen_flags_set(g);
 	x87_take_note(g);
 }
 

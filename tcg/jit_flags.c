@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The guest's arithmetic flags in translated code.
+ *
+ * They are the host's until something destroys those.  What comes next rarely
+ * wants them: mostly another instruction sets them first.  But it may fault,
+ * and then they have to be right.  So when the registers that made them are
+ * still there nothing is saved; code out of line makes them again.
+ */
+#include <string.h>
+
+#include "tcg/flags.h"
+#include "tcg/jit_gen.h"
+
+static void flags_store(struct jit_emit *e)
+{
+	em8(e, 0x9f);                             /* lahf */
+	em_rm(e, EM_0F | 0x90, 0, rm_reg(H_RAX)); /* seto al */
+	em_rm(e, EM_66 | 0x89, H_RAX, STATE(cc));
+}
+
+static void flags_make(struct jit_emit *e, const struct gen_again *a)
+{
+	memcpy(e->at, a->code, a->bytes);
+	e->at += a->bytes;
+}
+
+void gen_save_flags(struct gen *g)
+{
+	if (g->flags == FLAGS_CC || g->flags == FLAGS_BOTH)
+		return;
+	g->delta = -1;
+	if (g->flags == FLAGS_AGAIN)
+		flags_make(&g->e, &g->again);
+	flags_store(&g->e);
+	g->flags = FLAGS_BOTH;
+}
+
+void gen_load_flags(struct gen *g)
+{
+	switch (g->flags) {
+	case FLAGS_HOST:
+	case FLAGS_BOTH: return;
+	case FLAGS_AGAIN:
+		flags_make(&g->e, &g->again);
+		g->flags = FLAGS_HOST;
+		break;
+	case FLAGS_CC:
+		em_rm(&g->e, EM_0F | 0xb7, H_RAX, STATE(cc)); /* as stored */
+		em8(&g->e, 0x04); /* add al, 0x7f: OF from bit 0 */
+		em8(&g->e, 0x7f);
+		em8(&g->e, 0x9e); /* sahf */
+		g->flags = FLAGS_BOTH;
+		break;
+	}
+	g->delta = -1;
+}
+
+void gen_settle_flags(struct gen *g)
+{
+	g->delta = -1; /* whoever calls this wants RAX */
+	gen_save_flags(g);
+	g->flags = FLAGS_CC;
+}
+
+void gen_spill_flags(struct gen *g)
+{
+	g->delta = -1;
+	if (g->flags == FLAGS_AGAIN)
+		return;
+	if (g->flags == FLAGS_HOST && g->again.bytes)
+		g->flags = FLAGS_AGAIN;
+	else
+		gen_settle_flags(g);
+}
+
+void gen_flags_set(struct gen *g)
+{
+	g->flags = FLAGS_HOST;
+	g->again.bytes = 0;
+}
+
+static u16 flags_guest_reg(u8 home)
+{
+	for (u32 r = 0; r < 16; r++)
+		if (jit_home[r] == home)
+			return (u16)BIT(r);
+	return 0;
+}
+
+/* The sum or difference is there: takes it back and does it again. */
+static void flags_of_sum(struct jit_emit *e, u32 w, bool sub, u8 reg, u8 rm)
+{
+	u8 add = sub ? 0x2b : 0x03, back = sub ? 0x03 : 0x2b;
+
+	em_rm(e, w | 0x8b, H_RAX, rm_reg(rm));
+	em_rm(e, w | back, H_RAX, rm_reg(reg));
+	em_rm(e, w | add, H_RAX, rm_reg(reg));
+}
+
+static void flags_of_sum_imm(struct jit_emit *e, u32 w, bool sub, s32 imm,
+			     u8 rm)
+{
+	em_rm(e, w | 0x8d, H_RAX, rm_mem(rm, sub ? imm : -imm)); /* lea */
+	em_rm(e, w | 0x81, sub ? 5 : 0, rm_reg(H_RAX));
+	em32(e, (u32)imm);
+}
+
+/* What the instruction does to the flags, of those that are made again. */
+enum flags_op { FLAGS_ADD, FLAGS_SUB, FLAGS_LOGIC, FLAGS_ASKS, FLAGS_OTHER };
+
+/* By bits 3 to 5 of 00 to 3F, or ModRM.reg of 80 to 83. */
+static const u8 flags_groups[] = {
+	FLAGS_ADD,   FLAGS_LOGIC, FLAGS_OTHER, FLAGS_OTHER,
+	FLAGS_LOGIC, FLAGS_SUB,   FLAGS_LOGIC, FLAGS_ASKS,
+};
+
+static u8 flags_op(const struct insn *i, u8 reg)
+{
+	const struct opdesc *d = insn_desc(i);
+
+	if (d->map != M1)
+		return FLAGS_OTHER;
+	if (i->opcode < 0x40)
+		return flags_groups[i->opcode >> 3 & 7];
+	if (i->opcode >= 0x80 && i->opcode <= 0x83)
+		return flags_groups[reg & 7];
+	if (i->opcode == 0x84 || i->opcode == 0x85 || i->opcode == 0xa8 ||
+	    i->opcode == 0xa9)
+		return FLAGS_ASKS;
+	if ((i->opcode == 0xf6 || i->opcode == 0xf7) && (reg & 7) < 2)
+		return FLAGS_ASKS;
+	return FLAGS_OTHER;
+}
+
+void gen_flags_again(struct gen *g, const u8 *at, u8 reg, u8 rm, bool has_reg,
+		     u32 size)
+{
+	const struct insn *i = g->i;
+	struct gen_again *a = &g->again;
+	struct jit_emit e = { .at = a->code };
+	size_t bytes = (size_t)(g->e.at - at);
+	u32 w = size == 8 ? EM_W : 0;
+	u8 op = flags_op(i, reg);
+	bool to_reg = i->opcode < 0x40 && i->opcode & 2; /* Gv,Ev */
+
+	gen_flags_set(g);
+	a->regs = flags_guest_reg(rm) | (has_reg ? flags_guest_reg(reg) : 0);
+	switch (op) {
+	case FLAGS_ASKS:
+		if (bytes > sizeof a->code)
+			return;
+		memcpy(e.at, at, bytes);
+		e.at += bytes;
+		break;
+	case FLAGS_LOGIC:
+		if (size < 4)
+			return;
+		em_rm(&e, w | 0x85, to_reg ? reg : rm,
+		      rm_reg(to_reg ? reg : rm)); /* test */
+		break;
+	case FLAGS_ADD:
+	case FLAGS_SUB:
+		if (size < 4 || (has_reg && reg == rm))
+			return;
+		if (has_reg && to_reg)
+			flags_of_sum(&e, w, op == FLAGS_SUB, rm, reg);
+		else if (has_reg)
+			flags_of_sum(&e, w, op == FLAGS_SUB, reg, rm);
+		else if ((s32)i->imm != INT32_MIN)
+			flags_of_sum_imm(&e, w, op == FLAGS_SUB, (s32)i->imm,
+					 rm);
+		break;
+	default: return;
+	}
+	a->bytes = (u8)(e.at - a->code);
+}
+
+/* Those that set all flags want none of before. */
+static bool flags_are_set(const struct gen *g)
+{
+	u8 class = g->j->classes[g->i->row];
+
+	return gen_row(g->i)->sets_flags &&
+	       (class == JIT_COPY || class == JIT_ACC || class == JIT_MUL);
+}
+
+void gen_flags_keep(struct gen *g, const struct gen_use *u)
+{
+	if (!g->again.bytes || !(u->sets & g->again.regs))
+		return;
+	if (flags_are_set(g))
+		return;
+	if (g->flags == FLAGS_AGAIN)
+		gen_save_flags(g);
+	g->again.bytes = 0;
+}
+
+void gen_flags_cold(struct gen *g, const struct gen_again *a)
+{
+	if (!a->bytes)
+		return;
+	em_plus(&g->e, 0x50, H_RAX); /* push */
+	flags_make(&g->e, a);
+	flags_store(&g->e);
+	em_plus(&g->e, 0x58, H_RAX);
+}
