@@ -32,6 +32,18 @@ struct tcg_block {
 	struct insn insn[];
 };
 
+/* Jumps that a block for the JIT may have before its end. */
+#define BLOCK_JUMPS 2
+
+#define BLOCK_BYTES(n) \
+	(sizeof(struct tcg_block) + ((n) + 1) * sizeof(struct insn))
+
+/* The block at c->rip and what lies behind its conditional jump in the page,
+ * and so on: `ret` has BLOCK_BYTES(BLOCK_INSNS).  Jumps backward and at the
+ * page's end stay the last.  The same code gives the same block.  Raises. */
+void tcg_block_extend(struct tcg_cpu *c, const struct tcg_block *b,
+		      struct tcg_block *ret);
+
 /* Runs the instruction at c->rip, decoded afresh; raises.  c->rip is the next
  * one's address afterwards. */
 void tcg_run_single(struct tcg_cpu *c);

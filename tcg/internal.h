@@ -175,7 +175,7 @@ struct jit_stack {
 	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
 };
 
-#define JIT_JCACHE_BITS 13
+#define JIT_JCACHE_BITS 15
 #define JIT_JCACHE_SIZE (1u << JIT_JCACHE_BITS)
 #define JIT_JCACHE_SLOT(tag) \
 	(((u32)(tag) ^ (u32)(tag) >> PAGE_SHIFT) & (JIT_JCACHE_SIZE - 1))

@@ -203,16 +203,20 @@ static struct tcg_block *block_alloc(struct tcg_cpu *c)
 				    k->code.newest->used);
 }
 
+static void block_end(struct tcg_block *b)
+{
+	b->insn[b->n] = (struct insn){ .fn = insn_block_end,
+				       .off = b->bytes,
+				       .base = INSN_NOREG,
+				       .index = INSN_NOREG };
+}
+
 static void block_commit(struct tcg_cpu *c, struct tcg_block *b)
 {
 	struct tcg_cache *k = c->cache;
 	u32 h = block_hash(b->phys, b->mode_key);
-	struct insn *end = &b->insn[b->n];
 
-	memset(end, 0, sizeof *end);
-	end->fn = insn_block_end;
-	end->off = b->bytes;
-	end->base = end->index = INSN_NOREG;
+	block_end(b);
 	k->code.newest->used += block_size(b->n);
 	b->next = k->hash[h];
 	k->hash[h] = b;
@@ -260,28 +264,34 @@ static struct tcg_block *block_build_crossing(struct tcg_cpu *c, gpa_t phys)
 	return b;
 }
 
+/* Goes on with the block, whose first byte is *code, until it ends or `room`
+ * does; what insn_decode() has answered last. */
+static int block_decode(struct tcg_cpu *c, struct tcg_block *b, const u8 *code,
+			u32 room)
+{
+	while (b->n < BLOCK_INSNS && b->bytes < room) {
+		struct insn *i = &b->insn[b->n];
+		int r = insn_decode(c->mode_key, code + b->bytes,
+				    room - b->bytes, b->bytes, i);
+
+		if (r)
+			return r;
+		insn_bind(i, c->features, c->code64);
+		b->n++;
+		b->bytes += i->len;
+		if (insn_desc(i)->attrs & OP_END || c->mode_key & MODE_STEP)
+			break;
+	}
+	return 0;
+}
+
 static struct tcg_block *block_build(struct tcg_cpu *c, const u8 *host,
 				     gpa_t phys)
 {
 	u32 at = phys & (PAGE_SIZE - 1);
 	struct tcg_block *b = block_start(c, phys);
-	int r = 0;
+	int r = block_decode(c, b, host + at, PAGE_SIZE - at);
 
-	while (b->n < BLOCK_INSNS) {
-		struct insn *i = &b->insn[b->n];
-
-		r = insn_decode(c->mode_key, host + at + b->bytes,
-				PAGE_SIZE - at - b->bytes, b->bytes, i);
-		if (r)
-			break;
-		insn_bind(i, c->features, c->code64);
-		b->n++;
-		b->bytes += i->len;
-		if (insn_desc(i)->attrs & OP_END || at + b->bytes == PAGE_SIZE)
-			break;
-		if (c->mode_key & MODE_STEP)
-			break;
-	}
 	if (!b->n && r == -1)
 		b = block_build_crossing(c, phys);
 	else if (!b->n)
@@ -289,6 +299,31 @@ static struct tcg_block *block_build(struct tcg_cpu *c, const u8 *host,
 	if (b)
 		block_commit(c, b);
 	return b;
+}
+
+/* Does what lies behind the block's last instruction belong to it? */
+static bool block_goes_on(const struct tcg_block *b)
+{
+	const struct insn *i = &b->insn[b->n - 1];
+
+	return insn_desc(i)->attrs & OP_CC && (s64)i->imm > 0 && !b->gen_now2;
+}
+
+void tcg_block_extend(struct tcg_cpu *c, const struct tcg_block *b,
+		      struct tcg_block *ret)
+{
+	u32 at = b->phys & (PAGE_SIZE - 1);
+	const u8 *host;
+	gpa_t phys;
+
+	memcpy(ret, b, BLOCK_BYTES(b->n));
+	host = block_goes_on(b) ? tcg_fetch(c, c->rip, &phys) : NULL;
+	for (int jumps = 0; host && jumps < BLOCK_JUMPS; jumps++) {
+		if (!block_goes_on(ret) ||
+		    block_decode(c, ret, host + at, PAGE_SIZE - at))
+			break;
+	}
+	block_end(ret);
 }
 
 static struct tcg_block *block_lookup(struct tcg_cpu *c, gpa_t phys, u64 pc)

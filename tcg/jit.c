@@ -780,6 +780,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	j->hash = xcalloc(1u << JIT_HASH_BITS, sizeof *j->hash);
 	j->runs = xcalloc(1u << JIT_RUNS_BITS, 1);
 	j->classes = xcalloc(opdesc_count, 1);
+	j->extended = xalloc(BLOCK_BYTES(BLOCK_INSNS));
 	j->called = xcalloc(opdesc_count, sizeof *j->called);
 	for (u16 row = 0; row < opdesc_count; row++)
 		j->classes[row] = jit_classify(row, c->features);
@@ -809,6 +810,7 @@ void jit_destroy(struct tcg_cpu *c)
 	free(j->hash);
 	free(j->runs);
 	free(j->classes);
+	free(j->extended);
 	free(j->called);
 	free(j);
 	c->jit = NULL;
@@ -855,7 +857,8 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	if (jit_full(j))
 		jit_flush(c);
 	cold = j->cold;
-	t = jit_translate(c, j, b, key);
+	tcg_block_extend(c, b, j->extended);
+	t = jit_translate(c, j, j->extended, key);
 	if (!t)
 		return NULL;
 	if (unlikely(perfmap_on()))
@@ -1012,7 +1015,8 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 		return false;
 	if (unlikely(j->check)) {
 		jit_set_key(c);
-		if (!jit_check(c, b, t))
+		tcg_block_extend(c, b, j->extended);
+		if (!jit_check(c, j->extended, t))
 			jit_enter(c, t);
 		return true;
 	}

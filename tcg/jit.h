@@ -178,6 +178,7 @@ struct jit {
 	u32 flushes;                 /* part of block keys held elsewhere */
 	u8 *classes;                 /* enum jit_class by row */
 	const struct jit_exit *link; /* left by it; to be linked */
+	struct tcg_block *extended;  /* what is translated */
 	struct jit_block **hash;
 	u8 *runs; /* of blocks in the interpreter, by hash */
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
@@ -209,7 +210,7 @@ struct jit {
 /* Bytes of the host's stack for pairs of call and return; each has 16. */
 #define JIT_PAIRS_SIZE (16 * KIB)
 
-#define JIT_HASH_BITS 14
+#define JIT_HASH_BITS 16
 #define JIT_RUNS_BITS 17
 /* Room that must be left before a block is begun, and an instruction. */
 #define JIT_BLOCK_ROOM (32 * KIB) /* in each of the three parts */

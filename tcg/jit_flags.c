@@ -25,6 +25,11 @@ static void flags_make(struct jit_emit *e, const struct gen_again *a)
 	e->at += a->bytes;
 }
 
+void gen_store_flags(struct gen *g)
+{
+	flags_store(&g->e);
+}
+
 void gen_save_flags(struct gen *g)
 {
 	if (g->flags == FLAGS_CC || g->flags == FLAGS_BOTH)

@@ -1115,11 +1115,32 @@ static bool gen_branch_ok(const struct gen *g)
 	return g->i->opsize == 8 && target == (s32)target;
 }
 
+/* Flags stay where they are for what comes behind. */
+static void gen_jcc_side(struct gen *g, u8 cond, s64 target)
+{
+	bool saves = g->flags == FLAGS_HOST || g->flags == FLAGS_AGAIN;
+	struct gen_cold *cold;
+
+	gen_load_flags(g);
+	if (!saves && gen_in_page(target) && !g->note.any) {
+		gen_link(g, target, em_jcc(&g->e, cond));
+		return;
+	}
+	cold = gen_cold(g, COLD_SIDE, em_jcc(&g->e, cond));
+	cold->target = target;
+	cold->saves = saves;
+	cold->info = JIT_BRANCH(g->off & 0xfff, JIT_BRANCH_JMP, 0);
+}
+
 static void gen_jcc(struct gen *g)
 {
 	u8 cond = g->i->opcode & 15, *over;
 	s64 target = gen_target(g);
 
+	if (g->n + 1 < g->b->n) {
+		gen_jcc_side(g, cond, target);
+		return;
+	}
 	gen_save_flags(g);
 	gen_load_flags(g);
 	if (gen_in_page(target) && target > g->off) {
@@ -1340,6 +1361,24 @@ static void gen_pairs_full(struct gen *g, const struct gen_cold *cold)
 	}
 }
 
+static void gen_side_exit(struct gen *g, const struct gen_cold *cold)
+{
+	u8 *site;
+
+	if (cold->saves)
+		gen_store_flags(g);
+	if (gen_in_page(cold->target)) {
+		g->j->sites++;
+		site = em_jmp(&g->e);
+		em_here(&g->e, site);
+		gen_exit_stub(g, cold->target, site);
+		return;
+	}
+	gen_linear(g, cold->target);
+	em_mov_imm(&g->e, H_RAX, cold->info);
+	em_to(em_jmp(&g->e), g->j->lookup[g->cpl == 3]);
+}
+
 static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 {
 	em_here(&g->e, cold->from);
@@ -1362,6 +1401,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
 	case COLD_PAIRS: gen_pairs_full(g, cold); break;
 	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
+	case COLD_SIDE: gen_side_exit(g, cold); break;
 	}
 }
 
@@ -1825,7 +1865,8 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		gen_flags_keep(&g, &g.use[g.n]);
 		if (!g.apart && g.n >= g.run_next)
 			gen_plan_run(&g);
-		ended = insn_desc(g.i)->attrs & OP_END;
+		ended = insn_desc(g.i)->attrs & OP_END &&
+			!(insn_desc(g.i)->attrs & OP_CC && g.n + 1 < b->n);
 		if (ended)
 			gen_x87_note(&g);
 		if (!gen_insn(&g, j->classes[g.i->row])) {

@@ -55,6 +55,7 @@ struct gen_cold {
 		COLD_REFUSE,
 		COLD_PAIRS,
 		COLD_EXIT,
+		COLD_SIDE, /* a jump in the middle of the block */
 	} kind;
 	const struct insn *insn; /* COLD_INTERP */
 
@@ -63,11 +64,12 @@ struct gen_cold {
 	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
-	u8 ahead;             /* COLD_SLOW: struct jit_slow */
-	s64 target;           /* COLD_EXIT; COLD_STACK: the instruction */
-	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
-	u8 *stub;             /* where it has been put */
-	struct gen_note note; /* not yet in memory when it jumps here */
+	u8 ahead;   /* COLD_SLOW: struct jit_slow */
+	s64 target; /* COLD_EXIT, COLD_SIDE; COLD_STACK: the instruction */
+	bool saves; /* COLD_SIDE: flags are in the host's only */
+	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
+	u8 *stub;   /* where it has been put */
+	struct gen_note note;   /* not yet in memory when it jumps here */
 	struct gen_again again; /* flags are to be made */
 };
 
@@ -204,7 +206,8 @@ void gen_flags_again(struct gen *g, const u8 *at, u8 reg, u8 rm, bool has_reg,
 		     u32 size);
 /* In front of an instruction: is there still a way to make them again? */
 void gen_flags_keep(struct gen *g, const struct gen_use *u);
-/* Out of line: c->cc becomes valid. */
+/* Out of line: c->cc becomes the host's flags, or those made again. */
+void gen_store_flags(struct gen *g);
 void gen_flags_cold(struct gen *g, const struct gen_again *a);
 
 /* ---- Operands ---- */
