@@ -1116,7 +1116,7 @@ static bool gen_branch_ok(const struct gen *g)
 }
 
 /* Flags stay where they are for what comes behind. */
-static void gen_jcc_side(struct gen *g, u8 cond, s64 target)
+static void gen_jcc_side(struct gen *g, u8 cond, s64 target, u32 kind)
 {
 	bool saves = g->flags == FLAGS_HOST || g->flags == FLAGS_AGAIN;
 	struct gen_cold *cold;
@@ -1129,7 +1129,44 @@ static void gen_jcc_side(struct gen *g, u8 cond, s64 target)
 	cold = gen_cold(g, COLD_SIDE, em_jcc(&g->e, cond));
 	cold->target = target;
 	cold->saves = saves;
-	cold->info = JIT_BRANCH(g->off & 0xfff, JIT_BRANCH_JMP, 0);
+	cold->info = JIT_BRANCH(g->off & 0xfff, kind, 0);
+}
+
+/* Does the block's last jump go to its start? */
+static bool gen_is_loop(const struct gen *g, s64 target)
+{
+	return target == (s64)(g->b->phys & (PAGE_SIZE - 1)) && !g->apart &&
+	       !g->b->gen_now2 && !g->j->nochain;
+}
+
+/* Behind the last jump of a loop, for another time.  The first time what
+ * follows is the second. */
+static void gen_loop_edge(struct gen *g, s64 start)
+{
+	bool first = !g->again_at;
+	struct gen_cold *cold;
+
+	gen_spill_flags(g);
+	if (first)
+		g->again_cc = g->flags == FLAGS_CC;
+	else if (g->again_cc != (g->flags == FLAGS_CC))
+		gen_settle_flags(g);
+	em_rm(&g->e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
+	em8(&g->e, 0);
+	if (first) {
+		gen_cold(g, COLD_EXIT, em_jcc(&g->e, 5))->target = start;
+		g->loops = true;
+		return;
+	}
+	if (g->again_cc == (g->flags == FLAGS_CC)) {
+		em_to(em_jcc(&g->e, 4), g->again_at);
+		cold = gen_cold(g, COLD_EXIT, em_jmp(&g->e));
+		cold->target = start;
+	} else {
+		cold = gen_cold(g, COLD_EXIT, em_jcc(&g->e, 5));
+		cold->target = start;
+		gen_link(g, start, em_jmp(&g->e));
+	}
 }
 
 static void gen_jcc(struct gen *g)
@@ -1138,7 +1175,12 @@ static void gen_jcc(struct gen *g)
 	s64 target = gen_target(g);
 
 	if (g->n + 1 < g->b->n) {
-		gen_jcc_side(g, cond, target);
+		gen_jcc_side(g, cond, target, JIT_BRANCH_JMP);
+		return;
+	}
+	if (gen_is_loop(g, target)) {
+		gen_jcc_side(g, cond ^ 1, g->off + g->i->len, JIT_BRANCH_NONE);
+		gen_loop_edge(g, target);
 		return;
 	}
 	gen_save_flags(g);
@@ -1155,6 +1197,10 @@ static void gen_jcc(struct gen *g)
 
 static void gen_jmp(struct gen *g)
 {
+	if (gen_is_loop(g, gen_target(g))) {
+		gen_loop_edge(g, gen_target(g));
+		return;
+	}
 	gen_save_flags(g);
 	gen_goto(g, gen_target(g), JIT_BRANCH_JMP);
 }
@@ -1824,6 +1870,41 @@ static bool gen_has_room(const struct gen *g)
 	       g->ncold < GEN_COLD_MAX - 2 * GEN_COLD_INSN;
 }
 
+/* One instruction after the other; true when the last of them has said where
+ * to go on. */
+static bool gen_body(struct gen *g)
+{
+	u32 page_off = g->b->phys & (PAGE_SIZE - 1);
+	bool ended = false;
+
+	g->loops = false;
+	g->run_end = g->run_next = 0;
+	for (g->n = 0; g->n < g->b->n && !ended && gen_has_room(g); g->n++) {
+		int first_cold = g->ncold;
+		u8 class;
+
+		g->i = &g->b->insn[g->n];
+		class = g->j->classes[g->i->row];
+		g->off = page_off + g->i->off;
+		g->start[g->n] = g->e.at;
+		g->data = g->j->data;
+		g->span = NULL;
+		gen_flags_keep(g, &g->use[g->n]);
+		if (!g->apart && g->n >= g->run_next)
+			gen_plan_run(g);
+		ended = insn_desc(g->i)->attrs & OP_END &&
+			!(insn_desc(g->i)->attrs & OP_CC && g->n + 1 < g->b->n);
+		if (ended)
+			gen_x87_note(g);
+		if (!gen_insn(g, class))
+			return false;
+		gen_insn_done(g, first_cold);
+		if (unlikely(log_on(LOG_OP)))
+			jit_log_insn(g, class);
+	}
+	return ended;
+}
+
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 				const struct tcg_block *b, u32 key)
 {
@@ -1854,30 +1935,13 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.plan = (struct buf){ 0 };
 	gen_plan(&g);
 	gen_entry(&g);
-	for (g.n = 0; g.n < b->n && !ended && gen_has_room(&g); g.n++) {
-		int first_cold = g.ncold;
-
-		g.i = &b->insn[g.n];
-		g.off = page_off + g.i->off;
-		g.start[g.n] = g.e.at;
-		g.data = j->data;
-		g.span = NULL;
-		gen_flags_keep(&g, &g.use[g.n]);
-		if (!g.apart && g.n >= g.run_next)
-			gen_plan_run(&g);
-		ended = insn_desc(g.i)->attrs & OP_END &&
-			!(insn_desc(g.i)->attrs & OP_CC && g.n + 1 < b->n);
-		if (ended)
-			gen_x87_note(&g);
-		if (!gen_insn(&g, j->classes[g.i->row])) {
-			ended = false;
-			break;
-		}
-		gen_insn_done(&g, first_cold);
-		if (unlikely(log_on(LOG_OP)))
-			jit_log_insn(&g, j->classes[g.i->row]);
+	g.again_at = NULL;
+	ended = gen_body(&g);
+	if (g.loops) {
+		g.again_at = g.e.at;
+		ended = gen_body(&g);
 	}
-	if (!g.n && !ended) {
+	if (!g.n && !ended && !g.again_at) {
 		j->data = data;
 		return NULL;
 	}

@@ -123,6 +123,11 @@ struct gen {
 	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
 	int delta;    /* instruction that has left c->stack[].delta in RAX */
 	bool apart;   /* no runs */
+	/* A block that jumps to its start: its code comes twice, and the second
+	 * time begins with what the end leaves. */
+	u8 *again_at;  /* there; NULL: the first time */
+	bool again_cc; /* with flags in c->cc */
+	bool loops;    /* the second time is to come */
 	u8 cpl;
 	u8 vec_live;     /* JIT_VEC_* known to be set */
 	bool index_kept; /* TLB slot of the store is in c->jit_index */
