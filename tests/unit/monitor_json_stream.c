@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuzz.h"
+#include "tests/unit/fuzz.h"
 
 static struct json_stream s;
 static struct buf seen; /* values as compact JSON, errors after '!' */
