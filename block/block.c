@@ -433,6 +433,21 @@ void block_eject(struct block *b)
 		b->front->resized(b->front_opaque);
 }
 
+void block_delete(struct block *b)
+{
+	struct buf path = { 0 };
+
+	if (!b->front) {
+		block_destroy(b);
+		return;
+	}
+	block_eject(b);
+	if (b->front->path)
+		b->front->path(b->front_opaque, &path);
+	free(b->id);
+	b->id = path.len ? buf_steal(&path) : xstrdup("");
+}
+
 int block_resize(struct block *b, u64 size, struct err *err)
 {
 	int r;

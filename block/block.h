@@ -145,6 +145,9 @@ struct block {
 struct block *block_create(struct loop *loop, struct opts *o, struct err *err);
 void block_destroy(struct block *b); /* drains; NULL is fine */
 void block_destroy_all(void);
+/* Destroys a drive without device; takes the image away from one that has,
+ * and its id is free: it is called as the device's path from then on. */
+void block_delete(struct block *b);
 struct block *block_find(const char *id);
 /* In creation order; NULL starts, returns NULL at the end. */
 struct block *block_next(struct block *b);

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 
+#include "block/block.h"
 #include "devices/pc.h"
 #include "devices/pci.h"
 #include "lib/buf.h"
@@ -60,6 +61,17 @@ static bool acpi_hotplug_removable(struct pci_bus *bus, int slot)
 	return any;
 }
 
+/* The drive of a disk goes with it, as in QEMU. */
+static void acpi_hotplug_unplug(struct device *dev)
+{
+	struct block *drive = block_next(NULL);
+
+	while (drive && drive->front_opaque != dev)
+		drive = block_next(drive);
+	device_unplug(dev);
+	block_destroy(drive);
+}
+
 /* Main loop: the guest has no use for these slots any more. */
 static void acpi_hotplug_destroy(void *opaque)
 {
@@ -79,7 +91,7 @@ static void acpi_hotplug_destroy(void *opaque)
 			continue;
 		for (int fn = 7; fn >= 0; fn--)
 			if (bus->dev[PCI_DEVFN(slot, fn)])
-				device_destroy(
+				acpi_hotplug_unplug(
 					&bus->dev[PCI_DEVFN(slot, fn)]->dev);
 	}
 	vcpu_resume_all(m);

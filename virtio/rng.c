@@ -130,6 +130,8 @@ static void rng_fini(struct virtio *v)
 	struct rng *s = rng_of(v);
 
 	chain_fini(&s->c);
+	object_put(s->source);
+	s->source = NULL;
 }
 
 static const struct virtio_class rng_class = {

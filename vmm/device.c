@@ -13,6 +13,7 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/lock.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
 
 const char *device_label(const struct device *dev)
@@ -198,6 +199,18 @@ void device_destroy(struct device *dev)
 	if (dev->class->fini)
 		dev->class->fini(dev);
 	device_free(dev);
+}
+
+void device_unplug(struct device *dev)
+{
+	struct machine *m = dev->m;
+	char *id = xstrdup(dev->id), *path = xstrdup(dev->path);
+	const struct event_value v[] = { { .text = id }, { .text = path } };
+
+	device_destroy(dev);
+	event_send(m, EVENT_DEVICE_DELETED, v);
+	free(id);
+	free(path);
 }
 
 void device_reset_all(struct machine *m)

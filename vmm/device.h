@@ -79,6 +79,8 @@ struct device *device_create(struct machine *m,
 struct device *device_create_text(struct machine *m, const char *text,
 				  struct err *err);
 void device_destroy(struct device *dev);
+/* At run time: destroys, and tells with DEVICE_DELETED. */
+void device_unplug(struct device *dev);
 struct device *device_find(struct machine *m, const char *id_or_path);
 void device_reset_all(struct machine *m);
 

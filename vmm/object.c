@@ -32,6 +32,7 @@ struct object {
 	const struct object_class *class;
 	char *id; /* owned */
 	struct list node;
+	int users; /* devices */
 	/* rng-random */
 	char *filename; /* owned */
 	int fd;         /* -1: the kernel's generator */
@@ -201,6 +202,19 @@ int object_create_text(struct machine *m, const char *text, struct err *err)
 	return r;
 }
 
+int object_delete(struct machine *m, const char *id, struct err *err)
+{
+	struct object *o = object_find(m, id);
+
+	if (!o)
+		return err_set(err, -ENOENT, "object '%s' not found", id);
+	if (o->users)
+		return err_set(err, -EBUSY,
+			       "object '%s' is in use, can not be deleted", id);
+	object_destroy(o);
+	return 0;
+}
+
 void object_destroy_all(struct machine *m)
 {
 	while (!list_empty(&m->objects))
@@ -220,8 +234,14 @@ struct object *object_find_rng(struct machine *m, const char *id,
 		err_set(err, -EINVAL, "'%s' is no source of random numbers",
 			id);
 	else
-		return o;
-	return NULL;
+		o->users++;
+	return o && o->class->kind == OBJECT_RNG ? o : NULL;
+}
+
+void object_put(struct object *o)
+{
+	if (o)
+		o->users--;
 }
 
 size_t object_rng_read(struct object *o, void *dst, size_t len)

@@ -16,14 +16,18 @@ struct object;
 
 /* From "type,id=ID[,property=value...]", as -object gives it. */
 int object_create_text(struct machine *m, const char *text, struct err *err);
+/* -ENOENT, -EBUSY. */
+int object_delete(struct machine *m, const char *id, struct err *err);
 /* After the devices. */
 void object_destroy_all(struct machine *m);
 /* Answers "help" and "TYPE,help"; false: the text asks for no help. */
 bool object_help(const char *text, struct buf *out);
 
-/* The source of random numbers called `id`, or NULL. */
+/* The source of random numbers called `id`, which is in use until
+ * object_put(); or NULL. */
 struct object *object_find_rng(struct machine *m, const char *id,
 			       struct err *err);
+void object_put(struct object *o); /* no longer used; NULL is fine */
 /* How many bytes it gave, without waiting for more. */
 size_t object_rng_read(struct object *o, void *dst, size_t len);
 
