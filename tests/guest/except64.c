@@ -233,6 +233,48 @@ static void do_syscall(void *p)
 	*(u64 *)p = ret;
 }
 
+/* Tells by registers what it has found, and gathers the flags. */
+static volatile u64 syscall_seen;
+
+__asm__(".globl syscall_telling\n"
+	"syscall_telling:\n"
+	"	pushf\n"
+	"	popq %rax\n"
+	"	or %rax, syscall_seen\n"
+	"	mov %cs, %eax\n"
+	"	mov %ss, %edx\n"
+	"	shl $16, %edx\n"
+	"	or %eax, %edx\n"
+	"	mov %r11, %rax\n"
+	"	sysretq\n");
+extern u8 syscall_telling[];
+
+/* Often enough to be translated, with all flags that ring 3 sets. */
+static void do_syscalls(void *p)
+{
+	u64 *wrong = p;
+
+	for (u64 n = 0; n < 512; n++) {
+		u64 flags = (n & 1) | (n & 2) << 1 | (n & 4) << 2 |
+			    (n & 8) << 3 | (n & 16) << 3 | (n & 32) << 5 |
+			    (n & 64) << 5;
+		u64 set, told, segments, after, next;
+
+		__asm__ volatile("pushf; andq $~0xcd5, (%%rsp)\n\t"
+				 "orq %5, (%%rsp); mov (%%rsp), %4\n\t"
+				 "popf; lea 1f(%%rip), %2; syscall\n\t"
+				 "1: pushf; popq %3; cld; sub %%rcx, %2"
+				 : "=&a"(told), "=&d"(segments), "=&r"(next),
+				   "=&r"(after), "=&r"(set)
+				 : "r"(flags)
+				 : "rcx", "r11", "memory", "cc");
+		wrong[0] += told != set;
+		wrong[1] += after != set;
+		wrong[2] += segments != (SEL_CODE | SEL_DATA << 16);
+		wrong[3] += next != 0;
+	}
+}
+
 static void do_segments(void *p)
 {
 	u64 cs, ss;
@@ -277,6 +319,34 @@ static void test_sysret_target(void)
 		 out[1] == 0x756e6547 ? SEL_CODE : SEL_UCODE); /* "Genu" */
 }
 
+#define FMASK_LINUX 0x257fd5u
+
+/* Linux's mask, and one that leaves CF. */
+static void test_syscalls(void)
+{
+	static u64 wrong[4];
+
+	wrmsr(0xc0000082, (u64)syscall_telling);
+	for (u32 leave = 0; leave < 3; leave++) {
+		u32 mask = FMASK_LINUX & ~(leave & 1);
+
+		syscall_seen = 0;
+		for (int n = 0; n < 4; n++)
+			wrong[n] = 0;
+		wrmsr(0xc0000084, mask);
+		check("many SYSCALLs come back",
+		      user(do_syscalls, (u8 *)wrong + USER_BASE));
+		check_eq("... with R11 right", wrong[0], 0);
+		check_eq("... and the flags", wrong[1], 0);
+		check_eq("... and the segments", wrong[2], 0);
+		check_eq("... and RCX", wrong[3], 0);
+		check_eq("... and FMASK", syscall_seen & FMASK_LINUX,
+			 leave & 1);
+	}
+	wrmsr(0xc0000082, (u64)syscall_entry);
+	wrmsr(0xc0000084, 0x500);
+}
+
 static void test_syscall(void)
 {
 	static u64 result;
@@ -303,6 +373,8 @@ static void test_syscall(void)
 	check_eq("... behind SYSCALL", exc.rip, syscall_rcx);
 	if (!lenient)
 		test_sysret_target();
+	if (!lenient)
+		test_syscalls();
 	wrmsr(0xc0000080, rdmsr(0xc0000080) & ~1ULL);
 	check_exc("SYSCALL without SCE", try_call(do_plain_syscall, 0), 6, 0);
 	wrmsr(0xc0000080, rdmsr(0xc0000080) | 1);
