@@ -175,10 +175,12 @@ struct jit_stack {
 	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
 };
 
-#define JIT_JCACHE_BITS 15
-#define JIT_JCACHE_SIZE (1u << JIT_JCACHE_BITS)
-#define JIT_JCACHE_SLOT(tag) \
-	(((u32)(tag) ^ (u32)(tag) >> PAGE_SHIFT) & (JIT_JCACHE_SIZE - 1))
+/* Slots in use, which grow with the number of translations. */
+#define JIT_JCACHE_BITS_MIN 15
+#define JIT_JCACHE_BITS_MAX 17
+#define JIT_JCACHE_MASK(bits) ((1u << (bits)) - 1)
+#define JIT_JCACHE_SLOT(c, tag) \
+	(((u32)(tag) ^ (u32)(tag) >> PAGE_SHIFT) & (c)->jcache_mask)
 
 /* ---- One vCPU ---- */
 
@@ -263,7 +265,8 @@ struct tcg_cpu {
 	u64 tsc_base;
 	/* Others set it after v->request: translated code polls it. */
 	_Atomic u32 exit_req;
-	struct jit_jcache jcache[JIT_JCACHE_SIZE];
+	u32 jcache_mask; /* JIT_JCACHE_MASK() */
+	struct jit_jcache jcache[1u << JIT_JCACHE_BITS_MAX];
 
 	u8 stack_nowhere[4096];
 

@@ -61,9 +61,9 @@ static u64 jit_hash_all(gpa_t phys, u32 key)
 	return (phys ^ (u64)key << 40) * 0x9e3779b97f4a7c15ULL;
 }
 
-static u32 jit_hash(gpa_t phys, u32 key)
+static u32 jit_hash(const struct jit *j, gpa_t phys, u32 key)
 {
-	return (u32)(jit_hash_all(phys, key) >> (64 - JIT_HASH_BITS));
+	return (u32)(jit_hash_all(phys, key) >> (64 - j->hash_bits));
 }
 
 static bool jit_valid(const struct jit_block *t)
@@ -92,12 +92,13 @@ static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
 {
 	struct jit *j = c->jit;
-	struct jit_block **at = &j->hash[jit_hash(phys, key)], *t;
+	struct jit_block **at = &j->hash[jit_hash(j, phys, key)], *t;
 
 	while ((t = *at)) {
 		if (t->phys == phys && t->key == key) {
 			if (!jit_valid(t)) {
 				*at = t->next;
+				j->hashed--;
 				j->stale++;
 				continue;
 			}
@@ -125,7 +126,7 @@ static const struct jit_block *jit_block_of(const struct jit *j,
 static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
 {
 	u64 tag = t->phys + c->jit_key;
-	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(tag)];
+	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(c, tag)];
 
 	if (t->phys >> JIT_TAG_SHIFT)
 		return;
@@ -170,7 +171,7 @@ static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 	if (!jit_canonical(c->rip) || !tcg_fetch(c, c->rip, &phys))
 		return NULL;
 	phys |= c->rip & (PAGE_SIZE - 1);
-	slot = &c->jcache[JIT_JCACHE_SLOT(phys + JIT_TAG(key))];
+	slot = &c->jcache[JIT_JCACHE_SLOT(c, phys + JIT_TAG(key))];
 	if (likely(slot->tag == phys + JIT_TAG(key))) {
 		t = jit_block_of(c->jit, slot->host);
 		if (likely(jit_valid(t)) && jit_goes_over(c, t))
@@ -443,10 +444,15 @@ static u8 *thunk_exit_stub(struct jit *j)
 	return start;
 }
 
-static void thunk_slot(struct jit_emit *e, u8 bits, u8 shift)
+/* Returns where the mask is. */
+static u8 *thunk_slot(struct jit_emit *e, u8 bits, u8 shift)
 {
+	u8 *at;
+
 	em8(e, 0x25); /* and eax, slots */
+	at = e->at;
 	em32(e, ((1u << bits) - 1) << shift);
+	return at;
 }
 
 /* r10: linear address to go to, eax: JIT_BRANCH().  Once the page is found
@@ -489,7 +495,7 @@ static u8 *thunk_lookup(struct jit *j, bool ring3)
 	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 4 */
 	em8(e, 4);
 	_Static_assert(sizeof(struct jit_jcache) == 16, "shift above");
-	thunk_slot(e, JIT_JCACHE_BITS, 4);
+	j->jcache_mask[ring3] = thunk_slot(e, JIT_JCACHE_BITS_MIN, 4);
 	em_rm(e, EM_W | 0x3b, H_R10,
 	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, tag)));
 	em_plus(e, 0x58, H_RCX);
@@ -777,7 +783,9 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 		free(j);
 		return err_code(err, r, "no executable memory for the JIT");
 	}
-	j->hash = xcalloc(1u << JIT_HASH_BITS, sizeof *j->hash);
+	j->hash_bits = JIT_HASH_BITS_MIN;
+	j->hash = xcalloc(1u << j->hash_bits, sizeof *j->hash);
+	c->jcache_mask = JIT_JCACHE_MASK(JIT_JCACHE_BITS_MIN);
 	j->runs = xcalloc(1u << JIT_RUNS_BITS, 1);
 	j->classes = xcalloc(opdesc_count, 1);
 	j->extended = xalloc(BLOCK_BYTES(BLOCK_INSNS));
@@ -827,8 +835,9 @@ void jit_flush(struct tcg_cpu *c)
 {
 	struct jit *j = c->jit;
 
-	memset(j->hash, 0, sizeof *j->hash << JIT_HASH_BITS);
-	memset(c->jcache, 0, sizeof c->jcache);
+	memset(j->hash, 0, sizeof *j->hash << j->hash_bits);
+	j->hashed = 0;
+	memset(c->jcache, 0, (c->jcache_mask + 1) * sizeof c->jcache[0]);
 	jit_empty(j);
 	j->link = NULL;
 	j->flushes++;
@@ -846,11 +855,42 @@ static void jit_name_block(const struct jit *j, const struct jit_block *t,
 		    va);
 }
 
+static void jit_put(struct jit *j, struct jit_block *t)
+{
+	struct jit_block **head = &j->hash[jit_hash(j, t->phys, t->key)];
+
+	t->next = *head;
+	*head = t;
+}
+
+/* Makes the tables larger by which blocks are found.  Entries of c->jcache in
+ * slots that are no longer theirs do no harm. */
+static void jit_grow(struct tcg_cpu *c)
+{
+	struct jit *j = c->jit;
+	struct jit_block **old = j->hash, *t, *next;
+	u32 size = 1u << j->hash_bits, bits;
+
+	j->hash_bits += 2;
+	j->hash = xcalloc(1u << j->hash_bits, sizeof *j->hash);
+	for (u32 h = 0; h < size; h++)
+		for (t = old[h]; t; t = next) {
+			next = t->next;
+			jit_put(j, t);
+		}
+	free(old);
+	bits = MIN(j->hash_bits - JIT_HASH_BITS_MIN + JIT_JCACHE_BITS_MIN,
+		   JIT_JCACHE_BITS_MAX);
+	c->jcache_mask = JIT_JCACHE_MASK(bits);
+	for (u32 n = 0; n < ARRAY_SIZE(j->jcache_mask); n++)
+		put_le32(j->jcache_mask[n],
+			 c->jcache_mask * sizeof c->jcache[0]);
+}
+
 static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 				  u32 key)
 {
 	struct jit *j = c->jit;
-	u32 h = jit_hash(b->phys, key);
 	struct jit_block *t;
 	const u8 *cold;
 
@@ -863,8 +903,10 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 		return NULL;
 	if (unlikely(perfmap_on()))
 		jit_name_block(j, t, cold, c->rip);
-	t->next = j->hash[h];
-	j->hash[h] = t;
+	jit_put(j, t);
+	if (++j->hashed > 1u << j->hash_bits &&
+	    j->hash_bits < JIT_HASH_BITS_MAX)
+		jit_grow(c);
 	return t;
 }
 

@@ -180,6 +180,8 @@ struct jit {
 	const struct jit_exit *link; /* left by it; to be linked */
 	struct tcg_block *extended;  /* what is translated */
 	struct jit_block **hash;
+	u32 hash_bits, hashed; /* grows with the number of blocks in it */
+	u8 *jcache_mask[2];    /* in code: c->jcache_mask, as an offset */
 	u8 *runs; /* of blocks in the interpreter, by hash */
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
 	struct jit_check *check; /* NULL: none */
@@ -210,8 +212,9 @@ struct jit {
 /* Bytes of the host's stack for pairs of call and return; each has 16. */
 #define JIT_PAIRS_SIZE (16 * KIB)
 
-#define JIT_HASH_BITS 16
-#define JIT_RUNS_BITS 17
+#define JIT_HASH_BITS_MIN 16
+#define JIT_HASH_BITS_MAX 20
+#define JIT_RUNS_BITS     17
 /* Room that must be left before a block is begun, and an instruction. */
 #define JIT_BLOCK_ROOM (32 * KIB) /* in each of the three parts */
 #define JIT_SLACK      1024

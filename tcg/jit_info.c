@@ -79,12 +79,12 @@ static void info_add_jit(struct jit_figures *f, struct jit *j)
 			*info_field(j, jit_counts[n].from);
 	for (u16 row = 0; row < opdesc_count; row++)
 		f->called[row] += j->called[row];
-	for (u32 h = 0; h < 1u << JIT_HASH_BITS; h++) {
+	for (u32 h = 0; h < 1u << j->hash_bits; h++) {
 		f->heads += j->hash[h] != NULL;
 		for (struct jit_block *t = j->hash[h]; t; t = t->next)
 			f->live++;
 	}
-	f->hash_size += 1u << JIT_HASH_BITS;
+	f->hash_size += 1u << j->hash_bits;
 	f->used += (u64)(j->e.at - j->rw) + (u64)(j->cold - j->cold_start) +
 		   (u64)(j->rw + j->size - j->data);
 	f->size += j->size;

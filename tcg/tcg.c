@@ -439,9 +439,12 @@ static int tcg_put(struct vcpu *v)
 
 /* Unless tb-size says how many MiB there are for everything: all decoded
  * blocks, and each vCPU's translations, which are resident as far as they
- * have been made: 4 to 8 MiB when a kernel has booted. */
+ * have been made: 4 to 8 MiB when a kernel has booted.  A compiler at work
+ * has 120 MiB of them, and without room they are all made again and again. */
 #define DECODED_BYTES      (2 * MIB)
-#define TRANSLATED_BYTES   (32 * MIB)
+#define TRANSLATED_BYTES   (512 * MIB) /* of all vCPUs */
+#define TRANSLATED_MOST    (256 * MIB)
+#define TRANSLATED_LEAST   (64 * MIB)
 #define TRANSLATED_MIN     (512 * KIB)
 #define TRANSLATED_TORTURE (256 * KIB)
 
@@ -457,12 +460,15 @@ static u64 tcg_decoded_bytes(const struct tcg *t)
 
 static u64 tcg_jit_bytes(const struct tcg_cpu *c)
 {
-	u64 part = c->t->tb_size * MIB * 2 / 3 / MAX(c->m->topo.cpus, 1);
+	u32 cpus = MAX(c->m->topo.cpus, 1);
+	u64 part = c->t->tb_size * MIB * 2 / 3 / cpus;
 
 	if (torture_has(&c->t->torture, TORTURE_CACHE))
 		return TRANSLATED_TORTURE;
 	if (!c->t->tb_size)
-		return TRANSLATED_BYTES;
+		return MAX(MIN(ALIGN_UP(TRANSLATED_BYTES / cpus, PAGE_SIZE),
+			       TRANSLATED_MOST),
+			   TRANSLATED_LEAST);
 	return ALIGN_UP(MAX(part, TRANSLATED_MIN), PAGE_SIZE);
 }
 

@@ -96,7 +96,7 @@ static void torture_drop(struct tcg_cpu *c)
 	case 16 ... 19: tcg_tlb_flush_page(c, c->rip); break;
 	default:
 		for (u32 n = 0; n < 64; n++)
-			memset(&c->jcache[(random + n) % JIT_JCACHE_SIZE], 0,
+			memset(&c->jcache[(random + n) & c->jcache_mask], 0,
 			       sizeof c->jcache[0]);
 	}
 }
