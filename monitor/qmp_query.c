@@ -18,6 +18,7 @@
 #include "monitor/monitor.h"
 #include "monitor/qmp.h"
 #include "net/net.h"
+#include "vmm/device.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
 
@@ -60,6 +61,69 @@ json_t *query_qmp_nothing(struct monitor *mon, const struct args *a,
 {
 	return json_array();
 }
+
+json_t *query_qmp_empty(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	return json_object();
+}
+
+json_t *query_qmp_disabled(struct monitor *mon, const struct args *a,
+			   struct err *err)
+{
+	return json_pack("{sb}", "enabled", 0);
+}
+
+/* ---- device models ---- */
+
+static json_t *qmp_property(const struct option_row *row)
+{
+	json_t *v = json_pack("{ss ss}", "name", row->name, "type",
+			      row->type->name);
+
+	if (row->help)
+		json_object_set_new(v, "description", val_string(row->help));
+	if (row->def)
+		json_object_set_new(v, "default-value", val_string(row->def));
+	return v;
+}
+
+json_t *query_qmp_properties(struct monitor *mon, const struct args *a,
+			     struct err *err)
+{
+	const char *name = args_str(a, "typename");
+	const struct device_class *class = device_class_find(name);
+	const struct option_row *row;
+	json_t *list;
+
+	if (!class || !class->user) {
+		err_set(err, -ENODEV, "Class '%s' not found", name);
+		return NULL;
+	}
+	list = json_array();
+	for (row = class->options; row && row->name; row++)
+		json_array_append_new(list, qmp_property(row));
+	return list;
+}
+
+/* Only devices are types here, all of them of the parent "device". */
+json_t *query_qmp_types(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	const char *only = args_str(a, "implements");
+	json_t *list = json_array();
+
+	for (int i = 0; device_classes[i]; i++)
+		if (!only || !strcmp(only, "device") ||
+		    !strcmp(only, device_classes[i]->name))
+			json_array_append_new(list,
+					      json_pack("{ss ss}", "name",
+							device_classes[i]->name,
+							"parent", "device"));
+	return list;
+}
+
+/* ---- processors ---- */
 
 json_t *query_qmp_target(struct monitor *mon, const struct args *a,
 			 struct err *err)

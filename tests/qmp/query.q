@@ -69,3 +69,25 @@ args: -smp 2 -name vm1 -uuid 01234567-89ab-cdef-0123-456789abcdef -drive file=$T
 <- {"return":{"ok":false,"errno":"*","output":"Error: Device 'x' not found\r\n"}}
 -> {"execute":"x-vmon-execute","arguments":{"command-line":"nosuch"}}
 <- {"return":{"ok":false,"errno":"*","output":"unknown command: 'nosuch'\r\n"}}
+-> {"execute":"device-list-properties","arguments":{"typename":"virtio-blk-pci"}}
+<- {"return":[{"name":"*","type":"*","...":0},"..."]}
+-> {"execute":"device-list-properties","arguments":{"typename":"nosuch"}}
+<- {"error":{"class":"DeviceNotFound","desc":"Class 'nosuch' not found"}}
+-> {"execute":"qom-list-types","arguments":{"implements":"virtio-net-pci","abstract":false}}
+<- {"return":[{"name":"virtio-net-pci","parent":"device"}]}
+-> {"execute":"query-acpi-ospm-status"}
+<- {"return":[]}
+-> {"execute":"query-fdsets"}
+<- {"return":[]}
+-> {"execute":"query-migrate"}
+<- {"return":{}}
+-> {"execute":"query-tpm"}
+<- {"return":[]}
+-> {"execute":"query-tpm-models"}
+<- {"return":[]}
+-> {"execute":"query-tpm-types"}
+<- {"return":[]}
+-> {"execute":"query-vnc"}
+<- {"return":{"enabled":false}}
+-> {"execute":"query-yank"}
+<- {"return":[]}
