@@ -136,12 +136,15 @@ struct itlb_entry {
  * CR3 write clears these and no more. */
 #define TLB_LOG 2048
 
+#define TLB_HUGE_2M 1024u /* bits for each half of the addresses */
+#define TLB_HUGE_1G 64u
+
 struct tlb_log {
 	u32 n;             /* above TLB_LOG: overflown, flush everything */
 	u16 slot[TLB_LOG]; /* mmu << TLB_BITS | index */
 	/* Regions of 2 MiB or 1 GiB mapped by larger pages, as a hash set:
 	 * INVLPG there has more than one slot to clear. */
-	u64 huge[4];
+	u64 huge[(TLB_HUGE_2M + TLB_HUGE_1G) * 2 / 64];
 	/* Chunks with slots that have been filled. */
 	u64 used[MMU_COUNT][TLB_CHUNKS / 64];
 	u64 iused[2];

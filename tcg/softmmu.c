@@ -156,9 +156,14 @@ static void tlb_flush_2m(struct tcg_cpu *c, int mmu, u32 slot)
 	}
 }
 
+/* The halves apart: a kernel's map of all memory is of large pages. */
 static u32 tlb_huge_bit(gva_t va, u64 page_size)
 {
-	return page_size == 2 * MIB ? va >> 21 & 127 : 128 + (va >> 30 & 127);
+	u32 half = va >> 63;
+
+	if (page_size == 2 * MIB)
+		return half * TLB_HUGE_2M + (va >> 21) % TLB_HUGE_2M;
+	return 2 * TLB_HUGE_2M + half * TLB_HUGE_1G + (va >> 30) % TLB_HUGE_1G;
 }
 
 static bool tlb_huge_test(const struct tcg_cpu *c, gva_t va, u64 page_size)
