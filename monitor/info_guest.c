@@ -2,8 +2,8 @@
  *
  * Queries on a Linux guest: symbols, stacks, its log, its processes.
  *
- * The first one finds the kernel and keeps its symbols for the session;
- * from then on x/i and info cpus show names.  Nothing is shown of a kernel
+ * The first one finds the kernel and keeps its symbols; from then on x/i
+ * and info cpus of the session show names.  Nothing is shown of a kernel
  * that no longer runs, but for its log.
  */
 #include <errno.h>
@@ -22,6 +22,14 @@ typedef unsigned long long ull; /* of printf */
 
 /* ---- the handle ---- */
 
+static struct insight *guest_kernel; /* owned; under machine_lock */
+
+void guest_forget(void)
+{
+	insight_close(guest_kernel);
+	guest_kernel = NULL;
+}
+
 static struct insight *guest_open(struct monitor *mon, bool any,
 				  struct err *err)
 {
@@ -31,19 +39,21 @@ static struct insight *guest_open(struct monitor *mon, bool any,
 		err_set(err, -ENODEV, "No CPU available");
 		return NULL;
 	}
-	if (mon->guest && insight_alive(mon->guest, c))
-		return mon->guest;
-	insight_close(mon->guest);
-	mon->guest = insight_open(&mon->m->mem, c, any, err);
-	return mon->guest;
+	if (!guest_kernel || !insight_alive(guest_kernel, c)) {
+		guest_forget();
+		guest_kernel = insight_open(&mon->m->mem, c, any, err);
+	}
+	mon->symbols = guest_kernel;
+	return guest_kernel;
 }
 
 /* What is at hand, for who does not need it. */
 static struct insight *guest_known(struct monitor *mon)
 {
-	const struct cpu_state *c = mon->guest ? mon_cpu(mon) : NULL;
+	const struct cpu_state *c =
+		mon->symbols && guest_kernel ? mon_cpu(mon) : NULL;
 
-	return c && insight_alive(mon->guest, c) ? mon->guest : NULL;
+	return c && insight_alive(guest_kernel, c) ? guest_kernel : NULL;
 }
 
 const char *mon_symbol(struct monitor *mon, u64 addr, u64 *ret_offset)

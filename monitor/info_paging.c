@@ -14,6 +14,7 @@
 #include "lib/bytes.h"
 #include "lib/err.h"
 #include "monitor/internal.h"
+#include "monitor/paging.h"
 #include "vmm/machine.h"
 
 #define WALK_TABLES_MAX 8192
@@ -47,12 +48,16 @@ struct walk {
 	int depth;
 	int va_bits;
 	u64 start; /* not sign-extended */
-	int tables, rows;
+	int tables, tables_max, rows;
 	bool stopped;
 	/* One mapping of 1 << shift bytes; `rights` has U and W of all levels.
 	 */
 	void (*fn)(struct walk *w, u64 va, u64 pa, int shift, u64 pte,
 		   u64 rights);
+
+	/* Of paging_walk(). */
+	bool (*each)(void *arg, u64 va, u64 pa, u64 size);
+	void *arg;
 
 	/* Of info mem: the range being merged. */
 	json_t *list;
@@ -83,7 +88,7 @@ static void walk_table(struct walk *w, gpa_t table, int level, u64 va,
 	const struct walk_level *l = &w->levels[level];
 	u8 data[4096];
 
-	if (w->tables++ == WALK_TABLES_MAX) {
+	if (w->tables++ == w->tables_max) {
 		w->stopped = true;
 		return;
 	}
@@ -214,6 +219,28 @@ static void mem_add(struct walk *w, u64 va, u64 pa, int shift, u64 pte,
 	w->range_end = va + BIT(shift);
 }
 
+/* ---- dumps ---- */
+
+static void walk_each(struct walk *w, u64 va, u64 pa, int shift, u64 pte,
+		      u64 rights)
+{
+	if (!w->each(w->arg, walk_canonical(w, va), pa, BIT(shift)))
+		w->stopped = true;
+}
+
+bool paging_walk(struct memory *mem, const struct cpu_state *c, int tables,
+		 bool (*fn)(void *arg, u64 va, u64 pa, u64 size), void *arg)
+{
+	struct walk w = { .mem = mem,
+			  .tables_max = tables,
+			  .fn = walk_each,
+			  .each = fn,
+			  .arg = arg };
+
+	walk_run(&w, c);
+	return !w.stopped;
+}
+
 /* ---- both ---- */
 
 static json_t *paging_query(struct monitor *mon, const struct args *a,
@@ -230,6 +257,7 @@ static json_t *paging_query(struct monitor *mon, const struct args *a,
 		return NULL;
 	}
 	w->mem = &mon->m->mem;
+	w->tables_max = WALK_TABLES_MAX;
 	w->start = args_u64(a, "start");
 	w->list = json_array();
 	walk_run(w, c);

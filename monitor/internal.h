@@ -21,7 +21,6 @@
 
 struct chardev;
 struct err;
-struct insight;
 struct machine;
 struct vcpu;
 
@@ -59,7 +58,7 @@ struct monitor {
 	json_t *result; /* owned; what QMP answers instead of {} */
 	bool json;      /* queries answer as with -j */
 
-	struct insight *guest; /* owned; NULL: nobody asked, or no Linux */
+	bool symbols; /* somebody asked for the guest's: show them */
 
 	/* State of the default vCPU, fetched once per command. */
 	struct cpu_state cpu;
@@ -103,6 +102,10 @@ int mon_register(void *opaque, const char *name, u64 *ret);
 const char *mon_symbol(struct monitor *mon, u64 addr, u64 *ret_offset);
 /* The other way round, for struct expr_env. */
 int mon_find_symbol(void *opaque, const char *name, u64 *ret);
+void guest_forget(void); /* at the end */
+
+/* Ends a dump that goes on, whose file is then incomplete; at the end. */
+void dump_abort(void);
 
 /* ---- tables ---- */
 

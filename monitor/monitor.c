@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "chardev/chardev.h"
-#include "insight/insight.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/loop.h"
@@ -418,4 +417,6 @@ void monitor_destroy_all(void)
 	list_for_each_safe (mon, next, &monitors, node)
 		mon_end(mon);
 	qmp_destroy_all();
+	guest_forget();
+	dump_abort();
 }
