@@ -63,12 +63,6 @@ static void dump_end(struct work *w)
 	free(j);
 }
 
-void dump_abort(void)
-{
-	if (dump_now)
-		atomic_store(&dump_now->dump.abort, true);
-}
-
 /* What -l, -s, -w, -R would need. */
 static int dump_check(const struct args *a, struct err *err)
 {

@@ -106,17 +106,30 @@ int dump_mappings(struct dump *d, struct dump_mapping **ret, int max)
 
 /* ---- all of it ---- */
 
+/* What a worker writes now; freed by the main thread only. */
+static _Atomic(struct dump *) dump_current;
+
+void dump_abort(void)
+{
+	struct dump *d = atomic_load(&dump_current);
+
+	if (d)
+		atomic_store(&d->abort, true);
+}
+
 int dump_write(struct dump *d)
 {
 	struct dump_range r;
 	int err;
 
+	atomic_store(&dump_current, d);
 	for (gpa_t g = d->begin; dump_range(d, g, &r); g = r.gpa + r.size)
 		atomic_fetch_add(&d->total, r.size);
 	err = d->compress ? dump_kdump(d) : dump_elf(d);
 	if (close(d->fd) < 0 && !err)
 		err = err_errno(&d->err, "writing to '%s' failed", d->path);
 	d->fd = -1;
+	atomic_store(&dump_current, NULL);
 	return err;
 }
 

@@ -35,6 +35,9 @@ struct dump {
 /* 0 or -errno with d->err. */
 int dump_write(struct dump *d);
 void dump_fini(struct dump *d);
+/* Ends the dump that goes on, if one does, whose file is then incomplete.
+ * Main thread, when the process ends. */
+void dump_abort(void);
 
 /* ---- between the files of the dump ---- */
 

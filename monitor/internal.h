@@ -104,9 +104,6 @@ const char *mon_symbol(struct monitor *mon, u64 addr, u64 *ret_offset);
 int mon_find_symbol(void *opaque, const char *name, u64 *ret);
 void guest_forget(void); /* at the end */
 
-/* Ends a dump that goes on, whose file is then incomplete; at the end. */
-void dump_abort(void);
-
 /* ---- tables ---- */
 
 /* 0, or -errno: then `err`, unless empty, is shown after "Error: ". */

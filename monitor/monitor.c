@@ -22,6 +22,7 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "monitor/door.h"
+#include "monitor/dump.h"
 #include "monitor/internal.h"
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
