@@ -17,6 +17,7 @@
 #include "lib/types.h"
 #include "monitor/args.h"
 #include "monitor/readline.h"
+#include "monitor/script.h"
 #include "vmm/cpu.h"
 
 struct chardev;
@@ -32,6 +33,7 @@ struct monitor {
 	struct chardev *chr; /* borrowed; NULL once detached */
 	struct list node;
 	struct readline rl;
+	struct script script;
 
 	/* Bytes taken from the peer but not yet looked at. */
 	u8 in[MON_INPUT_MAX];
@@ -46,6 +48,10 @@ struct monitor {
 	bool greeted;     /* the banner was shown since the peer came */
 	bool quitting;
 	bool busy; /* a command goes on in the background, no prompt yet */
+
+	/* The command `set` */
+	bool set_status, set_syntax, set_time, set_events;
+	bool line_begun; /* a stamp stands before it */
 
 	int cpu_index; /* default vCPU */
 	/* Sticky formats, separately for print and for x and xp. */
@@ -69,6 +75,13 @@ struct monitor {
 
 void mon_puts(struct monitor *mon, const char *s);
 void mon_printf(struct monitor *mon, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* For monitor/script.c and the commands on sessions. */
+void mon_flush(struct monitor *mon);
+void mon_wake(struct monitor *mon); /* input may be looked at again */
+const char *mon_label(const struct monitor *mon);
+void mon_list_sessions(const struct monitor *self, struct buf *out);
+void mon_tell_event(const char *text); /* to those who asked */
 
 /* A handler that goes on after it returns calls mon_suspend(); the session
  * takes no input until mon_resume(), from the main loop.  `err` may be NULL;

@@ -14,11 +14,14 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "chardev/chardev.h"
 #include "lib/alloc.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "monitor/door.h"
@@ -45,7 +48,7 @@ static void mon_drop_output(struct monitor *mon)
 	mon->out_start = 0;
 }
 
-static void mon_flush(struct monitor *mon)
+void mon_flush(struct monitor *mon)
 {
 	size_t n;
 
@@ -70,14 +73,36 @@ static void mon_raw(struct monitor *mon, const char *data, size_t len)
 	buf_append(&mon->out, data, len);
 }
 
+/* `set time on` */
+static void mon_stamp(struct monitor *mon)
+{
+	u64 now = clock_realtime_ns();
+	time_t t = (time_t)(now / NS_PER_S);
+	struct tm tm;
+	char text[40];
+	int n;
+
+	if (!mon->set_time || mon->line_begun)
+		return;
+	mon->line_begun = true;
+	localtime_r(&t, &tm);
+	n = snprintf(text, sizeof text, "[%02d:%02d:%02d.%03d] ", tm.tm_hour,
+		     tm.tm_min, tm.tm_sec, (int)(now / NS_PER_MS % 1000));
+	mon_raw(mon, text, n);
+}
+
 void mon_puts(struct monitor *mon, const char *s)
 {
 	const char *nl;
 
 	for (; (nl = strchr(s, '\n')); s = nl + 1) {
+		mon_stamp(mon);
 		mon_raw(mon, s, nl - s);
 		mon_raw(mon, "\r\n", 2);
+		mon->line_begun = false;
 	}
+	if (*s)
+		mon_stamp(mon);
 	mon_raw(mon, s, strlen(s));
 }
 
@@ -104,19 +129,8 @@ static void mon_rl_line(void *opaque, const char *line)
 {
 	struct monitor *mon = opaque;
 
-	mon->cpu_valid = false;
-	mon->out_start = mon->out.len;
-	mon->out_cut = false;
-	command_run(mon, line);
-	if (mon->out_cut) {
-		mon->out_start = mon->out.len;
-		mon_printf(mon,
-			   "\n[output cut: a command may print %llu MiB]\n",
-			   MON_OUTPUT_MAX / MIB);
-	}
-	mon->out_start = mon->out.len;
-	if (!mon->quitting && !mon->busy)
-		rl_prompt(&mon->rl);
+	mon->line_begun = false;
+	script_line(mon, line);
 }
 
 static const struct readline_ops mon_rl_ops = {
@@ -136,8 +150,10 @@ static void mon_pump(struct monitor *mon)
 		return;
 	mon->running = true;
 	mon_flush(mon);
+	if (!mon->out.len)
+		script_go(mon);
 	while (at < mon->in_len && !mon->out.len && !mon->quitting &&
-	       !mon->busy) {
+	       !mon->busy && !mon->script.active) {
 		size_t stop = at;
 
 		/* A line at a time, so that echo leaves in one piece. */
@@ -152,7 +168,8 @@ static void mon_pump(struct monitor *mon)
 	mon->in_len -= at;
 	memmove(mon->in, mon->in + at, mon->in_len);
 	mon->running = false;
-	if (!mon->open && !mon->busy) { /* a half-typed line is lost */
+	if (!mon->open && !mon->busy &&
+	    !mon->script.active) { /* a half-typed line is lost */
 		mon->in_len = 0;
 		rl_reset(&mon->rl);
 	}
@@ -162,9 +179,27 @@ static size_t mon_can_read(void *opaque)
 {
 	struct monitor *mon = opaque;
 
-	if (mon->out.len || mon->running || mon->quitting || mon->busy)
+	/* For a Ctrl-C that ends a repetition. */
+	if (mon->script.again && !mon->running)
+		return MON_INPUT_MAX - mon->in_len;
+	if (mon->out.len || mon->running || mon->quitting || mon->busy ||
+	    mon->script.active)
 		return 0;
 	return MON_INPUT_MAX - mon->in_len;
+}
+
+/* Drops all up to a Ctrl-C, if there is one. */
+static bool mon_take_interrupt(struct monitor *mon)
+{
+	const u8 *at = memchr(mon->in, 0x03, mon->in_len);
+	size_t n;
+
+	if (!at)
+		return false;
+	n = at + 1 - mon->in;
+	mon->in_len -= n;
+	memmove(mon->in, at + 1, mon->in_len);
+	return true;
 }
 
 static void mon_read_input(void *opaque, const u8 *data, size_t len)
@@ -174,6 +209,8 @@ static void mon_read_input(void *opaque, const u8 *data, size_t len)
 	len = MIN(len, MON_INPUT_MAX - mon->in_len);
 	memcpy(mon->in + mon->in_len, data, len);
 	mon->in_len += len;
+	if (mon->script.again && mon_take_interrupt(mon))
+		script_interrupt(mon);
 	mon_pump(mon);
 }
 
@@ -191,12 +228,54 @@ void mon_resume(struct monitor *mon, const struct err *err)
 	}
 	if (err && err->msg[0])
 		mon_printf(mon, "Error: %s\n", err->msg);
-	rl_prompt(&mon->rl);
+	script_resume(mon, err);
+	mon_wake(mon);
+}
+
+void mon_wake(struct monitor *mon)
+{
 	mon_pump(mon);
 	if (!mon->out.len)
 		chr_accept_input(mon->chr);
 	if (!mon->open)
 		mon_reap_later(mon->m, mon->chr);
+}
+
+const char *mon_label(const struct monitor *mon)
+{
+	return mon->chr ? chr_label(mon->chr) : "qmp";
+}
+
+void mon_list_sessions(const struct monitor *self, struct buf *out)
+{
+	struct monitor *mon;
+
+	list_for_each (mon, &monitors, node) {
+		buf_printf(out, "%c %-18s human  ", mon == self ? '*' : ' ',
+			   mon_label(mon));
+		chr_filename(mon->chr, out);
+		buf_puts(out, mon->open ? "\n" : " (nobody)\n");
+	}
+}
+
+/* Above the line that is being typed; a session at work hears it later, by
+ * looking. */
+void mon_tell_event(const char *text)
+{
+	struct monitor *mon;
+
+	list_for_each (mon, &monitors, node) {
+		if (!mon->set_events || !mon->open || mon->out.len)
+			continue;
+		if (!mon->script.active)
+			mon_raw(mon, "\r\033[K", 4);
+		mon->line_begun = false;
+		mon_printf(mon, "[event %s]\n", text);
+		if (!mon->script.active) {
+			rl_prompt(&mon->rl);
+			mon_flush(mon);
+		}
+	}
 }
 
 static void mon_greet(struct monitor *mon)
@@ -205,7 +284,7 @@ static void mon_greet(struct monitor *mon)
 		mon_puts(mon, MON_BANNER);
 	mon->greeted = true;
 	rl_reset(&mon->rl);
-	if (!mon->busy)
+	if (!mon->busy && !mon->script.active)
 		rl_prompt(&mon->rl);
 	mon_flush(mon);
 }
@@ -223,6 +302,7 @@ static void mon_free(struct monitor *mon)
 {
 	list_remove(&mon->node);
 	rl_fini(&mon->rl);
+	script_fini(mon);
 	buf_fini(&mon->out);
 	json_decref(mon->result);
 	free(mon);
@@ -252,7 +332,8 @@ static void mon_reap(void *arg)
 	struct monitor *mon, *next;
 
 	list_for_each_safe (mon, next, &monitors, node)
-		if (mon_is_guest(mon->chr) && !mon->open && !mon->busy)
+		if (mon_is_guest(mon->chr) && !mon->open && !mon->busy &&
+		    !mon->script.active)
 			mon_end(mon);
 	qmp_reap();
 }
@@ -266,6 +347,9 @@ void mon_reap_later(struct machine *m, const struct chardev *chr)
 static void mon_closed(struct monitor *mon)
 {
 	mon->open = false;
+	script_interrupt(mon);
+	mon->set_status = mon->set_syntax = mon->set_time = mon->set_events =
+		false;
 	mon_pump(mon);
 	mon_reap_later(mon->m, mon->chr);
 }
@@ -346,6 +430,7 @@ static struct monitor *mon_new(struct machine *m, struct chardev *chr)
 	mon->dump_fmt = (struct mem_fmt){ .format = 'x', .size = 4 };
 	list_init(&mon->node);
 	rl_init(&mon->rl, &mon_rl_ops, mon, MON_PROMPT);
+	script_init(mon);
 	return mon;
 }
 
@@ -390,6 +475,7 @@ int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
 	mon = mon_new(m, chr);
 	mon->focused = !chr_is_mux(chr);
 	list_append(&monitors, &mon->node);
+	qmp_listen(m);
 	r = chr_attach(chr, &mon_front, mon, err);
 	if (r < 0) {
 		mon_free(mon);

@@ -149,6 +149,18 @@ static json_t *qmp_event(enum event_id id, const struct event_value *v)
 	return e;
 }
 
+static void qmp_tell_humans(const json_t *e)
+{
+	const json_t *data = json_object_get(e, "data");
+	char *text = data ? json_dumps(data, JSON_PRESERVE_ORDER) : NULL;
+	char *line = xprintf("%s%s%s", val_str(e, "event"), text ? " " : "",
+			     text ? text : "");
+
+	mon_tell_event(line);
+	free(line);
+	free(text);
+}
+
 /* Takes the reference. */
 static void qmp_broadcast(json_t *e)
 {
@@ -168,6 +180,7 @@ static void qmp_broadcast(json_t *e)
 		qmp_emit(q, json_incref(e));
 		qmp_flush(q);
 	}
+	qmp_tell_humans(e);
 	json_decref(e);
 }
 
@@ -678,14 +691,31 @@ static void qmp_free(struct qmp *q)
 	struct qmp_request *r, *next;
 
 	list_remove(&q->node);
-	if (list_empty(&qmps))
-		event_listen_end(&qmp_listener);
 	list_for_each_safe (r, next, &q->requests, node)
 		qmp_request_free(r);
 	json_stream_fini(&q->json);
 	mon_detached_free(q->mon);
 	buf_fini(&q->out);
 	free(q);
+}
+
+void qmp_listen(struct machine *m)
+{
+	if (qmp_listener.fn)
+		return;
+	qmp_listener = (struct event_listener){ .fn = qmp_heard, .arg = m };
+	event_listen(m, &qmp_listener);
+}
+
+void qmp_list_sessions(struct buf *out)
+{
+	struct qmp *q;
+
+	list_for_each (q, &qmps, node) {
+		buf_printf(out, "  %-18s qmp    ", chr_label(q->chr));
+		chr_filename(q->chr, out);
+		buf_puts(out, q->open ? "\n" : " (nobody)\n");
+	}
 }
 
 int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
@@ -700,11 +730,7 @@ int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
 	q->mon = mon_detached_create(m, qmp_resumed, q);
 	list_init(&q->requests);
 	json_stream_init(&q->json, &qmp_json_ops, q);
-	if (list_empty(&qmps)) {
-		qmp_listener =
-			(struct event_listener){ .fn = qmp_heard, .arg = m };
-		event_listen(m, &qmp_listener);
-	}
+	qmp_listen(m);
 	list_append(&qmps, &q->node);
 	r = chr_attach(chr, &qmp_front, q, err);
 	if (r < 0)
@@ -745,6 +771,7 @@ void qmp_destroy_all(void)
 	struct qmp *q, *next;
 
 	event_listen_end(&qmp_listener);
+	qmp_listener.fn = NULL;
 	list_for_each_safe (t, next_t, &qmp_throttles, node)
 		qmp_throttle_free(t);
 	list_for_each_safe (q, next, &qmps, node)

@@ -40,6 +40,8 @@ extern const struct qmp_command qmp_table[]; /* NULL-ended */
 
 int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
 	       struct err *err);
+void qmp_listen(struct machine *m); /* for events; idempotent */
+void qmp_list_sessions(struct buf *out);
 void qmp_reap(void); /* sessions of a door without peer */
 void qmp_destroy_all(void);
 

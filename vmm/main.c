@@ -16,6 +16,7 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/parse.h"
 #include "lib/perfmap.h"
 #include "lib/work.h"
 #include "monitor/ctl.h"
@@ -388,13 +389,42 @@ static int vmon_add_serials(struct vmon *v, struct err *err)
 	return 0;
 }
 
+/* "unix:PATH,clients=N": that many sessions at one socket. */
+static int vmon_open_door(struct vmon *v, const char *text, const char *mode,
+			  bool pretty, struct err *err)
+{
+	const char *path, *clients;
+	struct opts o;
+	u64 n = 0;
+	int r;
+
+	if (strncmp(text, "unix:", 5) || !strstr(text, ",clients="))
+		return 0;
+	r = opts_parse(&o, text + 5, "path", err);
+	if (r < 0)
+		return r;
+	path = opts_take(&o, "path");
+	clients = opts_take(&o, "clients");
+	opts_take(&o, "server");
+	opts_take(&o, "wait");
+	r = opts_check_used(&o, NULL, err);
+	if (r == 0 &&
+	    (parse_u64(clients, &n) < 0 || n < 1 || n > DOOR_CLIENTS_MAX))
+		r = err_set(err, -EINVAL, "clients=%s is not from 1 to %d",
+			    clients, DOOR_CLIENTS_MAX);
+	if (r == 0)
+		r = door_open(v->machine, path, mode, pretty, (int)n, err);
+	opts_fini(&o);
+	return r < 0 ? r : 1;
+}
+
 static int vmon_add_monitors(struct vmon *v, struct err *err)
 {
 	struct config_item *i;
 	int index = 0;
 
 	list_for_each (i, &v->config.items, node) {
-		bool qmp = i->kind == CONFIG_QMP;
+		bool qmp = i->kind == CONFIG_QMP, pretty;
 		struct chardev *chr;
 		char label[32];
 		int r;
@@ -403,11 +433,17 @@ static int vmon_add_monitors(struct vmon *v, struct err *err)
 		    !strcmp(i->text, "none"))
 			continue;
 		snprintf(label, sizeof label, "compat_monitor%d", index++);
-		chr = chr_create_short(v->machine->loop, i->text, label, err);
-		r = chr ? monitor_create(v->machine, chr,
-					 qmp ? "control" : NULL,
-					 !strcmp(i->option, "qmp-pretty"), err)
-			: -EINVAL;
+		pretty = !strcmp(i->option, "qmp-pretty");
+		r = vmon_open_door(v, i->text, qmp ? "control" : NULL, pretty,
+				   err);
+		if (r == 0) {
+			chr = chr_create_short(v->machine->loop, i->text, label,
+					       err);
+			r = chr ? monitor_create(v->machine, chr,
+						 qmp ? "control" : NULL, pretty,
+						 err)
+				: -EINVAL;
+		}
 		if (r < 0)
 			return err_wrap(err, "-%s %s", i->option, i->text);
 	}

@@ -211,6 +211,75 @@ def finishes_files(tmp, c):
     c.run("cont")
 
 
+def watches(tmp, c):
+    """A repetition ends with Ctrl-C; what was typed behind it is run."""
+    b = Client(monitor(tmp, 0))
+    b.prompt()
+    b.s.sendall(b"watch 10ms p 1+1\n")
+    data = b""
+    while data.count(b"2\r\n") < 5:
+        data += b.s.recv(4096)
+    b.s.sendall(b"p 1\x03p 3+4\n")
+    while not data.endswith(b"7\r\n" + PROMPT):
+        data += b.s.recv(4096)
+    check(b"^C" in data, "Ctrl-C: %r" % data)
+    # one whose peer has gone ends by itself
+    b.s.sendall(b"watch 10ms p 1+1\n")
+    b.s.recv(4096)
+    b.close()
+    b = Client(monitor(tmp, 0))
+    check(b.prompt().startswith(b"QEMU "), "banner after a watch")
+    check(b.run("p/d 5") == "5\r\n", "next client")
+    b.close()
+
+
+def tells_events(tmp, c):
+    """Above the line that is being typed, and only to who asked."""
+    b = Client(monitor(tmp, 0))
+    b.prompt()
+    b.run("set events on")
+    b.s.sendall(b"p 1")
+    data = b""
+    while not data.endswith(b"p 1"):
+        data += b.s.recv(4096)
+    check(c.run("stop") == "", "the other session hears nothing")
+    data = b""
+    while not data.endswith(PROMPT + b"p 1"):
+        data += b.s.recv(4096)
+    check(data == b"\r\x1b[K[event STOP]\r\n" + PROMPT + b"p 1", "event: %r" % data)
+    c.run("cont")
+    b.close()
+    b = Client(monitor(tmp, 0))
+    b.prompt()
+    c.run("stop")
+    c.run("cont")
+    check(b.run("p/d 1") == "1\r\n", "the next client hears nothing")
+    b.close()
+
+
+def admits_many(tmp, c):
+    """clients=3: sessions of their own, the fourth is told."""
+    path = os.path.join(tmp, "many")
+    a = [Client(path) for _ in range(3)]
+    for n, one_client in enumerate(a):
+        check(one_client.prompt().startswith(b"QEMU "), "banner")
+        one_client.run("cpu %d" % (n % 2))
+    check("* CPU #1" in a[1].run("info cpus"), "cpu 1")
+    check("* CPU #0" in a[2].run("info cpus"), "cpu 0")
+    check(a[0].run("who").count("human") == 6, "who: " + a[0].run("who"))
+    b = Client(path)
+    check(b.prompt() == b"too many clients\r\n", "the fourth")
+    b.close()
+    for one_client in a:
+        one_client.close()
+    until("they are gone", lambda: c.run("who").count("human") == 3)
+    check("#" not in c.run("info chardev"), "info chardev")
+    b = Client(path)
+    b.prompt()
+    check(b.run("p 1") == "1\r\n", "a later one")
+    b.close()
+
+
 def asks_a_busy_guest(tmp, c, proc):
     """Registers of a guest that never rests, quickly and while it runs."""
     until("the guest spins", lambda: int(c.run("p/x $rip"), 16) >> 8 == 0x1001)
@@ -247,9 +316,11 @@ def main():
     try:
         proc, c = start(vmon, guest, tmp, "-drive",
                         "file=%s,format=raw,if=none,id=hd0,readonly=on" % guest,
-                        "-device", "virtio-net-pci,id=nic0")
+                        "-device", "virtio-net-pci,id=nic0", "-monitor",
+                        "unix:%s,server=on,wait=off,clients=3" % os.path.join(tmp, "many"))
         for test in (leaves_at_once, half_closes, ends_lines,
-                     keeps_sessions_apart, completes, finishes_files):
+                     keeps_sessions_apart, completes, finishes_files,
+                     watches, tells_events, admits_many):
             test(tmp, c)
         does_not_read(tmp, c, proc)
         c.s.sendall(b"quit\n")

@@ -93,6 +93,14 @@ void qmp_reap(void)
 {
 }
 
+void qmp_listen(struct machine *m)
+{
+}
+
+void chr_filename(struct chardev *c, struct buf *out)
+{
+}
+
 void door_left(const char *label)
 {
 }

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Sequences, filters and repetition of commands.
+ *
+ * Between two commands the output leaves; while it cannot, nothing further
+ * runs, so that a session holds the output of one command at most.
+ */
+#include "monitor/script.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/alloc.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "monitor/internal.h"
+#include "vmm/machine.h"
+
+#define SCRIPT_STAGES 8
+#define SCRIPT_RETRY  (100 * NS_PER_MS) /* while output does not leave */
+
+/* ---- filters ---- */
+
+static const char *filter_word(const char *p, char *word, size_t size)
+{
+	size_t n = 0;
+	bool quoted;
+
+	while (isspace((unsigned char)*p))
+		p++;
+	quoted = *p == '"';
+	p += quoted;
+	for (; *p && (quoted ? *p != '"' : !isspace((unsigned char)*p)); p++)
+		if (n < size - 1)
+			word[n++] = *p;
+	word[n] = '\0';
+	return p + (quoted && *p);
+}
+
+static bool filter_contains(const char *line, size_t len, const char *what,
+			    bool any_case)
+{
+	size_t n = strlen(what);
+
+	for (size_t i = 0; i + n <= len; i++)
+		if (any_case ? !strncasecmp(line + i, what, n)
+			     : !memcmp(line + i, what, n))
+			return true;
+	return false;
+}
+
+/* Length of the line at `p`, its end included. */
+static size_t filter_line(const char *p)
+{
+	size_t n = strcspn(p, "\n");
+
+	return n + (p[n] == '\n');
+}
+
+static void filter_grep(struct buf *text, const char *args)
+{
+	bool not = false, any_case = false;
+	struct buf out = { 0 };
+	char word[256];
+
+	for (;;) {
+		args = filter_word(args, word, sizeof word);
+		if (!strcmp(word, "-v"))
+			not = true;
+		else if (!strcmp(word, "-i"))
+			any_case = true;
+		else
+			break;
+	}
+	for (const char *p = buf_str(text); *p;) {
+		size_t n = filter_line(p);
+
+		if (filter_contains(p, n, word, any_case) != not )
+			buf_append(&out, p, n);
+		p += n;
+	}
+	buf_fini(text);
+	*text = out;
+}
+
+static size_t filter_count(const struct buf *text)
+{
+	size_t lines = 0;
+
+	for (const char *p = buf_str(text); *p; p += filter_line(p))
+		lines++;
+	return lines;
+}
+
+/* Keeps lines [first, first + count). */
+static void filter_range(struct buf *text, size_t first, size_t count)
+{
+	struct buf out = { 0 };
+	size_t i = 0;
+
+	for (const char *p = buf_str(text); *p; i++) {
+		size_t n = filter_line(p);
+
+		if (i >= first && i - first < count)
+			buf_append(&out, p, n);
+		p += n;
+	}
+	buf_fini(text);
+	*text = out;
+}
+
+/* False: there is no such filter. */
+static bool filter_apply(struct buf *text, const char *stage)
+{
+	char name[16], number[16];
+	const char *rest = filter_word(stage, name, sizeof name);
+	size_t n, lines;
+
+	filter_word(rest, number, sizeof number);
+	n = *number ? strtoul(number, NULL, 10) : 10;
+	if (!strcmp(name, "grep")) {
+		filter_grep(text, rest);
+	} else if (!strcmp(name, "head")) {
+		filter_range(text, 0, n);
+	} else if (!strcmp(name, "tail")) {
+		lines = filter_count(text);
+		filter_range(text, lines - MIN(n, lines), n);
+	} else if (!strcmp(name, "count")) {
+		lines = filter_count(text);
+		buf_clear(text);
+		buf_printf(text, "%zu\r\n", lines);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Sends what the command printed through the stages. */
+static void script_filter(struct monitor *mon, char **stage, int n)
+{
+	struct buf text = { 0 };
+
+	buf_append(&text, mon->out.data + mon->out_start,
+		   mon->out.len - mon->out_start);
+	mon->out.len = mon->out_start;
+	for (int i = 0; i < n; i++) {
+		if (filter_apply(&text, stage[i]))
+			continue;
+		buf_clear(&text);
+		buf_printf(&text,
+			   "unknown filter '%s'; there are grep, head, tail "
+			   "and count\r\n",
+			   stage[i]);
+		mon->script.code = -EINVAL;
+		break;
+	}
+	if (text.len)
+		buf_append(&mon->out, text.data, text.len);
+	buf_fini(&text);
+}
+
+/* ---- one command ---- */
+
+static void script_done(struct monitor *mon)
+{
+	struct script *s = &mon->script;
+	unsigned long long ms = (clock_mono_ns() - s->started_ns) / NS_PER_MS;
+
+	if (mon->out_cut) {
+		mon->out_start = mon->out.len;
+		mon_printf(mon,
+			   "\n[output cut: a command may print %llu MiB]\n",
+			   MON_OUTPUT_MAX / MIB);
+	}
+	mon->out_start = mon->out.len;
+	if (!mon->set_status)
+		return;
+	if (s->code < 0)
+		mon_printf(mon, "[err %d %s, %llums]\n", -s->code,
+			   strerror(-s->code), ms);
+	else
+		mon_printf(mon, "[ok %llums]\n", ms);
+}
+
+/* Cuts the line at each '|' outside quotes; returns their number. */
+static int script_stages(char *line, char **stage)
+{
+	bool quoted = false;
+	int n = 0;
+
+	for (char *p = line; *p; p++) {
+		if (*p == '\\' && quoted && p[1]) {
+			p++;
+		} else if (*p == '"') {
+			quoted = !quoted;
+		} else if (*p == '|' && !quoted && n < SCRIPT_STAGES) {
+			*p = '\0';
+			stage[n++] = p + 1;
+			while (isspace((unsigned char)*stage[n - 1]))
+				stage[n - 1]++;
+		}
+	}
+	return n;
+}
+
+static void script_run(struct monitor *mon, const char *line, bool plain)
+{
+	struct script *s = &mon->script;
+	char *copy = xstrdup(line), *stage[SCRIPT_STAGES];
+	int stages = plain ? 0 : script_stages(copy, stage);
+
+	mon->cpu_valid = false;
+	mon->out_start = mon->out.len;
+	mon->out_cut = false;
+	s->started_ns = clock_mono_ns();
+	s->code = command_run(mon, copy);
+	log_item(LOG_MONITOR, "%s: %s: %s", mon_label(mon), line,
+		 s->code < 0 ? strerror(-s->code) : "ok");
+	if (!mon->busy) {
+		if (stages && mon->open)
+			script_filter(mon, stage, stages);
+		script_done(mon);
+	}
+	free(copy);
+}
+
+/* ---- sequences ---- */
+
+/* Takes the next command out of the rest; NULL: nothing was left but
+ * comments.  *and: "&&" comes behind it. */
+static char *script_take(struct script *s, bool *and)
+{
+	const char *text = buf_str(&s->rest), *p = text;
+	bool quoted = false;
+	size_t skip = 0;
+	char *line;
+
+	*and = false;
+	for (; *p; p++) {
+		if (*p == '\\' && quoted && p[1])
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (*p == '\n' || (!s->plain && !quoted && *p == ';'))
+			break;
+		else if (!s->plain && !quoted && *p == '&' && p[1] == '&')
+			break;
+		else if (!s->plain && !quoted && *p == '#' &&
+			 (p == text || isspace((unsigned char)p[-1])))
+			break;
+	}
+	line = xprintf("%.*s", (int)(p - text), text);
+	if (*p == '#')
+		p += strcspn(p, "\n");
+	*and = *p == '&';
+	skip = p - text + (*p ? 1 + *and : 0);
+	buf_consume(&s->rest, skip);
+	return line;
+}
+
+static void script_end(struct monitor *mon)
+{
+	struct script *s = &mon->script;
+
+	s->active = false;
+	s->only_if_ok = false;
+	buf_fini(&s->rest);
+	if (!mon->quitting)
+		rl_prompt(&mon->rl);
+}
+
+static void script_again(struct monitor *mon)
+{
+	struct script *s = &mon->script;
+
+	if (s->left) {
+		timer_set(&s->timer, clock_mono_ns() + s->interval_ns);
+		return;
+	}
+	free(s->again);
+	s->again = NULL;
+}
+
+void script_go(struct monitor *mon)
+{
+	struct script *s = &mon->script;
+	bool first = true;
+
+	while (s->active && !mon->busy && !mon->quitting &&
+	       !timer_armed(&s->timer)) {
+		bool and, skip;
+		char *line;
+
+		if (s->again) {
+			script_again(mon);
+			continue;
+		}
+		if (!s->rest.len) {
+			script_end(mon);
+			return;
+		}
+		if (!first)
+			mon_flush(mon);
+		if (!first && mon->out.len)
+			return; /* until it has left */
+		first = false;
+		line = script_take(s, &and);
+		skip = s->only_if_ok && s->code < 0;
+		s->only_if_ok = and;
+		if (!skip)
+			script_run(mon, line, s->plain);
+		free(line);
+	}
+}
+
+void script_line(struct monitor *mon, const char *line)
+{
+	struct script *s = &mon->script;
+
+	s->plain = !mon->set_syntax;
+	s->active = true;
+	s->code = 0;
+	if (!s->plain) {
+		buf_puts(&s->rest, line);
+		script_go(mon);
+		if (s->active && !s->rest.len && !mon->busy && !s->again)
+			script_end(mon);
+		return;
+	}
+	script_run(mon, line, true);
+	script_go(mon);
+}
+
+void script_resume(struct monitor *mon, const struct err *err)
+{
+	mon->script.code = err && err->msg[0] ? err->code : 0;
+	script_done(mon);
+	script_go(mon);
+}
+
+int script_source(struct monitor *mon, const char *text, struct err *err)
+{
+	struct script *s = &mon->script;
+	struct buf rest = { 0 };
+
+	if (!s->active)
+		return err_set(err, -ENOTSUP, "takes a human monitor session");
+	if (strlen(text) + s->rest.len > SCRIPT_MAX)
+		return err_set(err, -E2BIG, "more than %llu bytes of commands",
+			       SCRIPT_MAX);
+	buf_printf(&rest, "%s\n", text);
+	if (s->rest.len)
+		buf_append(&rest, s->rest.data, s->rest.len);
+	buf_fini(&s->rest);
+	s->rest = rest;
+	s->plain = false;
+	return 0;
+}
+
+/* ---- repetition ---- */
+
+static void script_tick(void *arg)
+{
+	struct monitor *mon = arg;
+	struct script *s = &mon->script;
+
+	mon_flush(mon);
+	if (mon->out.len) {
+		timer_set(&s->timer, clock_mono_ns() + SCRIPT_RETRY);
+		return;
+	}
+	if (!mon->open) { /* nobody sees it */
+		script_interrupt(mon);
+		return;
+	}
+	if (s->left != UINT32_MAX)
+		s->left--;
+	script_run(mon, s->again, false);
+	script_go(mon);
+	mon_wake(mon);
+}
+
+int script_repeat(struct monitor *mon, const char *line, u32 times,
+		  u64 interval_ns, struct err *err)
+{
+	struct script *s = &mon->script;
+
+	if (!s->active || s->again)
+		return err_set(err, -ENOTSUP,
+			       s->active ? "there is a repetition already"
+					 : "takes a human monitor session");
+	s->again = xstrdup(line);
+	s->left = times;
+	s->interval_ns = interval_ns;
+	if (times)
+		timer_set(&s->timer, clock_mono_ns());
+	return 0;
+}
+
+void script_interrupt(struct monitor *mon)
+{
+	struct script *s = &mon->script;
+
+	if (!s->again)
+		return;
+	timer_cancel(&s->timer);
+	free(s->again);
+	s->again = NULL;
+	buf_fini(&s->rest);
+	if (mon->busy)
+		return;
+	mon_puts(mon, "^C\n");
+	script_end(mon);
+	mon_wake(mon);
+}
+
+void script_init(struct monitor *mon)
+{
+	timer_init(&mon->script.timer, mon->m->loop, script_tick, mon);
+}
+
+void script_fini(struct monitor *mon)
+{
+	struct script *s = &mon->script;
+
+	timer_cancel(&s->timer);
+	free(s->again);
+	buf_fini(&s->rest);
+}
