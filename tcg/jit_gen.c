@@ -401,6 +401,25 @@ static void gen_extend_high(struct gen *g, const struct gen_form *f)
 		em_mov(&g->e, to, H_RAX);
 }
 
+/* ModRM.rm is a register in memory that is written: is it better done in R10?
+ * Its upper half becomes zero with 32 bits, and stays with less. */
+static bool gen_wants_temp(const struct insn *i, const struct gen_form *f)
+{
+	u8 what = gen_row(i)->what;
+
+	if (f->size == 4)
+		return true;
+	return f->has_g && (f->size < 8 || what == ROW_BOTH || what == ROW_BIT);
+}
+
+/* Has `op Ev, Gv` a twin `op Gv, Ev`? */
+static bool gen_turns(const struct insn *i, const struct gen_form *f)
+{
+	return insn_desc(i)->map == M1 && !f->g_byte && f->size >= 4 &&
+	       ((i->opcode < 0x40 && (i->opcode & 7) == 1) ||
+		i->opcode == 0x89);
+}
+
 static void gen_copy_reg(struct gen *g, struct gen_form *f)
 {
 	const struct insn *i = g->i;
@@ -428,8 +447,9 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 	}
 	if (rm_home != JIT_NOHOME) {
 		rm = rm_reg(rm_home);
-	} else if (f->e_written && (f->size == 4 || f->has_g)) {
-		em_load(e, H_R10, gen_slot(i->rm));
+	} else if (f->e_written && gen_wants_temp(i, f)) {
+		if (f->size < 4 || (insn_desc(i)->attrs & OP_RW) != OP_WR)
+			em_load(e, H_R10, gen_slot(i->rm));
 		rm = rm_reg(H_R10);
 		e_temp = true;
 	} else if (f->has_g && (f->op & 0xff) == 0xa3) {
@@ -440,7 +460,14 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 	}
 	if (f->has_g) {
 		g_slot = jit_home[i->reg] == JIT_NOHOME;
-		g_reg = gen_read_g(g, f);
+		if (g_slot && rm.kind == RM_REG && gen_turns(i, f)) {
+			/* op Gv, Ev: G is read where it is. */
+			f->op |= 2;
+			g_reg = rm.base;
+			rm = gen_slot(i->reg);
+		} else {
+			g_reg = gen_read_g(g, f);
+		}
 	}
 	if ((f->g_byte && g_reg >= 4) ||
 	    (f->e_byte && rm.kind == RM_REG && rm.base >= 4))
