@@ -161,6 +161,17 @@ struct jit_jcache {
 	const void *host;
 };
 
+/* Where code is for a linear address, in front of itlb[] and jcache[]: good
+ * while `key` is c->jump_key. */
+#define JIT_JUMP_BITS 11
+#define JIT_JUMPS     (1u << JIT_JUMP_BITS)
+
+struct jit_jump {
+	u64 va, key;
+	const void *host;
+	u64 unused; /* for a size that is a power of two */
+};
+
 /* Pages that a block has looked up: tcg/jit_span.c. */
 #define JIT_SPANS 8
 
@@ -245,7 +256,10 @@ struct tcg_cpu {
 	/* For translated code: tcg/jit.h. */
 	struct jit *jit; /* NULL: interpreter only */
 	struct tcg_cpu *self;
-	u64 jit_key; /* mode, privilege, TLB: JIT_TAG() */
+	u64 jit_key;  /* mode, privilege, TLB: JIT_TAG() */
+	u64 jump_key; /* the same and jump_epoch[] */
+	/* Counts flushes that reach pages of code; second: of ring 3. */
+	u64 jump_epoch[2];
 	u64 jit_tmp, jit_from;
 	u64 jit_sp;     /* host's RSP without pairs of call and return */
 	u64 jit_sp_min; /* no more of them below */
@@ -270,6 +284,7 @@ struct tcg_cpu {
 	_Atomic u32 exit_req;
 	u32 jcache_mask; /* JIT_JCACHE_MASK() */
 	struct jit_jcache jcache[1u << JIT_JCACHE_BITS_MAX];
+	struct jit_jump jump[JIT_JUMPS];
 
 	u8 stack_nowhere[4096];
 

@@ -137,6 +137,7 @@ static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
 static void jit_set_key(struct tcg_cpu *c)
 {
 	c->jit_key = JIT_TAG(jit_block_key(c));
+	c->jump_key = c->jit_key | c->jump_epoch[c->cpl == 3];
 }
 
 static bool jit_canonical(u64 va)
@@ -455,22 +456,32 @@ static u8 *thunk_slot(struct jit_emit *e, u8 bits, u8 shift)
 	return at;
 }
 
-/* r10: linear address to go to, eax: JIT_BRANCH().  Once the page is found
- * the branch has been made: its target is an address.  What is found does not
- * go into c->gpr[INSN_RIP], or each branch would wait for the one before. */
-static u8 *thunk_lookup(struct jit *j, bool ring3)
+#define JUMP(field)                                            \
+	rm_state_index(H_RAX, offsetof(struct tcg_cpu, jump) + \
+				      offsetof(struct jit_jump, field))
+
+/* eax: offset in c->jump[] for r10. */
+static void thunk_jump_slot(struct jit_emit *e)
+{
+	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
+	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 9 */
+	em8(e, 9);
+	em_rm(e, 0x33, H_RAX, rm_reg(H_R10));
+	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 5 */
+	em8(e, 5);
+	_Static_assert(sizeof(struct jit_jump) == 32, "shift above");
+	thunk_slot(e, JIT_JUMP_BITS, 5);
+}
+
+/* What c->jump[] does not know: r10 becomes the address of the code, and RCX
+ * is on the stack.  Leaves for `miss`, which pops it, or goes on.  Once the
+ * page is found the branch has been made: its target is an address. */
+static void thunk_lookup_page(struct jit *j, bool ring3, u8 *miss[2])
 {
 	struct jit_emit *e = &j->e;
-	u8 *start = e->at, *miss[3];
 	size_t it = offsetof(struct tcg_cpu, itlb[ring3]);
 	size_t jc = offsetof(struct tcg_cpu, jcache);
 
-	em_store(e, STATE(rip), H_R10);
-	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
-	em_rm(e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
-	em8(e, 0);
-	miss[0] = em_jcc(e, 5);
-	em_plus(e, 0x50, H_RCX);
 	em_mov(e, H_RCX, H_R10);
 	em_rm(e, EM_W | 0x81, 4, rm_reg(H_RCX)); /* and rcx, -4096 */
 	em32(e, (u32)-4096);
@@ -483,7 +494,7 @@ static u8 *thunk_lookup(struct jit *j, bool ring3)
 	      rm_state_index(H_RAX, it + offsetof(struct itlb_entry, tag)));
 	em_rm(e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp r10, 4096 */
 	em32(e, PAGE_SIZE);
-	miss[1] = em_jcc(e, 3);
+	miss[0] = em_jcc(e, 3);
 	em_rm(e, EM_W | 0x03, H_R10,
 	      rm_state_index(H_RAX, it + offsetof(struct itlb_entry, phys)));
 	em_store(e, STATE(gpr[INSN_RIP]), H_RCX);
@@ -498,14 +509,53 @@ static u8 *thunk_lookup(struct jit *j, bool ring3)
 	j->jcache_mask[ring3] = thunk_slot(e, JIT_JCACHE_BITS_MIN, 4);
 	em_rm(e, EM_W | 0x3b, H_R10,
 	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, tag)));
-	em_plus(e, 0x58, H_RCX);
-	miss[2] = em_jcc(e, 5);
-	em_rm(e, 0xff, 4,
-	      rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, host)));
+	miss[1] = em_jcc(e, 5);
+	em_load(e, H_R10,
+		rm_state_index(H_RAX, jc + offsetof(struct jit_jcache, host)));
+}
+
+/* r10: linear address to go to, eax: JIT_BRANCH().  What is found does not
+ * come from c->gpr[INSN_RIP], or each branch would wait for the one before. */
+static u8 *thunk_lookup(struct jit *j, bool ring3)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at, *asked, *other[2], *miss[2];
+
+	em_store(e, STATE(rip), H_R10);
+	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
+	em_rm(e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
+	em8(e, 0);
+	asked = em_jcc(e, 5);
+	thunk_jump_slot(e);
+	em_rm(e, EM_W | 0x3b, H_R10, JUMP(va));
+	other[0] = em_jcc(e, 5);
+	em_rm(e, EM_W | 0x81, 4, rm_reg(H_R10)); /* and r10, -4096 */
+	em32(e, (u32)-4096);
+	em_store(e, STATE(gpr[INSN_RIP]), H_R10);
+	em_load(e, H_R10, STATE(jump_key));
+	em_rm(e, EM_W | 0x3b, H_R10, JUMP(key));
+	other[1] = em_jcc(e, 5);
+	em_rm(e, 0xff, 4, JUMP(host)); /* jmp */
+
+	em_here(e, other[1]);
+	em_load(e, H_R10, STATE(rip));
+	em_here(e, other[0]);
+	em_plus(e, 0x50, H_RCX); /* push */
+	thunk_lookup_page(j, ring3, miss);
+	em_mov(e, H_RCX, H_R10);
+	em_load(e, H_R10, STATE(rip));
+	thunk_jump_slot(e);
+	em_store(e, JUMP(va), H_R10);
+	em_store(e, JUMP(host), H_RCX);
+	em_load(e, H_R10, STATE(jump_key));
+	em_store(e, JUMP(key), H_R10);
+	em_mov(e, H_R10, H_RCX);
+	em_plus(e, 0x58, H_RCX); /* pop */
+	em_rm(e, 0xff, 4, rm_reg(H_R10));
+	em_here(e, miss[0]);
 	em_here(e, miss[1]);
 	em_plus(e, 0x58, H_RCX);
-	em_here(e, miss[0]);
-	em_here(e, miss[2]);
+	em_here(e, asked);
 	em_to(em_jmp(e), j->miss);
 	return start;
 }
@@ -838,6 +888,7 @@ void jit_flush(struct tcg_cpu *c)
 	memset(j->hash, 0, sizeof *j->hash << j->hash_bits);
 	j->hashed = 0;
 	memset(c->jcache, 0, (c->jcache_mask + 1) * sizeof c->jcache[0]);
+	memset(c->jump, 0, sizeof c->jump);
 	jit_empty(j);
 	j->link = NULL;
 	j->flushes++;

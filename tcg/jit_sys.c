@@ -69,6 +69,8 @@ static void sys_privilege(struct jit_emit *e, u8 cpl, u8 mmu)
 	em8(e, mmu);
 	em_load(e, H_RAX, STATE(sys_key[cpl == 3]));
 	em_store(e, STATE(jit_key), H_RAX);
+	em_rm(e, EM_W | 0x0b, H_RAX, STATE(jump_epoch[cpl == 3])); /* or */
+	em_store(e, STATE(jump_key), H_RAX);
 }
 
 static void sys_go(struct jit *j, u8 ring3)

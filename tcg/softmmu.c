@@ -87,6 +87,9 @@ static void itlb_flush_all(struct tcg_cpu *c, int ring3)
 
 static void itlb_flush(struct tcg_cpu *c, bool global)
 {
+	c->jump_epoch[1]++;
+	if (global || c->tlb_log.ilocal)
+		c->jump_epoch[0]++;
 	itlb_flush_all(c, 1);
 	if (global)
 		itlb_flush_all(c, 0);
@@ -196,6 +199,8 @@ void tcg_tlb_flush_page(struct tcg_cpu *c, gva_t va)
 		tlb_clear(c, m, tlb_slot(va));
 	itlb_clear(c, 0, slot);
 	itlb_clear(c, 1, slot);
+	c->jump_epoch[0]++;
+	c->jump_epoch[1]++;
 }
 
 void tcg_tlb_forget_stores(struct tcg_cpu *c)
