@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Noise for a whole vmon: lines for the monitor, options for its start.
 
-FUZZ_SECONDS (1) says how long each goes on, FUZZ_SEED repeats a run.  vmon
+FUZZ_SECONDS (1) says how long each goes on, FUZZ_SEED (1) what they do.  vmon
 must stay there and answer, or end with one of its own exit codes; under a
 sanitizer build its reports are failures.
 """
@@ -18,7 +18,7 @@ import unittest
 
 VMON = os.environ.get("VMON", "vmon")
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "1"))
-SEED = int(os.environ.get("FUZZ_SEED", str(time.time_ns() % 2**32)))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
 PROMPT = b"(qemu) "
 SANITIZER = 99
 ENV = dict(os.environ, ASAN_OPTIONS=f"exitcode={SANITIZER}",
@@ -64,12 +64,13 @@ class Monitor:
              "-device", "virtio-balloon-pci", "-device", "virtio-rng-pci"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, cwd=folder, env=ENV)
+        os.set_blocking(self.p.stdin.fileno(), False)
         os.set_blocking(self.p.stdout.fileno(), False)
         os.set_blocking(self.p.stderr.fileno(), False)
         self.sel = selectors.DefaultSelector()
         self.sel.register(self.p.stdout, selectors.EVENT_READ, "out")
         self.sel.register(self.p.stderr, selectors.EVENT_READ, "err")
-        self.err = b""
+        self.err = self.unsent = b""
         self.wait(PROMPT)
 
     def wait(self, mark, seconds=60):
@@ -79,7 +80,8 @@ class Monitor:
         while mark not in got or not got.endswith(PROMPT):
             if time.monotonic() > end:
                 raise AssertionError(f"no answer; got {got[-300:]!r}")
-            for key, _ in self.sel.select(1):
+            self.send(b"")
+            for key, _ in self.sel.select(0.1 if self.unsent else 1):
                 data = key.fileobj.read()
                 if key.data == "err":
                     self.err += data or b""
@@ -91,8 +93,14 @@ class Monitor:
         return got
 
     def send(self, data):
-        self.p.stdin.write(data)
-        self.p.stdin.flush()
+        """Sends what there is room for; wait() sends the rest."""
+        self.unsent += data
+        try:
+            while self.unsent:
+                n = os.write(self.p.stdin.fileno(), self.unsent)
+                self.unsent = self.unsent[n:]
+        except (BlockingIOError, BrokenPipeError):
+            pass
 
     def close(self):
         self.p.kill()
