@@ -26,7 +26,7 @@ class Log(unittest.TestCase):
                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
             self.pid = p.pid
             self.addCleanup(p.kill)
-            _, err = p.communicate(timeout=30)
+            _, err = p.communicate(timeout=200)
             self.assertEqual(p.returncode, 1, err)
             with open(path, errors="replace") as f:
                 return f.read()

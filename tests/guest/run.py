@@ -112,7 +112,7 @@ else:
 if "spin64" in image:
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 try:
-    r = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60,
+    r = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=300,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 except subprocess.TimeoutExpired as e:
     print((e.stdout or b"").decode(errors="replace"))

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-TIMEOUT = 20
+TIMEOUT = 60
 PROMPT = b"(qemu) "
 
 

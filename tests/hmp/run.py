@@ -34,7 +34,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # The same transcripts hold on every engine.
 ACCEL = ["-accel", os.environ["VMON_ACCEL"]] if os.environ.get("VMON_ACCEL") else []
 PROMPT = b"(qemu) "
-TIMEOUT = 20
+TIMEOUT = 60
 WILD = {"num": r"\d+", "hex": r"[0-9a-f]+", "any": r".*"}
 
 
@@ -71,8 +71,12 @@ class Vmon:
             [vmon, "-nodefaults", "-display", "none", "-monitor",
              "unix:%s,server=on,wait=off" % self.path] + ACCEL + args,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        self.sock = self.connect()
-        self.banner = self.read_prompt()
+        try:
+            self.sock = self.connect()
+            self.banner = self.read_prompt()
+        except Failure:
+            self.proc.kill()
+            raise
 
     def connect(self):
         s = socket.socket(socket.AF_UNIX)

@@ -36,7 +36,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ACCEL = ["-accel", os.environ["VMON_ACCEL"]] if os.environ.get("VMON_ACCEL") else []
-TIMEOUT = 20
+TIMEOUT = 60
 # What takes a device with a driver or a failing disk: tests/unit.
 ELSEWHERE = {"BALLOON_CHANGE", "BLOCK_IO_ERROR", "GUEST_PANICKED", "VSERPORT_CHANGE"}
 PROMPT = b"(qemu) "

@@ -99,16 +99,16 @@ class Disks(unittest.TestCase):
             guest.run("for i in 0 1 2 3; do (while :; do dd if=/dev/urandom "
                       "of=/dev/vda bs=64k count=200 seek=${i}00 oflag=direct "
                       "conv=notrunc 2>/dev/null; done) & done")
-            seen = set()
             for _ in range(5):
                 guest.monitor("stop")
                 before = os.stat(path).st_mtime_ns, image()
                 time.sleep(0.3)
                 self.assertEqual((os.stat(path).st_mtime_ns, image()), before)
-                seen.add(before)
                 guest.monitor("cont")
-                time.sleep(0.3)
-            self.assertGreater(len(seen), 2)
+                end = time.monotonic() + 60 * vm.SLOW
+                while os.stat(path).st_mtime_ns == before[0]:
+                    self.assertLess(time.monotonic(), end)
+                    time.sleep(0.01)
 
     @unittest.skipUnless(os.getuid() == 0, "mounts a file system")
     def test_full(self):
@@ -132,7 +132,8 @@ class Disks(unittest.TestCase):
                         monitor=True) as guest:
             guest.boot()
             guest.send(fill + "; echo filled $?\n")
-            for _ in range(100):
+            end = time.monotonic() + 30 * vm.SLOW
+            while time.monotonic() < end:
                 if "io-error" in guest.monitor("info status"):
                     break
                 time.sleep(0.1)
@@ -202,7 +203,8 @@ class Disks(unittest.TestCase):
             told = int(re.findall(rb"told (\d+)\r?\n", guest.serial.log)[-1])
         with open(path, "rb") as f:
             found = int(f.read(8))
-        self.assertIn(found, (told, told + 1))
+        # What was told of the next ones may have been on its way.
+        self.assertGreaterEqual(found, told)
 
     def test_terminated(self):
         self.sudden_end(signal.SIGTERM, 0)

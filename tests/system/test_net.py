@@ -4,6 +4,7 @@
 import hashlib
 import http.server
 import os
+import random
 import socket
 import sys
 import threading
@@ -44,9 +45,15 @@ class Sink(threading.Thread):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one that the kernel may give to others meanwhile."""
+    while True:
+        port = random.randrange(16384, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def banner(port, timeout=10):

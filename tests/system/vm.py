@@ -10,7 +10,7 @@ Environment:
                  program with QEMU's command line will do, QEMU included
     VMON_ACCEL   what follows -accel (default tcg)
     VMON_CACHE   where kernels are kept (default ~/.cache/vmon)
-    VMON_SLOW    factor on every time limit (default 1)
+    VMON_SLOW    factor on every time limit (default 3)
     VMON_KEEP    keep the folder with logs of every VM
 """
 import fcntl
@@ -31,7 +31,7 @@ import tty
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SLOW = float(os.environ.get("VMON_SLOW", "1"))
+SLOW = float(os.environ.get("VMON_SLOW", "3"))
 
 
 class Skip(Exception):

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-TIMEOUT = 20
+TIMEOUT = 60
 BANNER = re.compile(r"^QEMU \d.* monitor - type 'help' for more information$", re.M)
 
 
@@ -67,7 +67,7 @@ class Pane:
     def tmux(self, *args, env=None):
         return subprocess.run(["tmux", "-u", "-S", self.socket, "-f", "/dev/null", *args],
                               check=True, env=env, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE).stdout.decode()
+                              stderr=subprocess.PIPE, timeout=TIMEOUT).stdout.decode()
 
     def text(self):
         return self.tmux("capture-pane", "-p", "-S", "-200")
@@ -128,7 +128,12 @@ class Vmon:
 
     def close(self):
         self.proc.terminate()
-        if self.proc.wait(TIMEOUT):
+        try:
+            self.proc.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            raise Failure("vmon does not end on SIGTERM")
+        if self.proc.returncode:
             raise Failure("vmon: exit status %d" % self.proc.returncode)
         self.out.close()
 

@@ -22,7 +22,8 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 
-#define WAIT_NS (5 * NS_PER_S)
+/* Only who waits for what never comes waits as long. */
+#define WAIT_NS (15 * NS_PER_S)
 
 struct front {
 	struct chardev *chr;

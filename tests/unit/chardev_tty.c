@@ -133,9 +133,11 @@ END_TEST
 /* -------------------------------------------------------------- stdio */
 
 static struct chardev *echo_chr;
+static bool echoed;
 
 static void echo_read(void *opaque, const u8 *data, size_t len)
 {
+	echoed = true;
 	if (memchr(data, 'q', len))
 		loop_quit(loop);
 	else
@@ -312,17 +314,14 @@ START_TEST(stdio_end_of_input_leaves_output_alive)
 	ck_assert_int_eq(pipe(out), 0);
 	pid = fork();
 	if (pid == 0) {
-		struct timer t;
-
 		dup2(in[0], 0);
 		dup2(out[1], 1);
 		close(in[1]);
 		loop = loop_create();
 		echo_chr = make_short("stdio", "stdio");
 		chr_attach(echo_chr, &echo_front, NULL, NULL);
-		timer_init(&t, loop, (void (*)(void *))loop_quit, loop);
-		timer_set(&t, clock_mono_ns() + 100 * NS_PER_MS);
-		loop_run(loop);
+		wait_for(echoed);
+		run_for(100 * NS_PER_MS);
 		chr_write(echo_chr, "late", 4);
 		chr_remove_all();
 		_exit(0);

@@ -252,7 +252,8 @@ START_TEST(timer_precision_is_far_below_a_millisecond)
 	char name[] = "x";
 
 	timer_init(&t, loop, note, name);
-	for (int i = 0; i < 50; i++) {
+	/* The best of many, for a busy machine. */
+	for (int i = 0; i < 10000 && best >= 900 * NS_PER_US; i++) {
 		u64 start = clock_mono_ns();
 
 		timer_set(&t, start + 100 * NS_PER_US);
@@ -261,7 +262,6 @@ START_TEST(timer_precision_is_far_below_a_millisecond)
 			loop_once(loop, UINT64_MAX);
 		best = MIN(best, clock_mono_ns() - start);
 	}
-	/* The best of many, for a busy machine. */
 	ck_assert_uint_ge(best, 100 * NS_PER_US);
 	ck_assert_uint_lt(best, 900 * NS_PER_US);
 }
@@ -343,11 +343,11 @@ START_TEST(timer_armed_by_another_thread_wakes_the_waiting_loop)
 	loop_set_lock(loop, &big);
 	timer_init(&late, loop, quit_loop, NULL);
 	timer_init(&soon, loop, quit_loop, NULL);
-	timer_set(&late, start + 5 * NS_PER_S);
+	timer_set(&late, start + 40 * NS_PER_S);
 	ck_assert_int_eq(thread_start(&t, "armer", arm_under_lock, NULL, &err),
 			 0);
 	loop_run(loop);
-	ck_assert_uint_lt(clock_mono_ns() - start, 2 * NS_PER_S);
+	ck_assert_uint_lt(clock_mono_ns() - start, 15 * NS_PER_S);
 	ck_assert(!lock_held(&big));
 	thread_join(&t);
 }

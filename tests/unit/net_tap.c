@@ -205,7 +205,7 @@ static void guest_asks_arp(void)
  * port) came; its index or -1. */
 static int await(u16 type, u16 port)
 {
-	u64 end = clock_mono_ns() + 2 * NS_PER_S;
+	u64 end = clock_mono_ns() + 10 * NS_PER_S;
 	int seen = 0;
 
 	while (clock_mono_ns() < end) {

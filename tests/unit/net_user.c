@@ -249,7 +249,7 @@ static size_t await(const struct wanted *w, u8 *out, int ms)
 static size_t await_tcp(u16 sport, u16 port, u8 flags, u8 *out)
 {
 	struct wanted w = { 0x0800, IPPROTO_TCP, sport, port, flags };
-	size_t len = await(&w, out, 5000);
+	size_t len = await(&w, out, 15000);
 
 	ck_assert_msg(len, "no TCP segment with flags %d came", flags);
 	return len;
@@ -292,7 +292,7 @@ static int connect_to(u16 port)
 /* Reads from a socket while the loop runs. */
 static ssize_t read_running(int fd, char *text, size_t size)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 3000; i++) {
 		ssize_t n = recv(fd, text, size - 1, MSG_DONTWAIT);
 
 		if (n >= 0) {
@@ -342,7 +342,7 @@ START_TEST(dhcp_offers_the_usual_addresses)
 	plug("user,id=n,hostname=alpha");
 	len = dhcp_discover(data);
 	send_udp(0, 68, INADDR_BROADCAST, 67, data, len);
-	len = await(&w, data, 2000);
+	len = await(&w, data, 10000);
 	ck_assert_uint_gt(len, 42 + 240);
 	len -= 42;
 	ck_assert_uint_eq(get_be32(p + 4), 0x12345678);
@@ -366,7 +366,7 @@ START_TEST(dhcp_follows_the_options)
 	     "dns=192.168.76.77,host=192.168.76.1");
 	len = dhcp_discover(data);
 	send_udp(0, 68, INADDR_BROADCAST, 67, data, len);
-	len = await(&w, data, 2000);
+	len = await(&w, data, 10000);
 	ck_assert_uint_gt(len, 42 + 240);
 	ck_assert_uint_eq(get_be32(p + 16), 0xc0a84c09);
 	ck_assert_uint_eq(dhcp_option(p, len - 42, 3), 0xc0a84c01);
@@ -383,7 +383,7 @@ START_TEST(arp_finds_the_gateway)
 
 	plug("user,id=n");
 	send_arp(1, HOST_IP, zero);
-	ck_assert_uint_ge(await(&w, f, 2000), 42);
+	ck_assert_uint_ge(await(&w, f, 10000), 42);
 	ck_assert_uint_eq(get_be16(f + 20), 2);
 	ck_assert_uint_eq(get_be32(f + 28), HOST_IP);
 	ck_assert_mem_eq(f + 22, guest.gateway, 6);
