@@ -17,7 +17,7 @@ A transcript has lines of these kinds:
     ...                         any lines, also none
     text {num} {hex} {any}      a line; {re:...} is a regular expression
 
-$TMP is a scratch directory, $GUEST the guest image.  A line that shall begin
+$TMP is a scratch directory, $GUEST a copy of the guest image.  A line that shall begin
 with "(qemu)" or the like is written with {re:}.
 """
 import os
@@ -206,6 +206,8 @@ def play(vmon, guest, path):
     tmp = tempfile.mkdtemp(prefix="vmon-hmp-")
     try:
         head, steps = parse(path)
+        # Its own, as a drive that others lock and `commit` writes to.
+        guest = shutil.copy(guest, os.path.join(tmp, "guest"))
         args = head["args"].replace("$TMP", tmp).replace("$GUEST", guest).split()
         paused = head["start"] == "paused"
         if head["disk"]:
