@@ -28,6 +28,15 @@ struct vcpu;
 #define MON_INPUT_MAX  4096
 #define MON_OUTPUT_MAX (4 * MIB) /* of one command */
 
+#define MON_STATS 7 /* rows of info stats */
+
+/* What info stats -r saw last. */
+struct mon_stats {
+	u64 when_ns; /* 0: nothing */
+	int of;      /* vCPU, or -1: all */
+	u64 value[MON_STATS];
+};
+
 struct monitor {
 	struct machine *m;
 	struct chardev *chr; /* borrowed; NULL once detached */
@@ -64,6 +73,7 @@ struct monitor {
 	json_t *result; /* owned; what QMP answers instead of {} */
 	bool json;      /* queries answer as with -j */
 
+	struct mon_stats stats;
 	bool symbols; /* somebody asked for the guest's: show them */
 
 	/* State of the default vCPU, fetched once per command. */

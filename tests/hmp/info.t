@@ -107,6 +107,32 @@ Hotpluggable CPUs:
 [{"type": "x86_64-cpu", "vcpus-count": 1, "props": {"socket-id": 0, "core-id": 0, "thread-id": 0}, "vcpu": 0}]
 (qemu) info vm-generation-id
 Error: VM Generation ID device not found
+(qemu) info stats vcpu
+provider: vmon
+    exits (cumulative): {num}
+    io_exits (cumulative): {num}
+    mmio_exits (cumulative): {num}
+    halt_exits (cumulative): {num}
+    irq_injections (cumulative): {num}
+    kicks (cumulative): {num}
+    emulated_insns (cumulative): {num}
+(qemu) info stats vm kicks,exits
+provider: vmon
+    exits (cumulative): {num}
+    kicks (cumulative): {num}
+(qemu) info stats -r vm exits
+provider: vmon
+    exits (cumulative): {num}
+(qemu) info stats vm exits -r
+provider: vmon
+    exits (cumulative): {num} ({num}/s)
+(qemu) info stats vm exits kvm
+Error: invalid parameter value: kvm
+(qemu) info stats bogus
+Error: invalid parameter value: bogus
+(qemu) info stats
+stats: string expected
+Try "help info stats" for more information
 (qemu) info pci
   Bus  0, device   0, function 0:
     Host bridge: PCI device {hex}:{hex}
