@@ -159,6 +159,73 @@ int cmd_gva2gpa(struct monitor *mon, const struct args *a, struct err *err)
 	return 0;
 }
 
+/* One table entry as hardware sees it; bit names are those of info tlb. */
+static void translate_entry(struct monitor *mon, const struct cpu_walk *w,
+			    int i, int level)
+{
+	static const struct {
+		u64 bit;
+		char letter;
+	} bits[] = { { BIT(63), 'X' }, { BIT(8), 'G' }, { BIT(6), 'D' },
+		     { BIT(5), 'A' },  { BIT(4), 'C' }, { BIT(3), 'T' },
+		     { BIT(2), 'U' },  { BIT(1), 'W' }, { BIT(0), 'P' } };
+
+	char text[ARRAY_SIZE(bits) + 1] = { 0 };
+	u64 e = w->entry[i].value;
+
+	for (size_t b = 0; b < ARRAY_SIZE(bits); b++)
+		text[b] = e & bits[b].bit ? bits[b].letter : '-';
+	mon_printf(mon, "level %d: entry at 0x%016llx is 0x%0*llx %s\n", level,
+		   (unsigned long long)w->entry[i].addr, w->wide ? 16 : 8,
+		   (unsigned long long)e, text);
+}
+
+static int translate_levels(const struct cpu_state *c)
+{
+	if (cpu_long_mode(c))
+		return c->cr4 & CR4_LA57 ? 5 : 4;
+	return c->cr4 & CR4_PAE ? 3 : 2;
+}
+
+int cmd_translate(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const struct cpu_state *c = mon_cpu(mon);
+	u64 va = args_u64(a, "addr");
+	const struct ram_block *b;
+	struct cpu_walk w;
+	bool mapped;
+	int unused;
+
+	if (!c)
+		return err_set(err, -ENODEV, "No CPU available");
+	unused = 64 - (c->cr4 & CR4_LA57 ? 57 : 48);
+	if (cpu_long_mode(c) && (u64)((s64)(va << unused) >> unused) != va) {
+		mon_puts(mon, "not a canonical address\n");
+		return 0;
+	}
+	mapped = cpu_walk(c, &mon->m->mem, va, &w);
+	for (int i = 0; i < w.n; i++)
+		translate_entry(mon, &w, i, translate_levels(c) - i);
+	if (!mapped) {
+		mon_puts(mon, w.rsvd ? "Unmapped: a reserved bit is set\n"
+				     : "Unmapped\n");
+		return 0;
+	}
+	if (!w.n)
+		mon_puts(mon, "paging is off\n");
+	else
+		mon_printf(mon, "page of %llu KiB: %s, %s, %s%s\n",
+			   (unsigned long long)w.page_size / 1024,
+			   w.user ? "user" : "kernel",
+			   w.write ? "writable" : "read-only",
+			   w.nx ? "no code" : "code",
+			   w.global ? ", global" : "");
+	b = mem_block(&mon->m->mem, w.pa);
+	mon_printf(mon, "0x%016llx -> 0x%016llx (%s)\n", (unsigned long long)va,
+		   (unsigned long long)w.pa, b ? b->name : "not RAM");
+	return 0;
+}
+
 static const u8 *gpa_host(struct monitor *mon, gpa_t gpa)
 {
 	const u8 *host = mem_ptr(&mon->m->mem, gpa, 1);

@@ -46,6 +46,45 @@ gpa: 0x108234
 gpa: 0x108234
 (qemu) gva2gpa 0x205000
 Unmapped
+(qemu) translate 0x201234
+level 4: entry at 0x0000000000109000 is 0x{hex} {re:------UWP|---A--UWP}
+level 3: entry at 0x000000000010a000 is 0x{hex} {re:------UWP|---A--UWP}
+level 2: entry at 0x000000000010b008 is 0x{hex} {re:------UWP|---A--UWP}
+level 1: entry at 0x000000000010c008 is 0x{hex} ------U-P
+page of 4 KiB: user, read-only, code
+0x0000000000201234 -> 0x0000000000108234 (pc.ram)
+(qemu) translate 0xffffff8000001000
+level 4: {any}
+level 3: {any}
+level 2: entry at 0x000000000010b000 is 0x00000000000000{re:[ae]3 --?-?D?-?A.*}
+page of 2048 KiB: kernel, writable, code
+0xffffff8000001000 -> 0x0000000000001000 (pc.ram)
+(qemu) translate 0x202000
+level 4: {any}
+level 3: {any}
+level 2: {any}
+level 1: entry at 0x000000000010c010 is 0x8000000000108003 X------WP
+page of 4 KiB: kernel, writable, no code
+0x0000000000202000 -> 0x0000000000108000 (pc.ram)
+(qemu) translate 0x205000
+level 4: {any}
+level 3: {any}
+level 2: {any}
+level 1: entry at 0x000000000010c028 is 0x0000000000000000 ---------
+Unmapped
+(qemu) translate 0x206010
+level 4: {any}
+level 3: {any}
+level 2: {any}
+level 1: {any}
+page of 4 KiB: kernel, writable, code
+0x0000000000206010 -> 0x0000000040000010 (not RAM)
+(qemu) translate 0x800000000000
+not a canonical address
+(qemu) translate 0x1000000000
+level 4: entry at 0x0000000000109000 is {any}
+level 3: entry at 0x000000000010a200 is 0x0000000000000000 ---------
+Unmapped
 (qemu) gpa2hva 0x108000
 Host virtual address for 0x108000 (pc.ram) is 0x{hex}
 (qemu) gpa2hva 0xfec00000
