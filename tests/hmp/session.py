@@ -180,7 +180,7 @@ def completes(tmp, c):
     os.mkdir(os.path.join(tmp, "file-two"))
     for typed, shown in (
             (b"qu\t", b"qu" b"it "),
-            (b"info sta\t", b"info sta" b"tus "),
+            (b"info statu\t", b"info statu" b"s "),
             (b"help sto\t", b"help sto" b"p "),
             (b"info bl\t", b"info bl\r\nblock       blockstats  \r\n"
              b"(qemu) info bl" b"ock"),
