@@ -651,6 +651,16 @@ static const struct arg *args_get(const struct args *a, const char *key)
 	return NULL;
 }
 
+void args_give(struct args *a, const char *key, u64 num, const char *str)
+{
+	struct arg *arg = (struct arg *)args_get(a, key);
+
+	arg->present = true;
+	arg->num = num;
+	free(arg->str);
+	arg->str = xstrdup(str);
+}
+
 bool args_has(const struct args *a, const char *key)
 {
 	return args_get(a, key)->present;

@@ -70,6 +70,8 @@ int args_from_json(struct args *a, const char *types, const json_t *object,
 void args_fini(struct args *a);
 /* Appends what a row declares, without values. */
 void args_declare(struct args *a, const char *types);
+/* Gives a declared argument; `str` may be NULL. */
+void args_give(struct args *a, const char *key, u64 num, const char *str);
 
 /* A key that the row does not declare is a bug and aborts. */
 bool args_has(const struct args *a, const char *key); /* given; flag set */

@@ -261,3 +261,13 @@ int cmd_object_del(struct monitor *mon, const struct args *a, struct err *err)
 {
 	return object_delete(mon->m, args_str(a, "id"), err);
 }
+
+/* ---- info qdm ---- */
+
+json_t *query_qdm(struct monitor *mon, const struct args *a, struct err *err)
+{
+	struct buf text = { 0 };
+
+	device_list(&text);
+	return val_text(&text);
+}

@@ -10,9 +10,12 @@
 #include <sys/stat.h>
 
 #include "block/block.h"
+#include "chardev/chardev.h"
 #include "lib/alloc.h"
 #include "monitor/internal.h"
 #include "net/net.h"
+#include "vmm/device.h"
+#include "vmm/machine.h"
 
 #define WORDS_MAX 16
 
@@ -112,8 +115,136 @@ static void complete_links(struct readline *rl, const char *typed)
 		complete_offer(rl, typed, p->name);
 }
 
-static void complete_argument(struct readline *rl, const struct command *c,
-			      const struct words *w, int first)
+static void complete_devices(struct monitor *mon, struct readline *rl,
+			     const char *typed)
+{
+	struct device *dev;
+
+	list_for_each (dev, &mon->m->devices, node)
+		if (dev->id)
+			complete_offer(rl, typed, dev->id);
+}
+
+static void complete_netdevs(struct monitor *mon, struct readline *rl,
+			     const char *typed)
+{
+	for (struct net_port *p = net_port_next(NULL); p; p = net_port_next(p))
+		if (!p->nic)
+			complete_offer(rl, typed, p->name);
+}
+
+static void complete_chardevs(struct monitor *mon, struct readline *rl,
+			      const char *typed)
+{
+	for (struct chardev *c = chr_next(NULL); c; c = chr_next(c))
+		if (chr_label(c)[0] != '#')
+			complete_offer(rl, typed, chr_label(c));
+}
+
+static void complete_ports(struct monitor *mon, struct readline *rl,
+			   const char *typed)
+{
+	complete_links(rl, typed);
+}
+
+/* What may stand behind "drive=" and the like. */
+static void complete_value(struct monitor *mon, struct readline *rl,
+			   const struct option_row *row, const char *typed)
+{
+	if (row->type == &opt_drive) {
+		complete_drives(rl, typed);
+	} else if (row->type == &opt_netdev) {
+		complete_netdevs(mon, rl, typed);
+	} else if (row->type == &opt_chardev) {
+		complete_chardevs(mon, rl, typed);
+	} else if (row->type == &opt_bool) {
+		complete_offer(rl, typed, "on");
+		complete_offer(rl, typed, "off");
+	}
+}
+
+static void complete_property(struct monitor *mon, struct readline *rl,
+			      const struct device_class *class,
+			      const char *typed)
+{
+	const char *value = strchr(typed, '=');
+	const struct option_row *row = class->options;
+
+	if (!value)
+		complete_offer(rl, typed, "id=");
+	for (; row && row->name; row++) {
+		size_t n = strlen(row->name);
+		char name[64];
+
+		if (!value) {
+			snprintf(name, sizeof name, "%s=", row->name);
+			complete_offer(rl, typed, name);
+		} else if (n == (size_t)(value - typed) &&
+			   !strncmp(typed, row->name, n)) {
+			complete_value(mon, rl, row, value + 1);
+		}
+	}
+}
+
+/* "driver", then "property=value" behind each comma. */
+static void complete_driver(struct monitor *mon, struct readline *rl,
+			    const char *typed)
+{
+	const char *comma = strrchr(typed, ',');
+	const struct device_class *class;
+	char name[64];
+
+	if (!comma) {
+		for (int i = 0; device_classes[i]; i++)
+			if (device_classes[i]->user)
+				complete_offer(rl, typed,
+					       device_classes[i]->name);
+		return;
+	}
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(typed, ","), typed);
+	class = device_class_find(name);
+	if (class)
+		complete_property(mon, rl, class, comma + 1);
+}
+
+static void complete_settings(struct monitor *mon, struct readline *rl,
+			      const char *typed)
+{
+	static const char *const names[] = { "events", "status", "syntax",
+					     "time" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		complete_offer(rl, typed, names[i]);
+}
+
+/* First words of commands that name something. */
+static const struct {
+	const char *command;
+	void (*fn)(struct monitor *mon, struct readline *rl, const char *typed);
+} complete_first[] = {
+	{ "chardev-remove", complete_chardevs },
+	{ "chardev-send-break", complete_chardevs },
+	{ "device_add", complete_driver },
+	{ "device_del", complete_devices },
+	{ "netdev_del", complete_netdevs },
+	{ "ringbuf_read", complete_chardevs },
+	{ "ringbuf_write", complete_chardevs },
+	{ "set", complete_settings },
+	{ "set_link", complete_ports },
+};
+
+static void complete_named(struct monitor *mon, struct readline *rl,
+			   const struct command *c, const char *typed)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(complete_first); i++)
+		if (command_has_name(c, complete_first[i].command,
+				     strlen(complete_first[i].command)))
+			complete_first[i].fn(mon, rl, typed);
+}
+
+static void complete_argument(struct monitor *mon, struct readline *rl,
+			      const struct command *c, const struct words *w,
+			      int first)
 {
 	const char *last = w->v[w->n - 1];
 	int word = 0;
@@ -128,8 +259,8 @@ static void complete_argument(struct readline *rl, const struct command *c,
 		complete_offer(rl, last, "off");
 		break;
 	case 's':
-		if (command_has_name(c, "set_link", 8) && word == 0)
-			complete_links(rl, last);
+		if (word == 0)
+			complete_named(mon, rl, c, last);
 		break;
 	}
 }
@@ -161,7 +292,7 @@ void command_complete(void *opaque, struct readline *rl, const char *text)
 		c = command_find(command_table, w->v[at], strlen(w->v[at]));
 	}
 	if (c && strcmp(w->v[0], "help") && strcmp(w->v[0], "?"))
-		complete_argument(rl, c, w, at + 1);
+		complete_argument(opaque, rl, c, w, at + 1);
 out:
 	free(w);
 }

@@ -566,3 +566,45 @@ json_t *query_qmp_login(struct monitor *mon, const struct args *a,
 		seen |= chr_saw_login(c) && !monitor_uses(c);
 	return json_pack("{sb}", "seen", seen);
 }
+
+json_t *query_qmp_dump_formats(struct monitor *mon, const struct args *a,
+			       struct err *err)
+{
+	return json_pack("{s[ss]}", "formats", "elf", "kdump-zlib");
+}
+
+/* The human command with its arguments in QMP's form. */
+int cmd_qmp_dump(struct monitor *mon, const struct args *a, struct err *err)
+{
+	static const char name[] = "dump-guest-memory";
+	const char *protocol = args_str(a, "protocol");
+	const char *format = args_str(a, "format");
+	bool zlib = format && !strcmp(format, "kdump-zlib");
+	struct args b = { .n = 0 };
+	int r;
+
+	if (strncmp(protocol, "file:", 5))
+		return err_set(err, -EINVAL,
+			       "Invalid parameter 'protocol'; accepted: "
+			       "file:PATH");
+	if (format && !zlib && strcmp(format, "elf"))
+		return err_set(err, -EINVAL,
+			       "Parameter 'format' does not accept value '%s'",
+			       format);
+	args_declare(&b,
+		     command_find(command_table, name, strlen(name))->types);
+	args_give(&b, "filename", 0, protocol + 5);
+	if (zlib)
+		args_give(&b, "zlib", 0, NULL);
+	if (args_u64(a, "paging"))
+		args_give(&b, "paging", 0, NULL);
+	if (args_u64(a, "detach"))
+		args_give(&b, "detach", 0, NULL);
+	if (args_has(a, "begin"))
+		args_give(&b, "begin", args_u64(a, "begin"), NULL);
+	if (args_has(a, "length"))
+		args_give(&b, "length", args_u64(a, "length"), NULL);
+	r = cmd_dump_guest_memory(mon, &b, err);
+	args_fini(&b);
+	return r;
+}

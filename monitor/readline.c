@@ -334,7 +334,8 @@ static void rl_complete(struct readline *rl)
 	}
 	if (n > typed)
 		rl_insert(rl, rl->candidates[0] + typed, n - typed);
-	if (rl->ncandidates == 1 && n && rl->candidates[0][n - 1] != '/')
+	if (rl->ncandidates == 1 && n &&
+	    !strchr("/=,", rl->candidates[0][n - 1]))
 		rl_insert(rl, " ", 1);
 	while (rl->ncandidates)
 		free(rl->candidates[--rl->ncandidates]);

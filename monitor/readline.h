@@ -61,7 +61,7 @@ void rl_prompt(struct readline *rl); /* shows prompt and line */
 void rl_reset(struct readline *rl);  /* drops line and half sequences */
 /* Within ops->complete: one way to replace the text that begins `word_len`
  * bytes left of the cursor.  A blank follows a single one unless it ends in
- * '/'. */
+ * '/', '=' or ','. */
 void rl_candidate(struct readline *rl, size_t word_len, const char *text);
 
 #endif

@@ -32,6 +32,10 @@ Error: PCI: slot 3 function 0 not available for virtio-rng-pci, in use by virtio
 (qemu) device_add virtio-rng-pci,help
 virtio-rng-pci options:
 ...
+(qemu) info qdm
+Storage devices:
+name "virtio-blk-pci", bus PCI, alias "virtio-blk", desc "{any}"
+...
 (qemu) device_add help
 Storage devices:
 ...

@@ -192,6 +192,13 @@ def completes(tmp, c):
             (b"set_link nic0 \t", b"set_link nic0 \r\noff       on        \r\n"
              b"(qemu) set_link nic0 " b"o"),
             (b"set_link ni\t", b"set_link ni" b"c0 "),
+            (b"device_del ni\t", b"device_del ni" b"c0 "),
+            (b"device_add virtio-rn\t", b"device_add virtio-rn" b"g-pci "),
+            (b"device_add virtio-blk-pci,dr\t", b"device_add virtio-blk-pci,dr" b"ive="),
+            (b"device_add virtio-blk-pci,id=x,drive=h\t",
+             b"device_add virtio-blk-pci,id=x,drive=h" b"d0 "),
+            (b"chardev-remove compat_monitor1\t", b"chardev-remove compat_monitor1" b" "),
+            (b"set ti\t", b"set ti" b"me "), (b"set time of\t", b"set time of" b"f "),
             (b"nosuch \t", b"nosuch "), (b"\"x\t", b"\"x")):
         c.s.sendall(typed + b"|\x15")  # then a mark, and the line goes
         end = shown + b"|\033[%dD\033[K" % len(

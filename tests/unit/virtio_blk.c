@@ -16,6 +16,7 @@
 #include "lib/buf.h"
 #include "lib/work.h"
 #include "tests/unit/virtio_pci_guest.h"
+#include "vmm/event.h"
 
 extern const struct device_class virtio_blk_pci_class;
 
@@ -549,6 +550,17 @@ START_TEST(blk_resize_reaches_the_guest)
 
 END_TEST
 
+static char told[64];
+
+static void hear(void *arg, enum event_id id, const struct event_value *v)
+{
+	if (id == EVENT_BLOCK_IO_ERROR)
+		snprintf(told, sizeof told, "%s %s %s%s", v[0].text, v[2].text,
+			 v[3].text, v[4].num ? " nospace" : "");
+}
+
+static struct event_listener listener = { .fn = hear };
+
 /* A file limited in size fails writes with EFBIG. */
 START_TEST(blk_error_policy_decides)
 {
@@ -559,6 +571,7 @@ START_TEST(blk_error_policy_decides)
 	u32 len;
 
 	syscall(SYS_rt_sigprocmask, sig_block, &sigxfsz, NULL, 8);
+	event_listen(m, &listener);
 	plug("werror=stop", "rerror=ignore");
 	pg_start(&p, 0, 1, 64);
 	ck_assert_int_eq(truncate(image, 0), 0);
@@ -572,6 +585,7 @@ START_TEST(blk_error_policy_decides)
 		loop_once(m->loop, 10 * NS_PER_MS);
 	setrlimit(RLIMIT_FSIZE, &was);
 	ck_assert_int_eq(drive->io_status, BLOCK_IO_FAILED);
+	ck_assert_str_eq(told, "d0 write stop");
 	ck_assert_int_eq(gq_used(&p.q[0], &len), -1);
 	ck_assert_uint_ne(atomic_load(&m->run.requests), 0);
 	atomic_store(&m->run.requests, 0);

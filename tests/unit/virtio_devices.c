@@ -15,6 +15,7 @@
 #include "lib/buf.h"
 #include "tests/unit/virtio_pci_guest.h"
 #include "virtio/balloon.h"
+#include "vmm/event.h"
 #include "vmm/vtimer.h"
 
 extern const struct device_class virtio_rng_pci_class;
@@ -43,6 +44,17 @@ static void teardown(void) NO_TSA
 	guest_machine_destroy(m);
 	lock_release(&machine_lock);
 }
+
+static int told[EVENT_COUNT];
+static s64 told_num;
+
+static void hear(void *arg, enum event_id id, const struct event_value *v)
+{
+	told[id]++;
+	told_num = id == EVENT_VSERPORT_CHANGE ? v[1].num : v[0].num;
+}
+
+static struct event_listener listener = { .fn = hear };
 
 static int offer(int queue, gpa_t at, u32 len, bool write)
 {
@@ -156,7 +168,12 @@ START_TEST(balloon_gives_pages_back)
 		  !resident(0x282000));
 	ck_assert_uint_eq(guest_get16(m, 0x282ffe), 0);
 	ck_assert_uint_eq(guest_get16(m, 0x283000), 0xaaaa);
+	event_listen(m, &listener);
 	pg_write(&p, p.device + 4, 4, 3);
+	ck_assert_int_eq(told[EVENT_BALLOON_CHANGE], 1);
+	ck_assert_int_eq(told_num, (s64)(GUEST_RAM - 3 * 4096));
+	pg_write(&p, p.device + 4, 4, 3); /* the same again */
+	ck_assert_int_eq(told[EVENT_BALLOON_CHANGE], 1);
 	ck_assert_int_eq(balloon_actual(m, &actual, NULL), 0);
 	ck_assert_uint_eq(actual, GUEST_RAM - 3 * 4096);
 	send(1, pfns, 12);
@@ -356,7 +373,7 @@ START_TEST(console_ports_introduce_themselves)
 	u16 event, value;
 
 	plug_serial();
-	add_port(&virtserialport_class, "name=org.test.0,nr=5");
+	add_port(&virtserialport_class, "name=org.test.0,nr=5,id=port5");
 	pg_start(&p, BIT(VIRTIO_CONSOLE_F_MULTIPORT), 16, 16);
 	offer(2, BUFFERS + 0x1000, 128, true);
 	control_send(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
@@ -373,6 +390,13 @@ START_TEST(console_ports_introduce_themselves)
 	ck_assert_uint_eq(control_message(&event, &value, name), 5);
 	ck_assert_uint_eq(event, VIRTIO_CONSOLE_PORT_NAME);
 	ck_assert_str_eq(name, "org.test.0");
+	event_listen(m, &listener);
+	control_send(5, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	ck_assert_int_eq(told[EVENT_VSERPORT_CHANGE], 1);
+	ck_assert_int_eq(told_num, 1);
+	control_send(5, VIRTIO_CONSOLE_PORT_OPEN, 0);
+	ck_assert_int_eq(told[EVENT_VSERPORT_CHANGE], 2);
+	ck_assert_int_eq(told_num, 0);
 	/* Nonsense. */
 	control_send(6, VIRTIO_CONSOLE_PORT_READY, 1);
 	control_send(UINT32_MAX, VIRTIO_CONSOLE_PORT_OPEN, 1);
