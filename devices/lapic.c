@@ -8,7 +8,7 @@
  * vCPU's alarm or else a vtimer, may come too early (a deadline that moves
  * later does not touch it), and is then armed again when it comes.
  *
- * Deviation: the page stays at 0xfee00000 whatever the APIC base says.
+ * Deviation: all share one page, which is where the last of them has moved it.
  * Spec: SDM 3A "Advanced Programmable Interrupt Controller (APIC)".
  * Locking: machine_lock, then one `lock` at a time; no callback under it.
  */
@@ -136,7 +136,8 @@ struct lapic {
 struct lapics {
 	struct device dev;
 	struct region page;
-	struct lapic *apic; /* owned; one per vCPU */
+	_Atomic gpa_t page_at; /* its address; changes under machine_lock */
+	struct lapic *apic;    /* owned; one per vCPU */
 	int count;
 	_Atomic u32 lowest_turn; /* spreads lowest-priority interrupts */
 };
@@ -897,10 +898,27 @@ static u32 lapic_x2_ldr(const struct lapic *l)
 	return l->v->apic_id >> 4 << 16 | 1u << (l->v->apic_id & 15);
 }
 
+/* To where this one's APIC base is about to be. */
+static void lapic_move_page(struct lapic *l, u64 base) NO_TSA
+{
+	struct lapics *s = l->owner;
+	gpa_t page = base & ~0xfffull;
+	bool taken;
+
+	if (!(base & APICBASE_ENABLE) || atomic_load(&s->page_at) == page)
+		return;
+	taken = lapic_big_lock();
+	region_map_at(&s->page, &l->v->m->memory, page);
+	atomic_store(&s->page_at, page);
+	lapic_big_unlock(taken);
+}
+
 static void lapic_reset_one(struct vcpu *v, bool init)
 {
 	struct lapic *l = lapic_of(v);
 
+	if (!init)
+		lapic_move_page(l, LAPIC_BASE | APICBASE_ENABLE);
 	lock_acquire(&l->lock);
 	lapic_clear(l);
 	if (!init) {
@@ -920,18 +938,6 @@ static void lapic_reset_one(struct vcpu *v, bool init)
 	lapic_wake(l, atomic_load(&l->ready));
 }
 
-/* One page serves all vCPUs: it is where the last of them has moved it. */
-static void lapic_move_page(struct lapic *l, gpa_t base) NO_TSA
-{
-	bool held = lock_held(&machine_lock);
-
-	if (!held)
-		lock_acquire(&machine_lock);
-	region_map_at(&l->owner->page, &l->v->m->memory, base);
-	if (!held)
-		lock_release(&machine_lock);
-}
-
 /* IA32_APIC_BASE, SDM 3A "x2APIC State Transitions". */
 static bool lapic_write_base(struct lapic *l, u64 value)
 {
@@ -944,8 +950,7 @@ static bool lapic_write_base(struct lapic *l, u64 value)
 	if (to == APICBASE_X2APIC || (to == modes && !from) ||
 	    (from == modes && to == APICBASE_ENABLE))
 		return false;
-	if ((l->base ^ value) & ~0xfffull)
-		lapic_move_page(l, value & ~0xfffull);
+	lapic_move_page(l, value);
 	lock_acquire(&l->lock);
 	if (!to && from)
 		lapic_clear(l);
@@ -1078,6 +1083,7 @@ static void lapic_load(struct vcpu *v)
 	const struct cpu_lapic *from = &v->cpu.lapic;
 	u32 irr[8], tmr[8];
 
+	lapic_move_page(l, v->cpu.apic_base);
 	lock_acquire(&l->lock);
 	memcpy(irr, l->irr, sizeof irr);
 	memcpy(tmr, l->tmr, sizeof tmr);
@@ -1306,6 +1312,7 @@ static int lapic_init(struct device *dev, struct err *err)
 	if (!m->nvcpus)
 		return err_set(err, -EINVAL, "no vCPU has been created");
 	s->count = m->nvcpus;
+	s->page_at = LAPIC_BASE;
 	s->apic = xcalloc(s->count, sizeof *s->apic);
 	for (int i = 0; i < s->count; i++) {
 		struct lapic *l = &s->apic[i];

@@ -190,8 +190,8 @@ struct jit_stack {
 };
 
 /* Slots in use, which grow with the number of translations. */
-#define JIT_JCACHE_BITS_MIN 15
-#define JIT_JCACHE_BITS_MAX 17
+#define JIT_JCACHE_BITS_MIN   15
+#define JIT_JCACHE_BITS_MAX   17
 #define JIT_JCACHE_MASK(bits) ((1u << (bits)) - 1)
 #define JIT_JCACHE_SLOT(c, tag) \
 	(((u32)(tag) ^ (u32)(tag) >> PAGE_SHIFT) & (c)->jcache_mask)
@@ -226,7 +226,6 @@ struct tcg_cpu {
 	bool after_ss;  /* it was SHADOW_SS for the one that runs now */
 	bool halted;
 	bool irq_wait;    /* an interrupt was held back; see tcg_irq_opened() */
-	bool nmi_second;  /* behind s->nmi_pending */
 	bool exclusive;   /* inside tcg_exclusive_begin() */
 	bool step_tf;     /* TF was set when the instruction started */
 	bool clock_split; /* tcg.tsc_moved when pvclock.c last looked */

@@ -85,6 +85,17 @@ void tcg_mode_changed(struct tcg_cpu *c)
 	c->end_block = true;
 }
 
+/* One in service, one latched: of those that come between two instructions
+ * a second is kept unless NMIs are blocked (SDM 3A 6.7.1). */
+static void tcg_take_nmis(struct tcg_cpu *c)
+{
+	u32 n = atomic_exchange(&c->v->nmis, 0);
+
+	n += c->s->nmi_pending + c->s->nmi_second;
+	c->s->nmi_pending = n != 0;
+	c->s->nmi_second = n > 1 && !c->s->nmi_masked;
+}
+
 void tcg_sync_out(struct tcg_cpu *c)
 {
 	struct cpu_state *s = c->s;
@@ -93,6 +104,7 @@ void tcg_sync_out(struct tcg_cpu *c)
 	s->rip = c->rip;
 	s->rflags = tcg_rflags(c);
 	s->interrupt_shadow = c->shadow != SHADOW_NONE;
+	tcg_take_nmis(c);
 	s->tsc = vcpu_tsc(c->v);
 	if (s->mp_state == CPU_RUNNABLE || s->mp_state == CPU_HALTED)
 		s->mp_state = c->halted ? CPU_HALTED : CPU_RUNNABLE;
@@ -274,21 +286,10 @@ static enum vcpu_exit tcg_debug_event(struct tcg_cpu *c)
 	return tcg_deliver(c, EXC_DB, false, 0, false, false);
 }
 
-/* One in service, one latched: of those that come between two instructions
- * a second is kept unless NMIs are blocked (SDM 3A 6.7.1). */
-static void tcg_take_nmis(struct tcg_cpu *c)
-{
-	u32 n = atomic_exchange(&c->v->nmis, 0);
-
-	n += c->s->nmi_pending + c->nmi_second;
-	c->s->nmi_pending = n != 0;
-	c->nmi_second = n > 1 && !c->s->nmi_masked;
-}
-
 static enum vcpu_exit tcg_nmi(struct tcg_cpu *c)
 {
-	c->s->nmi_pending = c->nmi_second;
-	c->nmi_second = false;
+	c->s->nmi_pending = c->s->nmi_second;
+	c->s->nmi_second = false;
 	c->s->nmi_masked = true;
 	tcg_wake(c);
 	return tcg_deliver(c, 2, false, 0, false, true);

@@ -39,7 +39,7 @@ static void cpu_reset_common(struct cpu_state *c)
 	c->dr[6] = 0xffff0ff0;
 	c->dr[7] = 0x400;
 
-	c->nmi_pending = false;
+	c->nmi_pending = c->nmi_second = false;
 	c->nmi_masked = false;
 	c->interrupt_shadow = false;
 	c->smm = false;

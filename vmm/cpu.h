@@ -273,6 +273,7 @@ struct cpu_state {
 	/* Events between two instructions. */
 	u8 mp_state; /* enum cpu_mp_state */
 	bool nmi_pending;
+	bool nmi_second;       /* latched behind nmi_pending; tcg */
 	bool nmi_masked;       /* until IRET */
 	bool interrupt_shadow; /* after STI or MOV SS */
 	bool smm;

@@ -132,6 +132,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	if (!init) {
 		/* The LAPIC counts on hearing from its alarm. */
 		atomic_fetch_and(&v->request, VCPU_REQ_TIMER);
+		atomic_store(&v->nmis, 0);
 		atomic_store(&v->dead, false);
 	}
 }

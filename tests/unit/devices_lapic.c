@@ -276,6 +276,53 @@ START_TEST(lapic_page_belongs_to_the_accessing_vcpu)
 
 END_TEST
 
+static bool page_is_at(u64 base)
+{
+	u64 offset = 1;
+
+	return space_find_lockless(&b.m->memory, base + 0x30, 4, &offset) &&
+	       offset == 0x30;
+}
+
+START_TEST(lapic_page_follows_reset_and_load)
+{
+	static struct cpu_state saved;
+	const u64 base = 0xfed40000;
+
+	ck_assert(page_is_at(LAPIC_BASE) && !page_is_at(base));
+	set(1, MSR_IA32_APICBASE, base | APICBASE_ENABLE);
+	ck_assert(!page_is_at(LAPIC_BASE) && page_is_at(base));
+	ops->save(cpu(1));
+	saved = cpu(1)->cpu;
+	ops->reset(cpu(1), true);
+	ck_assert(page_is_at(base));
+	ops->reset(cpu(1), false);
+	ck_assert(page_is_at(LAPIC_BASE) && !page_is_at(base));
+	cpu(1)->cpu = saved;
+	ops->load(cpu(1));
+	ck_assert(!page_is_at(LAPIC_BASE) && page_is_at(base));
+	/* One that is off needs no page. */
+	saved.apic_base = LAPIC_BASE;
+	cpu(1)->cpu = saved;
+	ops->load(cpu(1));
+	ck_assert(page_is_at(base));
+}
+
+END_TEST
+
+START_TEST(reset_forgets_nmis)
+{
+	vcpu_nmi(cpu(0));
+	vcpu_nmi(cpu(0));
+	ck_assert_uint_eq(atomic_load(&cpu(0)->nmis), 2);
+	cpu(0)->cpu.nmi_pending = cpu(0)->cpu.nmi_second = true;
+	vcpu_reset(cpu(0), false);
+	ck_assert_uint_eq(atomic_load(&cpu(0)->nmis), 0);
+	ck_assert(!cpu(0)->cpu.nmi_pending && !cpu(0)->cpu.nmi_second);
+}
+
+END_TEST
+
 START_TEST(lapic_x2_logical_mode_is_clusters_of_16)
 {
 	for (int i = 0; i < CPUS; i++)
@@ -650,6 +697,8 @@ int main(void)
 	tcase_add_test(tc, lapic_shorthands_reach_whom_they_name);
 	tcase_add_test(tc, lapic_start_up_sequence_wakes_one_processor);
 	tcase_add_test(tc, lapic_page_belongs_to_the_accessing_vcpu);
+	tcase_add_test(tc, lapic_page_follows_reset_and_load);
+	tcase_add_test(tc, reset_forgets_nmis);
 	tcase_add_test(tc, lapic_x2_logical_mode_is_clusters_of_16);
 	tcase_add_test(tc, lapic_lowest_priority_picks_one_idle_target);
 	tcase_add_test(tc, lapic_timer_one_shot_periodic_and_masked);
