@@ -75,7 +75,7 @@ static bool span_key(const struct span_plan *p, const struct insn *i,
 	if (i->index != INSN_NOREG) {
 		key->index = p->value[i->index].id;
 		key->scale = i->scale;
-		*at += (s64)p->value[i->index].off << i->scale;
+		*at += p->value[i->index].off * ((s64)1 << i->scale);
 	}
 	return true;
 }
