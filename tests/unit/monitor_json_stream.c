@@ -115,8 +115,8 @@ START_TEST(noise_is_survived)
 	static const char *const seeds[] = {
 		"{\"execute\":\"query-status\",\"id\":{\"a\":[1,2.5e3,-1]}}\n",
 		"{'execute':'set_link','arguments':{'name':'x','up':true}}",
-		"{\"execute\":\"netdev_add\",\"arguments\":{\"type\":\"user\","
-		"\"hostfwd\":[{\"str\":\"tcp::1-:2\"}],\"id\":\"\\u00e4\"}}",
+		("{\"execute\":\"netdev_add\",\"arguments\":{\"type\":\"user\","
+		 "\"hostfwd\":[{\"str\":\"tcp::1-:2\"}],\"id\":\"\\u00e4\"}}"),
 		"[[[[{}]]],null,false,\"\\\\\\\"\"]",
 		"\xff\xfe{}}]",
 	};
