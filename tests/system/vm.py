@@ -443,9 +443,9 @@ class LinuxVm(Vm):
 
 
 @functools.lru_cache
-def debian_image():
+def debian_image(name="debian", packages=()):
     """Folder with disk.raw, vmlinuz, initrd.img, id_vmon; made if need be."""
-    folder = cache() / "debian"
+    folder = cache() / name
     tool = ROOT / "tools" / "debian-image"
     if (folder / "disk.raw").exists():
         return folder
@@ -456,8 +456,8 @@ def debian_image():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / "disk.raw").exists():
             return folder
-        r = subprocess.run([str(tool), str(folder)], text=True, check=False,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        r = subprocess.run([str(tool), str(folder), *packages], text=True,
+                           check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT)
     if r.returncode:
         raise Skip(f"debian-image: {r.stdout[-500:]}")
@@ -468,8 +468,8 @@ class DebianVm(Vm):
     """A whole Debian on a disk, used from its serial console."""
 
     def __init__(self, disk, *args, drive="", device="", append="",
-                 memory=512, **kwargs):
-        image = debian_image()
+                 memory=512, image=None, **kwargs):
+        image = image or debian_image()
         super().__init__("-kernel", image / "vmlinuz",
                          "-initrd", image / "initrd.img", "-m", memory,
                          "-append", "root=/dev/vda rw console=ttyS0 "
