@@ -175,23 +175,36 @@ static void guest_frame(void *arg, const struct insight_frame *f)
 	json_array_append_new(arg, v);
 }
 
+struct guest_stack {
+	struct insight *ins;
+	json_t *frames;
+	struct err why;
+};
+
+/* In the vCPU's thread: its stack does not change meanwhile. */
+static void guest_unwind(struct vcpu *vcpu, void *arg)
+{
+	const struct cpu_state *c = vcpu_cpu(vcpu);
+	struct guest_stack *s = arg;
+
+	if (!cpu_code64(c) || cpu_cpl(c) == 3)
+		err_set(&s->why, -ENOENT,
+			"%s at %#llx, its kernel stack is empty",
+			cpu_cpl(c) == 3 ? "in user code" : "not in the kernel",
+			(ull)c->rip);
+	else
+		insight_backtrace(s->ins, c, guest_frame, s->frames, &s->why);
+}
+
 static json_t *guest_backtrace(struct insight *ins, struct vcpu *vcpu)
 {
-	json_t *frames = json_array(), *v;
-	struct err why = { 0 };
-	struct cpu_state c;
+	struct guest_stack s = { .ins = ins, .frames = json_array() };
+	json_t *v = json_pack("{si}", "CPU", vcpu->index);
 
-	mon_cpu_copy(vcpu, &c);
-	v = json_pack("{si}", "CPU", vcpu->index);
-	if (!cpu_code64(&c) || cpu_cpl(&c) == 3)
-		err_set(&why, -ENOENT, "%s at %#llx, its kernel stack is empty",
-			cpu_cpl(&c) == 3 ? "in user code" : "not in the kernel",
-			(ull)c.rip);
-	else
-		insight_backtrace(ins, &c, guest_frame, frames, &why);
-	json_object_set_new(v, "frames", frames);
-	if (why.msg[0])
-		json_object_set_new(v, "stopped", val_string(why.msg));
+	vcpu_run_on(vcpu, guest_unwind, &s);
+	json_object_set_new(v, "frames", s.frames);
+	if (s.why.msg[0])
+		json_object_set_new(v, "stopped", val_string(s.why.msg));
 	return v;
 }
 
