@@ -1574,6 +1574,8 @@ static void gen_use_stack(const struct insn *i, u8 class, struct gen_use *u)
 	u->size = 8;
 	u->breaks = i->opsize != 8;
 	u->sets = (u16)BIT(REG_RSP);
+	if (i->opsize != 8)
+		return; /* the handler's: by less */
 	u->to = u->from = REG_RSP;
 	u->by = u->moves;
 }

@@ -57,6 +57,7 @@ u64 span_sum(u64 at);
 void span_stores(u64 at, u64 v);
 u64 span_index(u64 at, u64 index);
 u64 span_lapic(u64 at);
+u64 span_words(u64 at);
 __asm__(".pushsection .text\n"
 	"span_sum:\n"
 	"	mov (%rdi), %rax\n"
@@ -89,6 +90,16 @@ __asm__(".pushsection .text\n"
 	"	add %rcx, %rax\n"
 	"	mov 0x80(%rdi), %ecx\n"
 	"	add %rcx, %rax\n"
+	"	ret\n"
+	"span_words:\n" /* RSP goes down by 6 */
+	"	mov %rsp, %rdx\n"
+	"	mov %rdi, %rsp\n"
+	"	xor %ecx, %ecx\n"
+	"	mov (%rsp, %rcx), %rax\n"
+	"	push %rax\n"
+	"	popw %si\n"
+	"	movzwl (%rsp, %rcx), %eax\n"
+	"	mov %rdx, %rsp\n"
 	"	ret\n"
 	".popsection\n");
 
@@ -137,6 +148,9 @@ static void test_values(void)
 			bad += (u32)span_index(at - 8, 2) != v;
 		}
 	check_eq("... with an index", bad, 0);
+	for (int n = 0; n < TIMES; n++)
+		bad += span_words(SECOND) != load(SECOND + 2, 2);
+	check_eq("... by a stack of words", bad, 0);
 }
 
 static void test_stores(void)
