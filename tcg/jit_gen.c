@@ -1656,6 +1656,15 @@ static void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	}
 }
 
+void gen_use_alone(const struct insn *i, u8 class, u8 cpl, struct gen_use *u)
+{
+	struct gen g;
+
+	g.i = i;
+	g.cpl = cpl;
+	gen_use(&g, class, u);
+}
+
 /* Looks at all instructions, and plans spans; runs are planned on the way. */
 static void gen_plan(struct gen *g)
 {

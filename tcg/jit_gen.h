@@ -255,6 +255,9 @@ struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
  * its instruction but for a jump. */
 void gen_stored(struct gen *g, u32 size);
 
+/* What the planners are told of an instruction; for tests/diff. */
+void gen_use_alone(const struct insn *i, u8 class, u8 cpl, struct gen_use *u);
+
 /* ---- Spans (jit_span.c) ---- */
 
 /* Finds the block's spans; g->use[] has been filled in. */

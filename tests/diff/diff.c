@@ -27,6 +27,7 @@
 #include "lib/clock.h"
 #include "tests/diff/engine.h"
 #include "tests/diff/gen.h"
+#include "tests/diff/moves.h"
 #include "vmm/cpu.h"
 
 static u32 runs = 1;
@@ -286,8 +287,13 @@ static u32 check_batch(struct native *n, struct engine *e,
 		struct diff_test t = test[k];
 
 		if (host[k].vector == EXC_BP &&
-		    host[k].state.rip == t.start.rip + t.code_len)
+		    host[k].state.rip == t.start.rip + t.code_len) {
 			gen_completed(&t);
+			if (!moves_hold(&t, &host[k].state)) {
+				print_test(&t);
+				bad++;
+			}
+		}
 		if (check_one(e, &t, &host[k], &r))
 			continue;
 		bad++;
@@ -367,6 +373,7 @@ int main(int argc, char **argv)
 	printf("seed %llu\n", (unsigned long long)config.seed);
 	fflush(stdout);
 	gen_init(&config);
+	moves_init();
 	n = native_create();
 	e = engine_create(engine);
 	if (!n)
