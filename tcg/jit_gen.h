@@ -255,7 +255,26 @@ struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
  * its instruction but for a jump. */
 void gen_stored(struct gen *g, u32 size);
 
-/* What the planners are told of an instruction; for tests/diff. */
+/* ---- Copied instructions ---- */
+
+/* Roles of the operands of a JIT_COPY row. */
+struct gen_form {
+	u32 op;
+	u32 size;    /* of E */
+	u8 imm_size; /* 0: none */
+	bool has_g, g_written, g_byte;
+	bool e_byte, e_written;
+	bool needs_flags, sets_flags;
+};
+
+void gen_form(const struct gen *g, struct gen_form *f);
+/* Is one with this form left to its handler? */
+bool gen_copy_interps(const struct gen *g, const struct gen_form *f);
+
+/* ---- What instructions do (jit_use.c) ---- */
+
+void gen_use(const struct gen *g, u8 class, struct gen_use *u);
+/* The same without a block; for tests/diff. */
 void gen_use_alone(const struct insn *i, u8 class, u8 cpl, struct gen_use *u);
 
 /* ---- Spans (jit_span.c) ---- */
