@@ -205,8 +205,7 @@ struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
 	return rm_mem(H_R10, 0);
 }
 
-/* 8 bytes at [sp + disp], looked up, or part of a run if `sp` is RSP. */
-static struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp)
+struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp)
 {
 	if (gen_in_run(g) && sp == jit_home[REG_RSP])
 		return gen_run_operand(g, disp, false);
@@ -831,9 +830,7 @@ static void gen_carry(struct gen *g)
 
 /* ---- Stack ---- */
 
-/* Stores `src` (RAX: loaded by `load`, R10: is there, but in a run only) below
- * RSP and moves RSP. */
-static void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
+void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 {
 	u8 sp = jit_home[REG_RSP];
 	bool run = gen_in_run(g);
@@ -934,125 +931,6 @@ static void gen_leave(struct gen *g)
 	em_load(&g->e, H_RAX, gen_stack_load(g, H_RBP, 0));
 	em_lea(&g->e, jit_home[REG_RSP], rm_mem(H_RBP, 8));
 	em_mov(&g->e, H_RBP, H_RAX);
-}
-
-/* ---- RFLAGS ---- */
-
-/* Sets or clears a bit of c->eflags. */
-static void gen_eflags_bit(struct gen *g, u32 bit, bool set)
-{
-	gen_spill_flags(g);
-	em_rm(&g->e, 0x81, set ? 1 : 4, STATE(eflags));
-	em32(&g->e, set ? bit : ~bit);
-}
-
-static void gen_cli(struct gen *g)
-{
-	if (g->cpl)
-		gen_interp(g);
-	else
-		gen_eflags_bit(g, RFLAGS_IF, false);
-}
-
-/* An interrupt that has been held back already: the handler's matter. */
-static void gen_if_waiting(struct gen *g)
-{
-	em_rm(&g->e, 0x80, 7, STATE(irq_wait)); /* cmp byte, 0 */
-	em8(&g->e, 0);
-	gen_interp_instead(g, em_jcc(&g->e, 5));
-}
-
-/* Does it call a handler that may change everything? */
-static bool gen_steps(u8 class)
-{
-	return class == JIT_STOP || class == JIT_SWAPGS ||
-	       class == JIT_SYSCALL || class == JIT_SYSRET;
-}
-
-/* The instruction behind it is not interrupted: it is translated and comes
- * in the same block, so nothing is polled between the two. */
-static void gen_sti(struct gen *g)
-{
-	u8 next = JIT_STOP;
-
-	if (g->n + 1 < g->b->n)
-		next = g->j->classes[g->b->insn[g->n + 1].row];
-	if (g->cpl || gen_steps(next) || next == JIT_INTERP) {
-		gen_interp(g);
-		return;
-	}
-	gen_settle_flags(g);
-	gen_if_waiting(g);
-	gen_eflags_bit(g, RFLAGS_IF, true);
-}
-
-static void gen_pushf(struct gen *g)
-{
-	struct jit_emit *e = &g->e;
-
-	if (g->i->opsize != 8) {
-		gen_interp(g);
-		return;
-	}
-	gen_settle_flags(g);
-	em_rm(e, EM_0F | 0xb7, H_R10, STATE(cc)); /* movzx */
-	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	em_rm(e, 0xc1, 5, rm_reg(H_R10)); /* shr r10d, 8 */
-	em8(e, 8);
-	em_rm(e, 0x81, 4, rm_reg(H_R10)); /* and r10d */
-	em32(e, RFLAGS_LOW);
-	em_rm(e, 0x83, 4, rm_reg(H_RAX)); /* and eax, OF */
-	em8(e, CC_OF);
-	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 11 */
-	em8(e, 11);
-	em_rm(e, 0x09, H_RAX, rm_reg(H_R10)); /* or r10d, eax */
-	em_rm(e, 0x8b, H_RAX, STATE(eflags));
-	em8(e, 0x25); /* and eax */
-	em32(e, ~(u32)(RFLAGS_VM | RFLAGS_RF));
-	em_rm(e, 0x09, H_RAX, rm_reg(H_R10));
-	em_store(e, STATE(jit_tmp), H_R10);
-	gen_push_reg(g, H_RAX, STATE(jit_tmp));
-}
-
-/* Bits whose change is the handler's matter. */
-#define GEN_POPF_RARE                                                     \
-	(u32)(RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID | \
-	      RFLAGS_IOPL | RFLAGS_RF)
-
-static void gen_popf(struct gen *g)
-{
-	u8 sp = jit_home[REG_RSP];
-	struct jit_emit *e = &g->e;
-
-	if (g->cpl || g->i->opsize != 8) {
-		gen_interp(g);
-		return;
-	}
-	gen_settle_flags(g);
-	em_load(e, H_R10, gen_stack_load(g, sp, 0));
-	gen_if_waiting(g);
-	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	em_rm(e, 0x33, H_RAX, STATE(eflags));
-	em8(e, 0xa9); /* test eax */
-	em32(e, GEN_POPF_RARE);
-	gen_interp_instead(g, em_jcc(e, 5));
-	em8(e, 0x25); /* and eax, IF */
-	em32(e, RFLAGS_IF);
-	em_rm(e, 0x31, H_RAX, STATE(eflags));
-	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	em8(e, 0x25);
-	em32(e, RFLAGS_LOW);
-	em_rm(e, 0xc1, 4, rm_reg(H_RAX)); /* shl eax, 8 */
-	em8(e, 8);
-	em8(e, 0x0d); /* or eax */
-	em32(e, CC_FIXED);
-	em_rm(e, 0xc1, 5, rm_reg(H_R10)); /* shr r10d, 11 */
-	em8(e, 11);
-	em_rm(e, 0x83, 4, rm_reg(H_R10)); /* and r10d, OF */
-	em8(e, CC_OF);
-	em_rm(e, 0x09, H_R10, rm_reg(H_RAX));
-	em_rm(e, 0x89, H_RAX, STATE(cc));
-	em_lea(e, sp, rm_mem(sp, 8));
 }
 
 /* ---- Branches ---- */

@@ -225,6 +225,20 @@ static inline struct jit_rm gen_slot(u8 reg)
 
 /* A guest register for reading: its host register, or `scratch` loaded. */
 u8 gen_read(struct gen *g, u8 reg, u8 scratch);
+
+/* ---- Instructions on RFLAGS (jit_flags.c) ---- */
+
+/* Sets or clears a bit of c->eflags. */
+void gen_eflags_bit(struct gen *g, u32 bit, bool set);
+void gen_cli(struct gen *g);
+/* Does it call a handler that may change everything? */
+bool gen_steps(u8 class);
+/* The instruction behind it is not interrupted: it is translated and comes
+ * in the same block, so nothing is polled between the two. */
+void gen_sti(struct gen *g);
+void gen_pushf(struct gen *g);
+void gen_popf(struct gen *g);
+
 /* ---- Memory operands (jit_mem.c) ---- */
 
 /* The address of the instruction's memory operand without segment base, less
@@ -297,6 +311,14 @@ static inline void gen_run_kept(struct gen *g)
 {
 	g->delta = g->n;
 }
+
+/* ---- Stack ---- */
+
+/* 8 bytes at [sp + disp], looked up, or part of a run if `sp` is RSP. */
+struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp);
+/* Stores `src` (RAX: loaded by `load`, R10: is there, but in a run only) below
+ * RSP and moves RSP. */
+void gen_push_reg(struct gen *g, u8 src, struct jit_rm load);
 
 /* ---- Out of line ---- */
 
