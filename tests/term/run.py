@@ -146,7 +146,7 @@ def use(pane, plain=False):
     pane.type("inf")
     pane.keys("Tab")
     pane.expect_line("info ")
-    pane.type("stat")
+    pane.type("statu")
     pane.keys("Tab")
     pane.expect_line("info status ")
     pane.keys("Enter")
