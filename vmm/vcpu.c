@@ -322,10 +322,11 @@ static void vcpu_thread(void *arg)
 			break;
 		}
 	}
-	if (v->m->accel->vcpu_destroy)
-		v->m->accel->vcpu_destroy(v);
+	/* First the alarm: it kicks the accelerator's vCPU. */
 	if (v->alarms == VCPU_ALARM_READY)
 		alarm_destroy(&v->alarm);
+	if (v->m->accel->vcpu_destroy)
+		v->m->accel->vcpu_destroy(v);
 	vcpu_self = NULL;
 }
 
