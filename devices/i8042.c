@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/keys.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -77,6 +78,11 @@
 
 #define I8042_QUEUE 32
 
+#define KEY_ALT   0x38
+#define KEY_SYSRQ 0x54
+#define KEY_PRINT 0xb7
+#define KEY_PAUSE 0xc6
+
 struct i8042 {
 	struct device dev;
 	struct region data, command, port92;
@@ -95,6 +101,9 @@ struct i8042 {
 	u8 scan_set;
 	bool scanning;
 	bool break_prefix; /* translation saw 0xf0 */
+	bool alt_down;     /* changes what Print sends */
+
+	struct keys typist;
 };
 
 /* Scan code set 2 to set 1, as the controller's ROM translates; set 2 codes
@@ -135,6 +144,8 @@ static u8 i8042_to_set2(u8 code)
 {
 	if (code == 0x41)
 		return 0x83;
+	if (code == 0x54)
+		return 0x84;
 	for (u32 i = 0; i < ARRAY_SIZE(i8042_set2_to_1); i++)
 		if (i8042_set2_to_1[i] == code)
 			return i;
@@ -379,24 +390,75 @@ static const struct region_ops i8042_port92_ops = {
 	.max_size = 1,
 };
 
-void i8042_key(struct device *dev, u8 code, bool extended, bool down)
+/* The bytes of a key that has no code of its own: pressed and released, set
+ * 1 and set 2.  Print is SysRq while Alt is down; Pause comes up at once. */
+static const struct {
+	u8 code;
+	const char *bytes[2][2];
+} i8042_odd_keys[] = {
+	{ KEY_PRINT,
+	  { { "\xe0\x2a\xe0\x37", "\xe0\x12\xe0\x7c" },
+	    { "\xe0\xb7\xe0\xaa", "\xe0\xf0\x7c\xe0\xf0\x12" } } },
+	{ KEY_PAUSE,
+	  { { "\xe1\x1d\x45\xe1\x9d\xc5", "\xe1\x14\x77\xe1\xf0\x14\xf0\x77" },
+	    { "", "" } } },
+};
+
+/* What the keyboard sends for a key; the number of bytes, 0: nothing. */
+static u32 i8042_key_bytes(const struct i8042 *s, u8 code, bool down,
+			   u8 bytes[8])
+{
+	bool set1 = s->scan_set == 1;
+	u8 set2 = i8042_to_set2(code & 0x7f);
+	u32 n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(i8042_odd_keys); i++) {
+		const char *odd = i8042_odd_keys[i].bytes[!down][!set1];
+
+		if (i8042_odd_keys[i].code != code)
+			continue;
+		memcpy(bytes, odd, strlen(odd));
+		return strlen(odd);
+	}
+	if (!set2)
+		return 0;
+	if (code & 0x80)
+		bytes[n++] = 0xe0;
+	if (!set1 && !down)
+		bytes[n++] = 0xf0;
+	bytes[n++] = set1 ? (code & 0x7f) | (down ? 0 : 0x80) : set2;
+	return n;
+}
+
+void i8042_key(struct device *dev, u8 code, bool down)
 {
 	struct i8042 *s = (struct i8042 *)dev;
-	u8 set2 = i8042_to_set2(code & 0x7f);
-	u32 need = 1 + extended + !down;
+	u8 bytes[8];
+	u32 n;
 
-	if (!s->scanning || !set2 || s->count + need > I8042_QUEUE)
+	if ((code & 0x7f) == KEY_ALT)
+		s->alt_down = down;
+	if (code == KEY_PRINT && s->alt_down)
+		code = KEY_SYSRQ;
+	n = i8042_key_bytes(s, code, down, bytes);
+	if (!s->scanning || s->count + n > I8042_QUEUE)
 		return;
-	if (extended)
-		i8042_queue(s, 0xe0);
-	if (s->scan_set == 1) {
-		i8042_queue(s, (code & 0x7f) | (down ? 0 : 0x80));
-	} else {
-		if (!down)
-			i8042_queue(s, 0xf0);
-		i8042_queue(s, set2);
-	}
+	for (u32 i = 0; i < n; i++)
+		i8042_queue(s, bytes[i]);
 	i8042_fetch(s);
+}
+
+static void i8042_emit(void *opaque, u8 code, bool down)
+{
+	i8042_key(opaque, code, down);
+}
+
+int i8042_type(struct device *dev, const u8 *codes, int n, u32 hold_ms,
+	       struct err *err)
+{
+	struct i8042 *s = (struct i8042 *)dev;
+
+	return keys_type(&s->typist, codes, n, hold_ms, err);
 }
 
 static const struct state_field i8042_state[] = {
@@ -414,6 +476,7 @@ static const struct state_field i8042_state[] = {
 	STATE_(STATE_U8, struct i8042, scan_set),
 	STATE_(STATE_BOOL, struct i8042, scanning),
 	STATE_(STATE_BOOL, struct i8042, break_prefix),
+	STATE_(STATE_BOOL, struct i8042, alt_down),
 	STATE_END,
 };
 
@@ -426,6 +489,8 @@ static int i8042_init(struct device *dev, struct err *err)
 	region_map(&s->command, io, "i8042-cmd", 0x64, 1, &i8042_command_ops,
 		   s);
 	region_map(&s->port92, io, "port92", 0x92, 1, &i8042_port92_ops, s);
+	keys_init(&s->typist, dev->m, i8042_emit, s);
+	dev->m->keyboard = dev;
 	return 0;
 }
 
@@ -440,6 +505,8 @@ static void i8042_reset(struct device *dev)
 	s->output_port = OUTPUT_NO_RESET | OUTPUT_A20;
 	s->output = s->expecting = s->last_sent = s->head = 0;
 	s->scanning = true;
+	s->alt_down = false;
+	keys_reset(&s->typist);
 	i8042_kbd_defaults(s);
 	i8042_update_irq(s);
 }
@@ -448,6 +515,8 @@ static void i8042_fini(struct device *dev)
 {
 	struct i8042 *s = (struct i8042 *)dev;
 
+	keys_reset(&s->typist);
+	dev->m->keyboard = NULL;
 	region_unmap(&s->data);
 	region_unmap(&s->command);
 	region_unmap(&s->port92);

@@ -70,10 +70,13 @@ void rtc_set_offset(struct device *rtc, s64 offset_ns);
 /* The guest's date as rtc registers give it, seconds since 1970. */
 s64 rtc_seconds(struct device *rtc);
 
-/* ---- i8042.c: class "i8042" ---- */
-/* A key by its set 1 make code ("sendkey" numbers); `extended` for codes
- * that follow 0xe0.  Drops what does not fit the keyboard's buffer. */
-void i8042_key(struct device *i8042, u8 code, bool extended, bool down);
+/* ---- i8042.c: class "i8042", sets m->keyboard ---- */
+/* A key by its set 1 make code, with bit 7 for the prefix 0xe0 (devices/keys.h
+ * has the names).  Drops what does not fit the keyboard's buffer. */
+void i8042_key(struct device *i8042, u8 code, bool down);
+/* keys_type() on it. */
+int i8042_type(struct device *i8042, const u8 *codes, int n, u32 hold_ms,
+	       struct err *err);
 
 /* ---- acpi_pm.c: class "PIIX4_PM", sets m->acpi_pm ---- */
 #define ACPI_PM_BASE   0x600

@@ -11,6 +11,7 @@
 
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "devices/keys.h"
 #include "lib/alloc.h"
 #include "monitor/internal.h"
 #include "net/net.h"
@@ -217,6 +218,17 @@ static void complete_settings(struct monitor *mon, struct readline *rl,
 		complete_offer(rl, typed, names[i]);
 }
 
+/* The last key of a chord. */
+static void complete_keys(struct monitor *mon, struct readline *rl,
+			  const char *typed)
+{
+	const char *dash = strrchr(typed, '-');
+	const char *name;
+
+	for (int i = 0; (name = key_name(i)); i++)
+		complete_offer(rl, dash ? dash + 1 : typed, name);
+}
+
 /* First words of commands that name something. */
 static const struct {
 	const char *command;
@@ -229,6 +241,7 @@ static const struct {
 	{ "netdev_del", complete_netdevs },
 	{ "ringbuf_read", complete_chardevs },
 	{ "ringbuf_write", complete_chardevs },
+	{ "sendkey", complete_keys },
 	{ "set", complete_settings },
 	{ "set_link", complete_ports },
 };

@@ -79,7 +79,7 @@ struct machine {
 	void *pci;           /* struct pci_bus of devices/pci.h */
 	void *fw_cfg;        /* struct device, see devices/fw_cfg.h */
 	/* Chips that others look up; struct device, see devices/pc.h. */
-	void *pic, *ioapic, *pit, *rtc, *acpi_pm;
+	void *pic, *ioapic, *pit, *rtc, *acpi_pm, *keyboard;
 
 	struct runstate run;
 	struct list event_listeners; /* vmm/event.h */
