@@ -1599,6 +1599,7 @@ static bool gen_body(struct gen *g)
 
 	g->loops = false;
 	g->run_end = g->run_next = 0;
+	memset(g->led, UINT8_MAX, sizeof g->led);
 	for (g->n = 0; g->n < g->b->n && !ended && gen_has_room(g); g->n++) {
 		int first_cold = g->ncold;
 		u8 class;

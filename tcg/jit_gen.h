@@ -95,6 +95,7 @@ struct gen_use {
 /* The instruction's part in a span (tcg/jit_span.c). */
 struct gen_member {
 	u8 span; /* 1 + index in c->span[]; 0: none */
+	u8 lead; /* the leader's index in the block */
 	bool leads;
 	bool stores; /* somebody stores there */
 	u8 ahead;    /* of a leader: from the lowest address to its own */
@@ -108,7 +109,8 @@ struct gen {
 	struct gen_use use[BLOCK_INSNS];
 	struct gen_member member[BLOCK_INSNS];
 	const struct gen_member *span; /* of what was looked up, or NULL */
-	bool span_loaded;              /* its distance is in RAX */
+	u8 led[JIT_SPANS]; /* who has looked up c->span[], this time */
+	bool span_loaded;  /* its distance is in RAX */
 	struct jit_block *t;
 	const struct insn *i;
 	u32 off; /* of the instruction in its page */
@@ -242,7 +244,7 @@ void gen_popf(struct gen *g);
 /* ---- Memory operands (jit_mem.c) ---- */
 
 /* The address of the instruction's memory operand without segment base, less
- * `less`, into `to`; clobbers RAX if the index is in memory. */
+ * `less`, into `to`; may clobber RAX. */
 void gen_ea(struct gen *g, u8 to, u32 less);
 /* R10 += the base of the instruction's segment, if it has one. */
 void gen_add_segment(struct gen *g);

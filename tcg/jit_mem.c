@@ -17,10 +17,14 @@ void gen_ea(struct gen *g, u8 to, u32 less)
 
 	if (i->base == INSN_RIP)
 		disp += g->b->phys & (PAGE_SIZE - 1);
-	if (disp != (s32)disp ||
-	    (i->base == INSN_NOREG && i->index == INSN_NOREG)) {
-		/* Absolute; no form with registers has so large a one. */
+	if (i->base == INSN_NOREG && i->index == INSN_NOREG) {
 		em_mov_imm(&g->e, to, i->addrsize == 8 ? (u64)disp : (u32)disp);
+		return;
+	}
+	if (disp != (s32)disp) { /* from RIP only */
+		em_mov_imm(&g->e, to, (u64)disp);
+		em_load(&g->e, H_RAX, gen_slot(INSN_RIP));
+		em_rm(&g->e, lea, to, rm_index(to, H_RAX, 0, 0));
 		return;
 	}
 	if (i->index != INSN_NOREG)
@@ -278,18 +282,28 @@ static struct jit_rm mem_span_operand(struct gen *g, bool free_rax)
 	return rm_mem(H_R10, 0);
 }
 
+/* Nobody follows a leader that has looked up nothing. */
+static bool mem_in_span(const struct gen *g)
+{
+	const struct gen_member *m = &g->member[g->n];
+
+	return m->span && (m->leads || g->led[m->span - 1] == m->lead);
+}
+
 void gen_access(struct gen *g, u32 size, bool write)
 {
 	const struct gen_member *m = &g->member[g->n];
 	const struct insn *i = g->i;
+	bool span = mem_in_span(g);
 
-	if (!m->span && mem_direct(i)) {
+	if (!span && mem_direct(i)) {
 		gen_access_at(g, jit_home[i->base], (s32)i->disp, size, write);
-	} else if (!m->span) {
+	} else if (!span) {
 		gen_access_kept(g, size, write, NULL);
 	} else {
 		g->span = m;
 		g->span_loaded = false;
+		g->led[m->span - 1] = m->lead;
 		if (m->leads)
 			mem_lead(g, size, write);
 	}

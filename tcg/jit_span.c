@@ -61,13 +61,16 @@ struct span_plan {
 static bool span_key(const struct span_plan *p, const struct insn *i,
 		     u32 page_off, struct span_key *key, s64 *at)
 {
-	if (i->addrsize != 8 || i->disp != (s32)i->disp)
+	s64 disp = i->disp + (i->base == INSN_RIP ? page_off : 0);
+
+	/* A leader's is for the lowest address of the span. */
+	if (i->addrsize != 8 || disp != (s32)disp ||
+	    disp < INT32_MIN + SPAN_BYTES)
 		return false;
 	*key = (struct span_key){ .seg = MAX(i->seg, SEG_FS - 1) };
-	*at = i->disp;
+	*at = disp;
 	if (i->base == INSN_RIP) {
 		key->base = SPAN_PAGE;
-		*at += page_off;
 	} else if (i->base != INSN_NOREG) {
 		key->base = p->value[i->base].id;
 		*at += p->value[i->base].off;
@@ -198,6 +201,7 @@ static void span_places(struct gen *g, const struct span_plan *p)
 		s = &p->group[p->of[n]];
 		g->member[n] = (struct gen_member){
 			.span = place[p->of[n]],
+			.lead = (u8)s->lead,
 			.leads = s->lead == n,
 			.stores = s->stores,
 			.ahead = (u8)(p->at[n] - s->low),

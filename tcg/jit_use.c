@@ -119,7 +119,8 @@ void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 	case JIT_PUSH:
 	case JIT_CALL_IND:
 		use_stack(i, class, u);
-		use_load(i, 8, u);
+		if (i->opsize == 8) /* else the handler loads */
+			use_load(i, 8, u);
 		return;
 	case JIT_PUSH_IMM:
 	case JIT_PUSHF:
@@ -162,7 +163,10 @@ void gen_use(const struct gen *g, u8 class, struct gen_use *u)
 		return;
 	case JIT_CBW: u->sets = BIT(REG_RAX); return;
 	case JIT_CWD: u->sets = BIT(REG_RDX); return;
-	case JIT_JMP_IND: use_load(i, 8, u); return;
+	case JIT_JMP_IND:
+		if (i->opsize == 8)
+			use_load(i, 8, u);
+		return;
 	case JIT_DIRECTION:
 	case JIT_NOP:
 	case JIT_FENCE:

@@ -33,11 +33,14 @@
 
 static u64 pd[512] __attribute__((aligned(4096)));
 static u64 pt[512] __attribute__((aligned(4096)));
+static u64 top_pd[512] __attribute__((aligned(4096)));
+static u64 top_pt[512] __attribute__((aligned(4096)));
 static u8 pages[3][4096] __attribute__((aligned(4096)));
 
 static void map(void)
 {
-	boot_pdpt[256] = (u64)pd | P | W;
+	/* The second: 4 GiB above. */
+	boot_pdpt[256] = boot_pdpt[260] = (u64)pd | P | W;
 	pd[0] = (u64)pt | P | W;
 	pt[0] = (u64)pages[2] | P | W;
 	pt[1] = (u64)pages[0] | P | W;
@@ -58,6 +61,7 @@ void span_stores(u64 at, u64 v);
 u64 span_index(u64 at, u64 index);
 u64 span_lapic(u64 at);
 u64 span_words(u64 at);
+u64 span_pushed(u64 at);
 __asm__(".pushsection .text\n"
 	"span_sum:\n"
 	"	mov (%rdi), %rax\n"
@@ -99,6 +103,12 @@ __asm__(".pushsection .text\n"
 	"	push %rax\n"
 	"	popw %si\n"
 	"	movzwl (%rsp, %rcx), %eax\n"
+	"	mov %rdx, %rsp\n"
+	"	ret\n"
+	"span_pushed:\n" /* PUSH of 16 bits is the first to look there */
+	"	mov %rsp, %rdx\n"
+	"	pushw 2(%rdi)\n"
+	"	mov 8(%rdi), %rax\n"
 	"	mov %rdx, %rsp\n"
 	"	ret\n"
 	".popsection\n");
@@ -151,6 +161,84 @@ static void test_values(void)
 	for (int n = 0; n < TIMES; n++)
 		bad += span_words(SECOND) != load(SECOND + 2, 2);
 	check_eq("... by a stack of words", bad, 0);
+	for (u32 n = 0; n < TIMES; n++) {
+		u64 at = (n & 1 ? SECOND : FIRST) + 64;
+
+		bad += span_sum(SECOND + FIRST + 128 - at) !=
+		       want_sum(SECOND + FIRST + 128 - at);
+		bad += span_pushed(at) != load(at + 8, 8);
+	}
+	check_eq("... behind a push of 16 bits", bad, 0);
+}
+
+/* ---- Displacements at the end of their range ---- */
+
+u64 far_base(u64 at);
+u64 far_index(u64 at, u64 index);
+u64 far_lea(void);
+u64 far_lea32(void);
+u64 far_rip(void);
+extern char far_lea_at[], far_rip_at[];
+__asm__(".pushsection .text\n"
+	"far_base:\n"
+	"	mov -0x80000000(%rdi), %rax\n"
+	"	sub $16, %rdi\n"
+	"	add -0x80000000(%rdi), %rax\n"
+	"	ret\n"
+	"far_index:\n"
+	"	mov -0x80000000(%rdi, %rsi, 2), %rax\n"
+	"	sub $16, %rdi\n"
+	"	add -0x80000000(%rdi, %rsi, 2), %rax\n"
+	"	ret\n"
+	".balign 4096\n"
+	".skip 4096 - 256\n" /* the farther from a page's start the better */
+	"far_lea:\n"
+	"	.byte 0x48, 0x8d, 0x05, 0xf0, 0xff, 0xff, 0x7f\n"
+	"far_lea_at:\n"
+	"	ret\n"
+	"far_lea32:\n"
+	"	.byte 0x67, 0x48, 0x8d, 0x05, 0xf0, 0xff, 0xff, 0x7f\n"
+	"	ret\n"
+	"far_rip:\n" /* what is mapped at 2 GiB is what is at 0 */
+	"	.byte 0x48, 0x8b, 0x05, 0xf0, 0xff, 0xff, 0x7f\n"
+	"far_rip_at:\n"
+	"	.byte 0x48, 0x03, 0x05, 0xf8, 0xff, 0xff, 0x7f\n"
+	"	ret\n"
+	".popsection\n");
+
+static void test_far(void)
+{
+	u64 at = FIRST + 2048, lea = (u64)far_lea_at + 0x7ffffff0;
+	u64 rip = *(u64 *)(far_rip_at - 16) + *(u64 *)(far_rip_at - 1);
+	u32 bad = 0;
+
+	map();
+	for (u32 n = 0; n < 4096 / 8; n++)
+		((u64 *)pages[2])[n] = n * 0x0123456789abcdefULL;
+	/* Where one that is not in range must not be looked for. */
+	boot_pml4[511] = (u64)boot_pdpt | P | W;
+	boot_pdpt[509] = (u64)top_pd | P | W;
+	top_pd[511] = (u64)top_pt | P | W;
+	top_pt[511] = (u64)pages[0] | P | W;
+	write_cr3(read_cr3());
+	for (int n = 0; n < TIMES; n++)
+		bad += far_base(at + 0x80000000) !=
+		       load(at, 8) + load(at - 16, 8);
+	check_eq("the lowest displacement and one below", bad, 0);
+	for (int n = 0; n < TIMES; n++)
+		bad += far_index(at + 0x80000000 - 16, 8) !=
+		       load(at, 8) + load(at - 16, 8);
+	check_eq("... with an index", bad, 0);
+	for (int n = 0; n < TIMES; n++) {
+		bad += far_lea() != lea;
+		bad += far_lea32() != (u32)(lea + 9);
+	}
+	check_eq("the highest displacement from RIP", bad, 0);
+	for (int n = 0; n < TIMES; n++)
+		bad += far_rip() != rip;
+	check_eq("... of operands near each other", bad, 0);
+	boot_pml4[511] = 0;
+	write_cr3(read_cr3());
 }
 
 static void test_stores(void)
@@ -358,6 +446,7 @@ static void test_jumps(void)
 void test(void)
 {
 	test_values();
+	test_far();
 	test_stores();
 	test_device();
 	test_faults();
