@@ -245,7 +245,7 @@ struct tcg_cpu {
 	} exc;
 
 	/* Changes whenever an itlb entry is dropped or replaced by another
-	 * translation: softmmu.c adds 1, the interpreter compares. */
+	 * translation, and with stores to code: softmmu.c adds 1. */
 	u32 code_epoch;
 	struct itlb_entry itlb[2][ITLB_ENTRIES]; /* second: ring 3 */
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];

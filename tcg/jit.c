@@ -312,7 +312,7 @@ static bool jit_step(struct tcg_cpu *c, const struct insn *i)
 	c->ip = NULL;
 	if (!jit_steps_on(c))
 		return false;
-	if (c->code_epoch != epoch)
+	if (c->code_epoch != epoch) /* returns may lead to something else */
 		c->jit_sp_now = c->jit_sp;
 	jit_set_key(c);
 	jit_stack_enter(c);

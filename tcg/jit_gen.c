@@ -1129,7 +1129,7 @@ static void gen_push_pair(struct gen *g, s64 poll)
 
 /* Where the paired return comes back, with its address in R10.  Its page may
  * have been changed by others, but then they want us to stop; the mode may
- * have been changed, and jumps out of the page look at that. */
+ * have been changed, too. */
 static void gen_landing(struct gen *g)
 {
 	s64 target = gen_return_target(g);
@@ -1137,13 +1137,10 @@ static void gen_landing(struct gen *g)
 	em_lea(&g->e, H_RSP, rm_mem(H_RSP, 8));
 	em_lea(&g->e, H_R10, rm_mem(H_R10, (s32)-target));
 	em_store(&g->e, gen_slot(INSN_RIP), H_R10);
-	if (gen_in_page(target)) {
-		gen_poll(g, target);
-		em_rm(&g->e, 0x81, 7,
-		      rm_state(offsetof(struct tcg_cpu, jit_key) + 4));
-		em32(&g->e, (u32)(JIT_TAG(g->t->key & ~JIT_KEY_APART) >> 32));
-		g->cold[g->ncold - 1].also = em_jcc(&g->e, 5);
-	}
+	gen_poll(g, target);
+	em_rm(&g->e, 0x81, 7, rm_state(offsetof(struct tcg_cpu, jit_key) + 4));
+	em32(&g->e, (u32)(JIT_TAG(g->t->key & ~JIT_KEY_APART) >> 32));
+	g->cold[g->ncold - 1].also = em_jcc(&g->e, 5);
 	gen_goto(g, target, JIT_BRANCH_NONE);
 }
 

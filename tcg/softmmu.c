@@ -793,6 +793,7 @@ static void mmu_page_noticed(struct tcg_cpu *c, struct ram_block *b, u64 page,
 				 (u8) ~(MEM_PAGE_CODE | MEM_PAGE_FENCED));
 		atomic_fetch_add(&b->gen[page], 1);
 		c->end_block = true;
+		c->code_epoch++;
 		tcg_stop_translated(c);
 	}
 }

@@ -413,6 +413,58 @@ static void test_code(void)
 	check_eq("a second store near the first changes code", bad, 0);
 }
 
+/* A descriptor that is an operand of code, too: loading it sets its accessed
+ * bit.  Who calls that returns to code that has changed. */
+#define DESCRIPTOR 0x00cf92000000ffffULL
+#define ACCESSED   BIT(40)
+
+u64 loads_segment(u32 loads);
+extern u64 loads_segment_data;
+
+struct {
+	u16 limit;
+	u64 base;
+} __attribute__((packed)) segment_old, segment_new;
+
+__asm__(".pushsection .text\n"
+	".balign 4096\n"
+	"loads_segment:\n"
+	"	call segment_load\n"
+	"	movabs $0x00cf92000000ffff, %rax\n"
+	"loads_segment_data = . - 8\n"
+	"	ret\n"
+	".balign 4096\n"
+	"segment_load:\n"
+	"	test %edi, %edi\n"
+	"	jz 1f\n"
+	"	mov %ds, %edx\n"
+	"	mov $8, %eax\n"
+	"	lgdt segment_new\n"
+	"	mov %eax, %ds\n"
+	"	lgdt segment_old\n"
+	"	mov %edx, %ds\n"
+	"1:	ret\n"
+	".popsection\n");
+
+static void test_segment(void)
+{
+	u32 bad = 0;
+
+	__asm__ volatile("sgdt %0" : "=m"(segment_old));
+	segment_new.base = (u64)&loads_segment_data - 8;
+	segment_new.limit = 15;
+	for (u32 n = 0; n < TIMES; n++)
+		bad += loads_segment(0) != DESCRIPTOR;
+	for (u32 n = 0; n < TIMES / 4; n++) {
+		for (u32 k = 0; k < 8; k++)
+			bad += loads_segment(0) != DESCRIPTOR;
+		bad += loads_segment(1) != (DESCRIPTOR | ACCESSED);
+		bad += loads_segment(0) != (DESCRIPTOR | ACCESSED);
+		loads_segment_data = DESCRIPTOR;
+	}
+	check_eq("a segment's accessed bit changes code", bad, 0);
+}
+
 /* ---- Jumps ---- */
 
 /* Code on another page is another's after its page has been exchanged. */
@@ -451,5 +503,6 @@ void test(void)
 	test_device();
 	test_faults();
 	test_code();
+	test_segment();
 	test_jumps();
 }
