@@ -382,8 +382,12 @@ void vcpu_destroy(struct vcpu *v) NO_TSA
 	held = lock_held(&machine_lock);
 	lock_acquire(&v->lock);
 	v->quit_asked = true;
+	atomic_fetch_or(&v->request, VCPU_REQ_WORK);
+	cond_signal(&v->wake);
+	/* Once the lock is free the thread destroys what is kicked. */
+	if (v->m->accel->kick)
+		v->m->accel->kick(v);
 	lock_release(&v->lock);
-	vcpu_request(v, VCPU_REQ_WORK);
 	if (held)
 		lock_release(&machine_lock);
 	thread_join(&v->thread);

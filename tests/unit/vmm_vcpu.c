@@ -30,8 +30,10 @@ static void watch_destroy(struct vcpu *v)
 	usleep(60000);
 }
 
+/* Long enough for the thread to go on meanwhile if it may. */
 static void watch_kick(struct vcpu *v)
 {
+	usleep(5000);
 	if (atomic_load(&gone))
 		atomic_fetch_add(&late_kicks, 1);
 }
@@ -70,6 +72,25 @@ START_TEST(an_alarm_dies_before_its_accelerator)
 
 END_TEST
 
+START_TEST(nobody_is_kicked_at_the_end)
+{
+	struct err err = { 0 };
+	struct machine *m = machine_create(&err);
+
+	ck_assert_ptr_nonnull(m);
+	m->accel = &watch_class;
+	lock_acquire(&machine_lock);
+	ck_assert_int_eq(vcpu_create(m, 0, &err), 0);
+	ck_assert_int_eq(vcpu_start(m->vcpus[0], &err), 0);
+	machine_destroy_devices(m);
+	ck_assert(atomic_load(&gone));
+	ck_assert_int_eq(atomic_load(&late_kicks), 0);
+	machine_destroy(m);
+	lock_release(&machine_lock);
+}
+
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("vcpu");
@@ -79,6 +100,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, an_alarm_dies_before_its_accelerator);
+	tcase_add_test(tc, nobody_is_kicked_at_the_end);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
