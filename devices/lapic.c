@@ -1184,6 +1184,26 @@ void lapic_lint1(struct vcpu *v)
 	lapic_wake(l, wake);
 }
 
+/* Who masks LINT1 sees no NMI. */
+static void lapic_nmi_kernel(struct vcpu *v, void *arg)
+{
+	const struct cpu_state *c = vcpu_cpu(v);
+
+	if (!(c->apic_base & APICBASE_ENABLE) ||
+	    !(c->lapic.regs[APIC_LVT + LVT_LINT1] & LVT_MASKED))
+		vcpu_nmi(v);
+}
+
+void lapic_press_nmi(struct machine *m)
+{
+	for (int i = 0; i < m->nvcpus; i++) {
+		if (m->lapic)
+			lapic_lint1(m->vcpus[i]);
+		else
+			vcpu_run_on(m->vcpus[i], lapic_nmi_kernel, NULL);
+	}
+}
+
 /* ---- info lapic ---- */
 
 static void lapic_info_lvt(const char *name, u32 lvt, bool timer,

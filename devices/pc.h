@@ -54,6 +54,8 @@ void lapic_deliver_msi(struct machine *m, const struct msi *msi); /* any */
  * the monitor's nmi command. */
 struct irq lapic_lint0(struct device *lapic);
 void lapic_lint1(struct vcpu *v); /* any thread */
+/* The NMI button: LINT1 of every LAPIC, also of the kernel's. */
+void lapic_press_nmi(struct machine *m);
 /* `info lapic`.  From the vCPU's thread: v->cpu is up to date (with these
  * models this calls save() itself). */
 void lapic_info(struct vcpu *v, struct buf *out);
@@ -63,6 +65,9 @@ void serial_wiring(const struct device *serial, u32 *ret_index, u32 *ret_iobase,
 		   u32 *ret_irq);
 
 /* ---- rtc.c: class "mc146818rtc", sets m->rtc ---- */
+/* Letters of drives (a c d n) as firmware finds them in CMOS RAM; -EINVAL. */
+int rtc_set_boot_order(struct device *rtc, const char *letters,
+		       struct err *err);
 void rtc_set_cmos(struct device *rtc, u8 index, u8 value);
 u8 rtc_get_cmos(struct device *rtc, u8 index);
 /* Guest's clock minus the host's real time. */

@@ -45,6 +45,8 @@
 #define RTC_D         0x0d
 #define RTC_SHUTDOWN  0x0f
 #define RTC_EQUIPMENT 0x14
+#define RTC_BOOT_3    0x38 /* high nibble: the third drive */
+#define RTC_BOOT_12   0x3d /* low nibble: the first, high: the second */
 #define RTC_BASE_LO   0x15
 #define RTC_EXT_LO    0x17
 #define RTC_EXT2_LO   0x30
@@ -393,6 +395,49 @@ static const struct region_ops rtc_ops = {
 	.write = rtc_write,
 	.max_size = 1,
 };
+
+/* Floppy, disk, CD, network. */
+static u8 rtc_boot_code(char letter)
+{
+	switch (letter) {
+	case 'a':
+	case 'b': return 1;
+	case 'c': return 2;
+	case 'd': return 3;
+	case 'n': return 4;
+	default: return 0;
+	}
+}
+
+int rtc_set_boot_order(struct device *dev, const char *letters, struct err *err)
+{
+	u8 code[3] = { 0 };
+	u32 seen = 0;
+
+	for (int i = 0; letters[i]; i++) {
+		char c = letters[i];
+
+		if (c < 'a' || c > 'p')
+			return err_set(err, -EINVAL, "Invalid boot device '%c'",
+				       c);
+		if (seen & 1u << (c - 'a'))
+			return err_set(err, -EINVAL,
+				       "Boot device '%c' was given twice", c);
+		seen |= 1u << (c - 'a');
+	}
+	if (strlen(letters) > ARRAY_SIZE(code))
+		return err_set(err, -EINVAL, "Too many boot devices for PC");
+	for (int i = 0; letters[i]; i++) {
+		code[i] = rtc_boot_code(letters[i]);
+		if (!code[i])
+			return err_set(err, -EINVAL,
+				       "Invalid boot device for PC: '%c'",
+				       letters[i]);
+	}
+	rtc_set_cmos(dev, RTC_BOOT_12, code[1] << 4 | code[0]);
+	rtc_set_cmos(dev, RTC_BOOT_3, code[2] << 4);
+	return 0;
+}
 
 void rtc_set_cmos(struct device *dev, u8 index, u8 value)
 {

@@ -8,14 +8,10 @@
 #include "devices/pc.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "monitor/internal.h"
+#include "monitor/qmp.h"
 #include "vmm/machine.h"
 #include "vmm/runstate.h"
-#include "vmm/vcpu.h"
-
-/* SDM 3A "Local Vector Table": register offset / 16, and the mask bit. */
-#define LAPIC_LVT_LINT1  0x36
-#define LAPIC_LVT_MASKED BIT(16)
+#include "vmm/watchdog.h"
 
 int cmd_stop(struct monitor *mon, const struct args *a, struct err *err)
 {
@@ -48,27 +44,57 @@ int cmd_system_powerdown(struct monitor *mon, const struct args *a,
 	return 0;
 }
 
-/* The button is wired to LINT1; who masks that sees no NMI. */
-static void nmi_kernel_lapic(struct vcpu *v, void *arg)
-{
-	const struct cpu_state *c = vcpu_cpu(v);
-
-	if (!(c->apic_base & APICBASE_ENABLE) ||
-	    !(c->lapic.regs[LAPIC_LVT_LINT1] & LAPIC_LVT_MASKED))
-		vcpu_nmi(v);
-}
-
 int cmd_nmi(struct monitor *mon, const struct args *a, struct err *err)
 {
-	struct machine *m = mon->m;
-
-	for (int i = 0; i < m->nvcpus; i++) {
-		if (m->lapic)
-			lapic_lint1(m->vcpus[i]);
-		else
-			vcpu_run_on(m->vcpus[i], nmi_kernel_lapic, NULL);
-	}
+	lapic_press_nmi(mon->m);
 	return 0;
+}
+
+/* No guest can sleep: S3 is not offered to it. */
+int cmd_system_wakeup(struct monitor *mon, const struct args *a,
+		      struct err *err)
+{
+	return err_set(err, -EPERM,
+		       "Unable to wake up: guest is not in suspended state");
+}
+
+int cmd_watchdog_action(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	const char *action = args_str(a, "action");
+
+	if (watchdog_set_action(mon->m, action) < 0)
+		return err_set(err, -EINVAL, "invalid parameter value: %s",
+			       action);
+	return 0;
+}
+
+/* QMP's words for the same. */
+int cmd_qmp_watchdog_action(struct monitor *mon, const struct args *a,
+			    struct err *err)
+{
+	const char *action = args_str(a, "action");
+
+	if (watchdog_set_action(mon->m, action) < 0)
+		return err_set(err, -EINVAL,
+			       "Parameter 'action' does not accept value '%s'",
+			       action);
+	return 0;
+}
+
+/* QEMU's words, which have no prefix. */
+int cmd_boot_set(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *letters = args_str(a, "bootdevice");
+	int r = rtc_set_boot_order(mon->m->rtc, letters, err);
+
+	if (r < 0) {
+		mon_printf(mon, "%s\n", err->msg);
+		err->msg[0] = '\0';
+	} else {
+		mon_printf(mon, "boot device list now set to %s\n", letters);
+	}
+	return r;
 }
 
 int cmd_cpu(struct monitor *mon, const struct args *a, struct err *err)

@@ -465,13 +465,6 @@ int cmd_qmp_announce_self(struct monitor *mon, const struct args *a,
 	return 0;
 }
 
-int cmd_qmp_system_wakeup(struct monitor *mon, const struct args *a,
-			  struct err *err)
-{
-	return err_set(err, -EINVAL,
-		       "Unable to wake up: guest is not in suspended state");
-}
-
 /* As the human command, on the vCPU that is named. */
 int cmd_qmp_memsave(struct monitor *mon, const struct args *a, struct err *err)
 {

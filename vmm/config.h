@@ -60,6 +60,8 @@ struct config {
 	bool paused; /* -S */
 	bool no_pit; /* -machine pit=off */
 	bool no_reboot, no_shutdown;
+	int watchdog_action; /* vmm/watchdog.h */
+	char *boot_order;    /* owned; NULL: default */
 	bool snapshot; /* -snapshot */
 	bool nodefaults;
 	bool nographic;

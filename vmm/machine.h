@@ -91,6 +91,8 @@ struct machine {
 	void *machine_data; /* the machine file's own; finish() frees it */
 	void (*finish)(struct machine *m); /* NULL until it has some */
 	bool no_reboot, no_shutdown;
+	int watchdog_action; /* vmm/watchdog.h */
+	void (*nmi)(struct machine *m); /* the button; NULL: none */
 	/* Called (main loop) when the guest presses or is pressed: */
 	void (*powerdown)(void *arg);
 	void *powerdown_arg;

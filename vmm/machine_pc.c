@@ -140,6 +140,7 @@ static int pc_add_bridges(struct machine *m, struct err *err)
 		if (!dev)
 			return -EINVAL;
 	}
+	m->nmi = lapic_press_nmi;
 	m->powerdown = pc_powerdown;
 	m->powerdown_arg = m;
 	return 0;
@@ -240,6 +241,10 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	if ((!c->no_pit && !pc_add(m, &pit_class, err)) ||
 	    !pc_add(m, &rtc_class, err) || !pc_add(m, &i8042_class, err))
 		return -EINVAL;
+	r = rtc_set_boot_order(m->rtc, c->boot_order ? c->boot_order : "cad",
+			       err);
+	if (r < 0)
+		return r;
 	pc_set_clock(m, c);
 	r = pc_add_bridges(m, err);
 	if (r == 0)

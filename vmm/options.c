@@ -19,6 +19,7 @@
 #include "vmm/cpu_models.h"
 #include "vmm/device.h"
 #include "vmm/object.h"
+#include "vmm/watchdog.h"
 
 #define RAM_DEFAULT (128 * MIB)
 #define RAM_MIN     MIB
@@ -67,6 +68,7 @@ void config_fini(struct config *c)
 	list_for_each_safe (i, tmp, &c->items, node)
 		free(i);
 	free(c->name);
+	free(c->boot_order);
 	free(c->accel_text);
 }
 
@@ -575,7 +577,7 @@ struct boot_args {
 	bool menu, strict;
 };
 
-/* Until there is firmware nobody reads them. */
+/* What firmware would look at; the order is in CMOS RAM. */
 static const struct option_row boot_rows[] = {
 	{ "order", &opt_str, offsetof(struct boot_args, order), NULL,
 	  "drives, letters a to p", NULL },
@@ -614,6 +616,10 @@ static int config_boot(struct config *c, const char *option, const char *arg,
 		r = config_boot_letters(a.order, err);
 	if (r == 0)
 		r = config_boot_letters(a.once, err);
+	if (r == 0 && a.order) {
+		free(c->boot_order);
+		c->boot_order = xstrdup(a.order);
+	}
 	opt_rows_fini(boot_rows, &a);
 	return config_fail(r);
 }
@@ -825,12 +831,7 @@ static const char *const action_reboot[] = { "reset", "shutdown", NULL };
 static const char *const action_shutdown[] = { "poweroff", "pause", NULL };
 static const char *const action_panic[] = { "shutdown", "pause", "exit-failure",
 					    "none", NULL };
-static const char *const action_watchdog[] = { "reset",      "shutdown",
-					       "poweroff",   "pause",
-					       "debug",      "none",
-					       "inject-nmi", NULL };
-
-/* No device reports a panic or an expired watchdog. */
+/* No device reports a panic. */
 static const struct option_row action_rows[] = {
 	{ "reboot", &opt_enum, offsetof(struct action_args, reboot), "reset",
 	  "when the guest reboots", action_reboot },
@@ -839,7 +840,7 @@ static const struct option_row action_rows[] = {
 	{ "panic", &opt_enum, offsetof(struct action_args, panic), "shutdown",
 	  "accepted", action_panic },
 	{ "watchdog", &opt_enum, offsetof(struct action_args, watchdog),
-	  "reset", "accepted", action_watchdog },
+	  "reset", "when the guest's watchdog runs out", watchdog_actions },
 	OPTION_END,
 };
 
@@ -851,7 +852,21 @@ static int config_action(struct config *c, const char *option, const char *arg,
 
 	c->no_reboot |= a.reboot == 1;
 	c->no_shutdown |= a.shutdown == 1;
+	if (r == 0)
+		c->watchdog_action = a.watchdog;
 	return config_fail(r);
+}
+
+static int config_watchdog_action(struct config *c, const char *option,
+				  const char *arg, struct err *err)
+{
+	for (int i = 0; watchdog_actions[i]; i++)
+		if (!strcmp(watchdog_actions[i], arg)) {
+			c->watchdog_action = i;
+			return CONFIG_RUN;
+		}
+	err_set(err, -EINVAL, "invalid parameter value: %s", arg);
+	return CONFIG_FAIL;
 }
 
 /* ---- What can only be switched off ---- */

@@ -24,6 +24,10 @@ hmp stop
 <- {"return":{}}
 -> {"execute":"system_wakeup"}
 <- {"error":{"class":"GenericError","desc":"Unable to wake up: guest is not in suspended state"}}
+-> {"execute":"watchdog-set-action","arguments":{"action":"pause"}}
+<- {"return":{}}
+-> {"execute":"watchdog-set-action","arguments":{"action":"bogus"}}
+<- {"error":{"class":"GenericError","desc":"Parameter 'action' does not accept value 'bogus'"}}
 -> {"execute":"quit","id":"bye"}
 <- {"timestamp":"*","event":"SHUTDOWN","data":{"guest":false,"reason":"host-qmp-quit"}}
 <- {"return":{},"id":"bye"}

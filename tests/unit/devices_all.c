@@ -36,7 +36,7 @@ static const struct {
 	{ &isa_bridge_class, NULL },   { &acpi_pm_class, NULL },
 	{ &acpi_hotplug_class, NULL }, { &debugcon_class, NULL },
 	{ &debug_exit_class, NULL },   { &testdev_class, NULL },
-	{ &fw_cfg_class, NULL },
+	{ &fw_cfg_class, NULL },       { &i6300esb_class, NULL },
 };
 
 /* A machine with the chip and what it needs. */
