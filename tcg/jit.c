@@ -1034,6 +1034,9 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 	jit_thread(c);
 	if (unlikely(c->t->torture.modes))
 		torture_enter(c);
+	/* Nothing is looked up yet: who takes it for a page shall fall. */
+	if (unlikely(c->t->torture.modes || j->check))
+		memset(c->span, 0xa5, sizeof c->span);
 	j->entries++;
 	if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
 		tcg_log_run(c, jit_code(j, t), t->key, 0);

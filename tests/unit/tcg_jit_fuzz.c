@@ -44,6 +44,8 @@
 #define USER_VA   0x400000ULL
 #define HIGH_VA   0xffffffff80000000ULL
 #define USER_CODE 2u /* page of user_map[] */
+/* USER_VA is mapped a second time twice as far away. */
+#define FAR 0x80000000ULL
 
 static const struct {
 	u8 page;
@@ -72,6 +74,9 @@ static struct cpu_state start;
 static u64 case_seed;
 static bool case_user;
 static u32 case_at, case_len;
+/* Most operands are near where this register points to; 0: no such one. */
+static u8 case_base;
+static bool case_far; /* at the end of the displacements' range from there */
 static _Atomic u32 ticks;
 
 /* ---- Reports ---- */
@@ -165,6 +170,8 @@ static void make_image(void)
 	put64(AT_TSS + 4, HIGH_VA + (PG_STACK + 1) * PAGE_SIZE);
 	put64(AT_TSS + 0x60, 0x68ULL << 48);
 	tables(PG_USER, USER_VA);
+	put64(PG_USER * PAGE_SIZE + ((USER_VA + 2 * FAR) >> 30) * 8,
+	      (PG_USER + 1) * PAGE_SIZE | 0x67);
 	tables(PG_HIGH, HIGH_VA);
 	for (u32 n = 0; n < ARRAY_SIZE(user_map); n++)
 		put64((PG_USER + 2) * PAGE_SIZE + 8 * n,
@@ -294,7 +301,26 @@ static u8 *put_escape(u8 *p, const struct opdesc *d)
 
 static u8 *put_disp32(u8 *p)
 {
-	put_le32(p, one_in(24) ? (u32)fuzz_draw() : fuzz_below(8192) - 4096);
+	u32 disp = fuzz_below(8192) - 4096;
+
+	if (one_in(24))
+		disp = (u32)fuzz_draw();
+	if (one_in(24)) /* an end of their range: FAR from some address */
+		disp = (u32)FAR + fuzz_below(256) - fuzz_below(2) * 256;
+	put_le32(p, disp);
+	return p + 4;
+}
+
+static u8 *put_near(u8 *p, u8 reg)
+{
+	s32 disp = (s32)fuzz_below(96) - 48;
+
+	*p++ = (u8)((case_far ? 2 : 1) << 6 | reg << 3 | case_base);
+	if (!case_far) {
+		*p++ = (u8)disp;
+		return p;
+	}
+	put_le32(p, (u32)FAR + (u32)MAX(disp, 0));
 	return p + 4;
 }
 
@@ -308,6 +334,8 @@ static u8 *put_modrm(u8 *p, const struct opdesc *d)
 		*p++ = d->reg;
 		return p;
 	}
+	if (mod != 3 && case_base && !one_in(4))
+		return put_near(p, reg);
 	*p++ = (u8)(mod << 6 | reg << 3 | rm);
 	if (mod == 3)
 		return p;
@@ -332,13 +360,15 @@ static u8 *put_modrm(u8 *p, const struct opdesc *d)
 static u32 put_row(u8 *code)
 {
 	const u32 rare = OP_END | OP_PRIV | OP_SYS | OP_IOPL | OP_NEVER;
+	bool common = one_in(2); /* those of one byte are some hundred */
 	const struct opdesc *d;
 	struct insn i = { 0 };
 	u8 *p = code, bytes[40];
 
 	do {
 		d = &opdescs[fuzz_below(opdesc_count)];
-	} while (d->attrs & OP_I64 || (d->attrs & rare && !one_in(8)));
+	} while (d->attrs & OP_I64 || (d->attrs & rare && !one_in(8)) ||
+		 (common && d->map != M1));
 	p = put_prefixes(bytes, d);
 	p = put_escape(p, d);
 	*p = d->opcode;
@@ -362,6 +392,12 @@ static u32 put_some(u8 *code)
 {
 	u32 n = 1 + fuzz_below(6);
 
+	if (case_base && one_in(6)) { /* sub */
+		memcpy(code, "\x48\x83", 2);
+		code[2] = 0xe8 | case_base;
+		code[3] = (u8)fuzz_below(40) - 8;
+		return 4;
+	}
 	if (!one_in(12))
 		return put_row(code);
 	random_bytes(code, n);
@@ -404,6 +440,8 @@ static u64 some_address(void)
 
 	if (one_in(2))
 		va &= ~31ULL;
+	if (one_in(12))
+		return va + FAR;
 	if (!case_user && one_in(4))
 		return HIGH_VA + fuzz_below(RAM_SIZE);
 	return va;
@@ -430,6 +468,10 @@ static void make_registers(struct cpu_state *s, bool loop)
 	*s = start;
 	for (int n = 0; n < REG_COUNT; n++)
 		s->gpr[n] = some_value();
+	if (case_base)
+		s->gpr[case_base] = USER_VA + fuzz_below(2) * PAGE_SIZE + 64 +
+				    fuzz_below(PAGE_SIZE) +
+				    (case_far ? FAR : 0);
 	if (!one_in(8))
 		s->gpr[REG_RSP] = USER_VA + fuzz_below(16) / 15 * PAGE_SIZE +
 				  2048 + (one_in(4) ? fuzz_draw() & 2047 : 512);
@@ -477,6 +519,8 @@ static void run_once(const struct cpu_state *s)
 	enum vcpu_exit why;
 
 	restore_ram();
+	/* Pages that no block has looked up are none. */
+	memset(c->span, 0xa5, sizeof c->span);
 	v->cpu = *s;
 	atomic_store(&v->request, 0);
 	atomic_store(&ticks, 0);
@@ -497,6 +541,9 @@ static void run_case(void)
 	fuzz_state |= 1;
 	case_seed = fuzz_state;
 	case_user = one_in(2);
+	case_base = one_in(3) ? REG_RBX + (u8)fuzz_below(5) : 0;
+	case_base *= case_base != REG_RSP && case_base != REG_RBP;
+	case_far = case_base && one_in(3);
 	memset(page, 0xcc, 2 * PAGE_SIZE);
 	case_at = fuzz_below(PAGE_SIZE);
 	case_len = put_case(page, case_at, 1 + fuzz_below(20), loop);
