@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "block/internal.h"
+#include "block/throttle.h"
 #include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -193,6 +194,21 @@ static int block_check(struct block *b, struct block_req *r)
 	return 0;
 }
 
+void block_start(struct block_req *r)
+{
+	struct block *b = r->block;
+
+	if (r->op == BLOCK_WRITE && b->detect_zeroes &&
+	    iov_is_zero(r->iov, r->niov)) {
+		r->op = BLOCK_WRITE_ZEROES;
+		if (b->detect_zeroes == 2)
+			r->flags |= BLOCK_REQ_UNMAP;
+	}
+	r->target = b->root;
+	if (!b->root->drv->start || !b->root->drv->start(b->root, r))
+		block_to_worker(b->root, r);
+}
+
 static void block_submit(struct block *b, struct block_req *r, enum block_op op)
 {
 	int result;
@@ -211,15 +227,8 @@ static void block_submit(struct block *b, struct block_req *r, enum block_op op)
 		block_finish(r, result);
 		return;
 	}
-	if (op == BLOCK_WRITE && b->detect_zeroes &&
-	    iov_is_zero(r->iov, r->niov)) {
-		r->op = BLOCK_WRITE_ZEROES;
-		if (b->detect_zeroes == 2)
-			r->flags |= BLOCK_REQ_UNMAP;
-	}
-	r->target = b->root;
-	if (!b->root->drv->start || !b->root->drv->start(b->root, r))
-		block_to_worker(b->root, r);
+	if (!throttle_hold(b, r))
+		block_start(r);
 }
 
 void block_read(struct block *b, struct block_req *r)
@@ -275,6 +284,7 @@ void block_drain(struct block *b)
 	if (drv && drv->poll_fd)
 		fds[1].fd = drv->poll_fd(b->root);
 	while (b->inflight > 0) {
+		throttle_release(b);
 		while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 			;
 		if (fds[1].revents)
@@ -349,6 +359,7 @@ void block_destroy(struct block *b)
 		return;
 	if (b->finish) {
 		block_drain(b);
+		throttle_leave(b);
 		watch_remove(&b->finish->watch);
 		if (b->finish->fd >= 0)
 			close(b->finish->fd);

@@ -23,6 +23,7 @@
 
 struct block;
 struct block_done;
+struct throttle;
 struct block_node;
 struct buf;
 struct err;
@@ -91,6 +92,27 @@ enum block_on_error { /* rerror=, werror= */
 
 enum block_io_status { BLOCK_IO_OK, BLOCK_IO_FAILED, BLOCK_IO_NOSPACE };
 
+enum block_limit_id { /* rows of struct block_limits */
+		      BLOCK_BPS,
+		      BLOCK_BPS_RD,
+		      BLOCK_BPS_WR,
+		      BLOCK_IOPS,
+		      BLOCK_IOPS_RD,
+		      BLOCK_IOPS_WR,
+		      BLOCK_LIMITS
+};
+
+/* What a drive may do per second; 0: anything. */
+struct block_limits {
+	struct block_limit {
+		u64 avg;    /* in the long run */
+		u64 max;    /* in a burst; 0: no bursts */
+		u64 length; /* seconds that a burst lasts; 1 */
+	} v[BLOCK_LIMITS];
+
+	u64 op_size; /* bytes that count as one request; 0: any number */
+};
+
 struct block_stats { /* as info blockstats shows them */
 	u64 bytes[BLOCK_OP_COUNT];
 	u64 ops[BLOCK_OP_COUNT];
@@ -135,6 +157,7 @@ struct block {
 	const struct block_front *front; /* NULL while not attached */
 	void *front_opaque;
 	struct block_done *finish; /* owned; finished on other threads */
+	struct throttle *throttle; /* its group, shared; NULL: no limits */
 	u8 *header;       /* owned; start of a guessed image, or NULL */
 	struct list node; /* in the registry, order of creation */
 };
@@ -162,6 +185,17 @@ bool block_attached(const struct block *b);
 void block_share(struct block *b);
 /* Switches the write cache as the guest asked (virtio-blk WCE). */
 void block_set_write_cache(struct block *b, bool on);
+/* All zero, bursts of a second. */
+void block_limits_init(struct block_limits *l);
+bool block_limits_any(const struct block_limits *l);
+int block_limits_check(const struct block_limits *l, struct err *err);
+/* Limits for the drives of `group`, which it joins (NULL: the one it is in,
+ * else its own).  Zeroes: it leaves the group. */
+int block_set_limits(struct block *b, const struct block_limits *l,
+		     const char *group, struct err *err);
+/* NULL: none. */
+const struct block_limits *block_limits(const struct block *b,
+					const char **ret_group);
 /* Drops the image; requests fail from now on (monitor drive_del). */
 void block_eject(struct block *b);
 /* Blocking; tells the device.  -EACCES, -ENOTSUP, -ENOSPC... */

@@ -22,6 +22,8 @@ struct drive {
 	int lock;
 	u32 index, bus, unit;
 	bool snapshot, copy_on_read;
+	struct block_limits limits;
+	char *group;
 };
 
 /* clang-format off */
@@ -101,6 +103,46 @@ const struct option_row block_options[] = {
 	ROW("serial", opt_str, serial, NULL, "serial number", NULL),
 	ROW("file.locking", opt_onoffauto, lock, "auto",
 	    "refuse an image that is in use", NULL),
+	ROW("throttling.bps-total", opt_u64, limits.v[0].avg, "0",
+	    "bytes per second", NULL),
+	ROW("throttling.bps-total-max", opt_u64, limits.v[0].max, "0",
+	    "bytes per second in a burst", NULL),
+	ROW("throttling.bps-total-max-length", opt_u64, limits.v[0].length, "1",
+	    "seconds that such a burst lasts", NULL),
+	ROW("throttling.bps-read", opt_u64, limits.v[1].avg, "0",
+	    "bytes read per second", NULL),
+	ROW("throttling.bps-read-max", opt_u64, limits.v[1].max, "0",
+	    "bytes read per second in a burst", NULL),
+	ROW("throttling.bps-read-max-length", opt_u64, limits.v[1].length, "1",
+	    "seconds that such a burst lasts", NULL),
+	ROW("throttling.bps-write", opt_u64, limits.v[2].avg, "0",
+	    "bytes written per second", NULL),
+	ROW("throttling.bps-write-max", opt_u64, limits.v[2].max, "0",
+	    "bytes written per second in a burst", NULL),
+	ROW("throttling.bps-write-max-length", opt_u64, limits.v[2].length, "1",
+	    "seconds that such a burst lasts", NULL),
+	ROW("throttling.iops-total", opt_u64, limits.v[3].avg, "0",
+	    "requests per second", NULL),
+	ROW("throttling.iops-total-max", opt_u64, limits.v[3].max, "0",
+	    "requests per second in a burst", NULL),
+	ROW("throttling.iops-total-max-length", opt_u64, limits.v[3].length, "1",
+	    "seconds that such a burst lasts", NULL),
+	ROW("throttling.iops-read", opt_u64, limits.v[4].avg, "0",
+	    "requests that read per second", NULL),
+	ROW("throttling.iops-read-max", opt_u64, limits.v[4].max, "0",
+	    "requests that read per second in a burst", NULL),
+	ROW("throttling.iops-read-max-length", opt_u64, limits.v[4].length, "1",
+	    "seconds that such a burst lasts", NULL),
+	ROW("throttling.iops-write", opt_u64, limits.v[5].avg, "0",
+	    "requests that write per second", NULL),
+	ROW("throttling.iops-write-max", opt_u64, limits.v[5].max, "0",
+	    "requests that write per second in a burst", NULL),
+	ROW("throttling.iops-write-max-length", opt_u64, limits.v[5].length, "1",
+	    "seconds that such a burst lasts", NULL),
+	ROW("throttling.iops-size", opt_u64, limits.op_size, "0",
+	    "bytes that count as one request", NULL),
+	ROW("throttling.group", opt_str, group, NULL,
+	    "drives of a group share these limits", NULL),
 	ROW("copy-on-read", opt_bool, copy_on_read, "off",
 	    "no effect without a backing file", NULL),
 	OPTION_END,
@@ -115,9 +157,26 @@ const struct option_row block_options[] = {
 static void drive_rename(struct opts *o)
 {
 	static const char *const names[][2] = {
-		{ "read-only", "readonly" },   { "driver", "format" },
-		{ "file.filename", "file" },   { "file.aio", "aio" },
-		{ "locking", "file.locking" }, { "filename", "file" },
+		{ "read-only", "readonly" },
+		{ "driver", "format" },
+		{ "file.filename", "file" },
+		{ "file.aio", "aio" },
+		{ "locking", "file.locking" },
+		{ "filename", "file" },
+		{ "bps", "throttling.bps-total" },
+		{ "bps_max", "throttling.bps-total-max" },
+		{ "iops", "throttling.iops-total" },
+		{ "iops_max", "throttling.iops-total-max" },
+		{ "bps_rd", "throttling.bps-read" },
+		{ "bps_rd_max", "throttling.bps-read-max" },
+		{ "iops_rd", "throttling.iops-read" },
+		{ "iops_rd_max", "throttling.iops-read-max" },
+		{ "bps_wr", "throttling.bps-write" },
+		{ "bps_wr_max", "throttling.bps-write-max" },
+		{ "iops_wr", "throttling.iops-write" },
+		{ "iops_wr_max", "throttling.iops-write-max" },
+		{ "iops_size", "throttling.iops-size" },
+		{ "group", "throttling.group" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -294,7 +353,11 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 	r = drive_open(b, d, err);
 	if (r < 0)
 		return r;
-	return block_register(b, err);
+	r = block_limits_check(&d->limits, err);
+	if (r < 0)
+		return r;
+	r = block_register(b, err);
+	return r < 0 ? r : block_set_limits(b, &d->limits, d->group, err);
 }
 
 struct block *block_create(struct loop *loop, struct opts *o, struct err *err)

@@ -67,6 +67,26 @@ static void info_images(const struct block_layer *l, int n, struct buf *out)
 	}
 }
 
+static void info_limits(struct block *b, struct buf *out)
+{
+	static const char *const names[] = { "bps",  "bps_rd",  "bps_wr",
+					     "iops", "iops_rd", "iops_wr" };
+	const char *group;
+	const struct block_limits *l = block_limits(b, &group);
+
+	if (!l)
+		return;
+	buf_puts(out, "    I/O throttling:  ");
+	for (int half = 0; half < BLOCK_LIMITS; half += 3) {
+		for (int i = half; i < half + 3; i++)
+			buf_printf(out, " %s=%" PRIu64, names[i], l->v[i].avg);
+		for (int i = half; i < half + 3; i++)
+			buf_printf(out, " %s_max=%" PRIu64, names[i],
+				   l->v[i].max);
+	}
+	buf_printf(out, " iops_size=%" PRIu64 " group=%s\n", l->op_size, group);
+}
+
 void block_info(struct block *b, bool verbose, struct buf *out)
 {
 	static const char *const zeroes[] = { "off", "on", "unmap" };
@@ -91,6 +111,7 @@ void block_info(struct block *b, bool verbose, struct buf *out)
 	if (b->detect_zeroes)
 		buf_printf(out, "    Detect zeroes:    %s\n",
 			   zeroes[b->detect_zeroes]);
+	info_limits(b, out);
 	if (verbose)
 		info_images(l, n, out);
 }

@@ -79,6 +79,9 @@ void node_init(struct block_node *n, const struct block_driver *drv,
 /* The format that these first bytes of an image name, or NULL. */
 const char *probe_format(const u8 header[BLOCK_HEADER_BYTES]);
 
+/* A request that was checked, or held by block/throttle.h. */
+void block_start(struct block_req *r);
+
 /* Starts the drive: it is listed and its requests can end. */
 int block_register(struct block *b, struct err *err);
 

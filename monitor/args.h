@@ -25,7 +25,7 @@
 struct err;
 struct expr_env;
 
-#define ARGS_MAX       20
+#define ARGS_MAX       24
 #define ARG_STRING_MAX 1023 /* bytes of one word or string */
 
 /* "/16xb": zero where the user gave nothing. */

@@ -3,12 +3,13 @@
  * Commands on drives, and the balloon.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "block/block.h"
 #include "lib/buf.h"
 #include "lib/err.h"
-#include "monitor/internal.h"
+#include "monitor/qmp.h"
 #include "virtio/balloon.h"
 #include "vmm/machine.h"
 
@@ -21,6 +22,91 @@ int cmd_block_resize(struct monitor *mon, const struct args *a, struct err *err)
 		return err_set(err, -ENODEV,
 			       "Cannot find device='%s' nor node-name=''", id);
 	return block_resize(b, args_u64(a, "size"), err);
+}
+
+/* A drive that exists and has a medium. */
+static struct block *block_with_medium(const char *id, struct err *err)
+{
+	struct block *b = block_find(id);
+
+	if (!b)
+		err_set(err, -ENODEV, "Device '%s' not found", id);
+	else if (!b->root)
+		err_set(err, -ENOMEDIUM, "Device '%s' has no medium", id);
+	else
+		return b;
+	return NULL;
+}
+
+static const char *const limit_names[BLOCK_LIMITS] = {
+	[BLOCK_BPS] = "bps",         [BLOCK_BPS_RD] = "bps_rd",
+	[BLOCK_BPS_WR] = "bps_wr",   [BLOCK_IOPS] = "iops",
+	[BLOCK_IOPS_RD] = "iops_rd", [BLOCK_IOPS_WR] = "iops_wr",
+};
+
+int cmd_block_set_io_throttle(struct monitor *mon, const struct args *a,
+			      struct err *err)
+{
+	struct block *b = block_with_medium(args_str(a, "device"), err);
+	struct block_limits l;
+
+	if (!b)
+		return err->code;
+	block_limits_init(&l);
+	for (int i = 0; i < BLOCK_LIMITS; i++)
+		l.v[i].avg = args_u64(a, limit_names[i]);
+	return block_set_limits(b, &l, NULL, err);
+}
+
+/* By the device's id, for programs. */
+static const char *block_of_device(struct monitor *mon, const char *id)
+{
+	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
+		struct buf path = { 0 };
+		const char *slash = NULL;
+		bool found;
+
+		if (!b->front || !b->front->path)
+			continue;
+		b->front->path(b->front_opaque, &path);
+		if (!strncmp(buf_str(&path), "/machine/peripheral/", 20))
+			slash = strchr(buf_str(&path) + 20, '/');
+		if (slash)
+			path.data[slash - buf_str(&path)] = '\0';
+		found = !strcmp(buf_str(&path) + (slash ? 20 : 0), id);
+		buf_fini(&path);
+		if (found)
+			return b->id;
+	}
+	return id;
+}
+
+int cmd_qmp_io_throttle(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	const char *device = args_str(a, "device"), *id = args_str(a, "id");
+	struct block_limits l;
+	struct block *b;
+
+	if (!device == !id)
+		return err_set(err, -EINVAL,
+			       "Need exactly one of 'device' and 'id'");
+	b = block_with_medium(id ? block_of_device(mon, id) : device, err);
+	if (!b)
+		return err->code;
+	block_limits_init(&l);
+	l.op_size = args_u64(a, "iops_size");
+	for (int i = 0; i < BLOCK_LIMITS; i++) {
+		char key[24];
+
+		l.v[i].avg = args_u64(a, limit_names[i]);
+		snprintf(key, sizeof key, "%s_max", limit_names[i]);
+		l.v[i].max = args_u64(a, key);
+		snprintf(key, sizeof key, "%s_max_length", limit_names[i]);
+		if (args_has(a, key))
+			l.v[i].length = args_u64(a, key);
+	}
+	return block_set_limits(b, &l, args_str(a, "group"), err);
 }
 
 /* These texts have no "Error: " in QEMU 7.2. */

@@ -285,12 +285,39 @@ static json_t *qmp_image(const struct block_layer *l, int n)
 	return v;
 }
 
+static void qmp_limit(json_t *v, const char *name, const char *suffix,
+		      u64 value)
+{
+	char key[32];
+
+	snprintf(key, sizeof key, "%s%s", name, suffix);
+	json_object_set_new(v, key, json_integer((json_int_t)value));
+}
+
+static void qmp_limits(const struct block *b, json_t *v)
+{
+	static const char *const names[] = { "bps",  "bps_rd",  "bps_wr",
+					     "iops", "iops_rd", "iops_wr" };
+	const char *group;
+	const struct block_limits *l = block_limits(b, &group);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		qmp_limit(v, names[i], "", l ? l->v[i].avg : 0);
+		if (!l || !l->v[i].max)
+			continue;
+		qmp_limit(v, names[i], "_max", l->v[i].max);
+		qmp_limit(v, names[i], "_max_length", l->v[i].length);
+	}
+	if (l && l->op_size)
+		qmp_limit(v, "iops_size", "", l->op_size);
+	if (l)
+		json_object_set_new(v, "group", val_string(group));
+}
+
 static json_t *qmp_node(const struct block *b, const struct block_layer *l,
 			int n)
 {
 	static const char *const zeroes[] = { "off", "on", "unmap" };
-	static const char *const limits[] = { "bps",  "bps_rd",  "bps_wr",
-					      "iops", "iops_rd", "iops_wr" };
 	json_t *cache =
 		json_pack("{sb sb sb}", "no-flush", l->no_flush, "direct",
 			  l->direct, "writeback", l->writeback);
@@ -302,8 +329,7 @@ static json_t *qmp_node(const struct block *b, const struct block_layer *l,
 			  "encrypted", 0, "node-name", val_string(l->node),
 			  "backing_file_depth", n - 1, "cache", cache);
 
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		json_object_set_new(v, limits[i], json_integer(0));
+	qmp_limits(b, v);
 	if (n > 1)
 		json_object_set_new(v, "backing_file", val_string(l[1].file));
 	return v;
