@@ -438,6 +438,8 @@ void block_eject(struct block *b)
 {
 	block_drain(b);
 	node_close(b->root);
+	free(b->header);
+	b->header = NULL;
 	b->root = NULL;
 	b->size = 0;
 	if (b->front && b->front->resized)

@@ -152,7 +152,9 @@ struct block {
 	bool discard;                      /* discard=unmap */
 	int detect_zeroes;                 /* 0 off, 1 on, 2 unmap */
 	bool cdrom;                        /* media=cdrom */
-	char *serial;                      /* owned; NULL */
+	bool direct, no_flush, native;     /* how images are opened */
+	int lock;
+	char *serial; /* owned; NULL */
 
 	const struct block_front *front; /* NULL while not attached */
 	void *front_opaque;
@@ -196,6 +198,13 @@ int block_set_limits(struct block *b, const struct block_limits *l,
 /* NULL: none. */
 const struct block_limits *block_limits(const struct block *b,
 					const char **ret_group);
+
+enum block_change_mode { BLOCK_RETAIN, BLOCK_READ_ONLY, BLOCK_READ_WRITE };
+
+/* Another image for a drive that no device uses; without one of that name it
+ * keeps what it has.  `format` may be NULL.  -EBUSY: not removable. */
+int block_change(struct block *b, const char *file, const char *format,
+		 enum block_change_mode mode, struct err *err);
 /* Drops the image; requests fail from now on (monitor drive_del). */
 void block_eject(struct block *b);
 /* Blocking; tells the device.  -EACCES, -ENOTSUP, -ENOSPC... */

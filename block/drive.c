@@ -192,6 +192,8 @@ static int drive_check_file(struct drive *d, struct err *err)
 {
 	const char *colon;
 
+	if (!d->file && d->iface == DRIVE_IF_NONE)
+		return 0;
 	if (!d->file || !d->file[0])
 		return err_set(err, -EINVAL, "file= is missing");
 	if (!strncmp(d->file, "file:", 5)) {
@@ -211,6 +213,17 @@ static int drive_check_file(struct drive *d, struct err *err)
 	return 0;
 }
 
+static int drive_check_format(const char *format, struct err *err)
+{
+	if (!format || !strcmp(format, "raw") ||
+	    !strcmp(format, "host_device") || !strcmp(format, "file"))
+		return 0;
+	return err_set(err, -ENOTSUP,
+		       "format '%s' is not supported; convert the image with "
+		       "'qemu-img convert -O raw'",
+		       format);
+}
+
 static int drive_check(struct drive *d, struct err *err)
 {
 	int r = drive_check_file(d, err);
@@ -225,12 +238,9 @@ static int drive_check(struct drive *d, struct err *err)
 	if (d->bus)
 		return err_set(err, -EINVAL, "bus=%u: there is only bus 0",
 			       d->bus);
-	if (d->format && strcmp(d->format, "raw") &&
-	    strcmp(d->format, "host_device") && strcmp(d->format, "file"))
-		return err_set(err, -ENOTSUP,
-			       "format '%s' is not supported; convert the "
-			       "image with 'qemu-img convert -O raw'",
-			       d->format);
+	r = drive_check_format(d->format, err);
+	if (r < 0)
+		return r;
 	if (d->index == UINT32_MAX)
 		d->index = d->unit;
 	if (d->direct < 0)
@@ -349,8 +359,13 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 	b->on_read_error = d->rerror;
 	b->on_write_error = d->werror;
 	b->write_cache = drive_cache_modes[d->cache].writeback;
+	b->direct = d->direct;
+	b->no_flush = d->no_flush;
+	b->native = d->aio == 1;
+	b->lock = d->lock;
+	b->readonly = d->readonly == 1 || b->cdrom;
 	b->serial = xstrdup(d->serial);
-	r = drive_open(b, d, err);
+	r = d->file ? drive_open(b, d, err) : 0;
 	if (r < 0)
 		return r;
 	r = block_limits_check(&d->limits, err);
@@ -385,4 +400,47 @@ struct block *block_create(struct loop *loop, struct opts *o, struct err *err)
 		return NULL;
 	}
 	return b;
+}
+
+/* ---- Another image ---- */
+
+int block_change(struct block *b, const char *file, const char *format,
+		 enum block_change_mode mode, struct err *err)
+{
+	struct block old = *b;
+	struct drive d = {
+		.format = (char *)format,
+		.iface = DRIVE_IF_VIRTIO, /* one that needs a file */
+		.cache = b->write_cache ? 0 : 2,
+		.aio = b->native,
+		.direct = b->direct,
+		.no_flush = b->no_flush,
+		.lock = b->lock,
+		.readonly = mode == BLOCK_RETAIN ? b->readonly
+						 : mode == BLOCK_READ_ONLY,
+	};
+	int r;
+
+	if (b->front)
+		return err_set(err, -EBUSY, "Device '%s' is not removable",
+			       b->id);
+	d.file = xstrdup(file);
+	r = drive_check(&d, err);
+	block_drain(b);
+	b->root = NULL;
+	b->header = NULL;
+	if (r == 0)
+		r = drive_open(b, &d, err);
+	free(d.file);
+	if (r < 0) {
+		node_close(b->root);
+		free(b->header);
+		b->root = old.root;
+		b->header = old.header;
+		b->readonly = old.readonly;
+		return r;
+	}
+	node_close(old.root);
+	free(old.header);
+	return 0;
 }

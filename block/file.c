@@ -364,7 +364,7 @@ int file_make_writable(struct block_node *n, struct err *err)
 	fd = open(f->path,
 		  O_RDWR | O_CLOEXEC | O_NONBLOCK | (f->direct ? O_DIRECT : 0));
 	if (fd < 0)
-		return err_errno(err, "could not open '%s'", f->path);
+		return err_errno(err, "Could not open '%s'", f->path);
 	if (fstat(f->fd, &was) < 0 || fstat(fd, &is) < 0 ||
 	    was.st_ino != is.st_ino || was.st_dev != is.st_dev) {
 		close(fd);
@@ -378,7 +378,7 @@ int file_make_writable(struct block_node *n, struct err *err)
 			(void)lock_file(f->fd, f->path, true, f->lock, NULL);
 	}
 	if (r == 0 && dup3(fd, f->fd, O_CLOEXEC) < 0)
-		r = err_errno(err, "could not open '%s'", f->path);
+		r = err_errno(err, "Could not open '%s'", f->path);
 	if (r == 0)
 		n->readonly = false;
 	close(fd);
@@ -424,14 +424,14 @@ static int file_open_fd(struct file *f, const struct block_open *o,
 			       "'%s' is a directory, not an image", o->path);
 	if (f->fd < 0 && errno == EINVAL && o->direct)
 		return err_set(err, -EINVAL,
-			       "could not open '%s': the file system has no "
+			       "Could not open '%s': the file system has no "
 			       "O_DIRECT; use another cache mode than none and "
 			       "directsync",
 			       o->path);
 	if (f->fd < 0)
-		return err_errno(err, "could not open '%s'", o->path);
+		return err_errno(err, "Could not open '%s'", o->path);
 	if (fstat(f->fd, &st) < 0)
-		return err_errno(err, "could not open '%s'", o->path);
+		return err_errno(err, "Could not open '%s'", o->path);
 	if (S_ISDIR(st.st_mode))
 		return err_set(err, -EISDIR,
 			       "'%s' is a directory, not an image", o->path);

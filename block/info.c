@@ -39,7 +39,9 @@ static void info_status(struct block *b, struct buf *out)
 		buf_puts(out, "    Attached to:      ");
 		b->front->path(b->front_opaque, out);
 		buf_putc(out, '\n');
-	}
+	} else if (!b->front)
+		buf_puts(out,
+			 "    Removable device: not locked, tray closed\n");
 	if (b->io_status != BLOCK_IO_OK)
 		buf_printf(out, "    I/O status:       %s\n",
 			   names[b->io_status]);

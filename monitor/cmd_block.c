@@ -59,7 +59,7 @@ int cmd_block_set_io_throttle(struct monitor *mon, const struct args *a,
 }
 
 /* By the device's id, for programs. */
-static const char *block_of_device(struct monitor *mon, const char *id)
+static const char *block_of_device(const char *id)
 {
 	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
 		struct buf path = { 0 };
@@ -81,17 +81,25 @@ static const char *block_of_device(struct monitor *mon, const char *id)
 	return id;
 }
 
+/* Of the arguments `device` and `id`; NULL: not one of them is given. */
+static const char *block_named(const struct args *a, struct err *err)
+{
+	const char *device = args_str(a, "device"), *id = args_str(a, "id");
+
+	if (!device == !id) {
+		err_set(err, -EINVAL, "Need exactly one of 'device' and 'id'");
+		return NULL;
+	}
+	return id ? block_of_device(id) : device;
+}
+
 int cmd_qmp_io_throttle(struct monitor *mon, const struct args *a,
 			struct err *err)
 {
-	const char *device = args_str(a, "device"), *id = args_str(a, "id");
+	const char *name = block_named(a, err);
+	struct block *b = name ? block_with_medium(name, err) : NULL;
 	struct block_limits l;
-	struct block *b;
 
-	if (!device == !id)
-		return err_set(err, -EINVAL,
-			       "Need exactly one of 'device' and 'id'");
-	b = block_with_medium(id ? block_of_device(mon, id) : device, err);
 	if (!b)
 		return err->code;
 	block_limits_init(&l);
@@ -107,6 +115,84 @@ int cmd_qmp_io_throttle(struct monitor *mon, const struct args *a,
 			l.v[i].length = args_u64(a, key);
 	}
 	return block_set_limits(b, &l, args_str(a, "group"), err);
+}
+
+/* ---- media ---- */
+
+static int media_eject(const char *id, struct err *err)
+{
+	struct block *b = block_find(id);
+
+	if (!b)
+		return err_set(err, -ENODEV, "Device '%s' not found", id);
+	if (block_attached(b))
+		return err_set(err, -EBUSY, "Device '%s' is not removable", id);
+	block_eject(b);
+	return 0;
+}
+
+/* Formats that QEMU has, which are refused for what they are. */
+static bool media_format_known(const char *format)
+{
+	static const char *const names[] = { "raw",   "host_device", "file",
+					     "qcow2", "qcow",        "qed",
+					     "vmdk",  "vdi",         "vpc",
+					     "vhdx",  "parallels",   "luks",
+					     "dmg",   "bochs",       "cloop" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i], format))
+			return true;
+	return false;
+}
+
+static int media_change(const char *id, const char *file, const char *format,
+			const char *mode, struct err *err)
+{
+	static const char *const modes[] = { "retain", "read-only",
+					     "read-write" };
+	struct block *b = block_find(id);
+
+	if (!b)
+		return err_set(err, -ENODEV, "Device '%s' not found", id);
+	if (format && !media_format_known(format))
+		return err_set(err, -EINVAL, "Unknown driver '%s'", format);
+	for (int i = 0; i < (int)ARRAY_SIZE(modes); i++)
+		if (!mode || !strcmp(mode, modes[i]))
+			return block_change(b, file, format, i, err);
+	return err_set(err, -EINVAL, "invalid parameter value: %s", mode);
+}
+
+int cmd_eject(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return media_eject(args_str(a, "device"), err);
+}
+
+int cmd_qmp_eject(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *name = block_named(a, err);
+
+	return name ? media_eject(name, err) : -EINVAL;
+}
+
+int cmd_change(struct monitor *mon, const struct args *a, struct err *err)
+{
+	if (!strcmp(args_str(a, "device"), "vnc"))
+		return err_set(err, -ENOTSUP, "VNC is not built in");
+	return media_change(args_str(a, "device"), args_str(a, "target"),
+			    args_str(a, "arg"), args_str(a, "read-only-mode"),
+			    err);
+}
+
+int cmd_qmp_change_medium(struct monitor *mon, const struct args *a,
+			  struct err *err)
+{
+	const char *name = block_named(a, err);
+
+	return name ? media_change(name, args_str(a, "filename"),
+				   args_str(a, "format"),
+				   args_str(a, "read-only-mode"), err)
+		    : -EINVAL;
 }
 
 /* These texts have no "Error: " in QEMU 7.2. */

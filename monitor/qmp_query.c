@@ -351,7 +351,8 @@ static json_t *qmp_drive(struct block *b)
 	struct block_layer l[LAYERS_MAX];
 	int n = MIN(block_layers(b, l, LAYERS_MAX), LAYERS_MAX);
 	json_t *v = json_pack("{so sb sb ss}", "device", val_string(b->id),
-			      "locked", 0, "removable", 0, "type", "unknown");
+			      "locked", 0, "removable", !b->front, "type",
+			      "unknown");
 
 	if (b->front)
 		json_object_set_new(v, "io-status",

@@ -510,6 +510,9 @@ static int blk_init(struct virtio *v, struct err *err)
 	list_init(&s->stopped);
 	if (r < 0)
 		return r;
+	if (!s->drive->root)
+		return err_set(err, -ENOMEDIUM,
+			       "Device needs media, but drive is empty");
 	r = block_attach(s->drive, &blk_front, s, err);
 	if (r < 0)
 		return r;

@@ -52,7 +52,7 @@ CASES = [
      "property 'nosuch' not found"),
     (["-drive", "file={dir}/disk,format=raw,aio=native"],
      "aio=native needs cache=none"),
-    (["-drive", "if=none"], "file= is missing"),
+    (["-drive", "if=virtio"], "file= is missing"),
     (["-drive", "file={dir}/disk,format=raw,if=none,id=a",
       "-drive", "file={dir}/disk2,format=raw,if=none,id=a"], "a"),
     (["-cdrom", "{dir}/disk"], "-cdrom {dir}/disk:"),

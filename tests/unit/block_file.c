@@ -559,7 +559,8 @@ START_TEST(block_info_looks_like_qemu)
 
 	block_info(b, false, &out);
 	snprintf(expect, sizeof(expect),
-		 "): %s (raw)\n    Cache mode:       writeback, direct\n",
+		 "): %s (raw)\n    Removable device: not locked, "
+		 "tray closed\n    Cache mode:       writeback, direct\n",
 		 image);
 	ck_assert_msg(strstr(buf_str(&out), expect) != NULL, "%s",
 		      buf_str(&out));
