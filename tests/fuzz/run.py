@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs one of the fuzzers, from the words of its language.
+
+    run.py FUZZER hmp|qmp|telnet
+
+The corpus is made of the transcripts in tests/hmp and tests/qmp.  FUZZ_SEED
+(1) says what is tried, FUZZ_RUNS (3000) how often, FUZZ_SECONDS, if given,
+how long instead.  What is found is printed, and kept in FUZZ_KEEP if that
+names a folder.
+"""
+import base64
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+SEED = os.environ.get("FUZZ_SEED", "1")
+RUNS = os.environ.get("FUZZ_RUNS", "3000")
+SECONDS = os.environ.get("FUZZ_SECONDS")
+IAC = b"\xff"
+
+
+def pieces(lines, size):
+    for at in range(0, len(lines), size):
+        yield lines[at:at + size]
+
+
+def hmp():
+    """Lines of the transcripts, by fives; the first byte: tests/fuzz/hmp.c."""
+    for path in sorted((HERE.parent / "hmp").glob("*.t")):
+        lines = [line[len("(qemu) "):] for line in path.read_text().splitlines()
+                 if line.startswith("(qemu) ")]
+        for n, some in enumerate(pieces(lines, 5)):
+            text = "\n".join(some).replace("$TMP/", "").replace("$GUEST", "disk") + "\n"
+            yield bytes([63 + n % 2]) + text.encode()
+    for keys in (b"\x01\x05\x15\x0b\x19", b"info \t\t\x17qu\t\n", b"\x1b[A\x1b[B\x1b[C\x1b[D",
+                 b"ab\x1b[1;5D\x1bOH\x1b[3~\x7f\x08\xc3\xa9\xe4\xb8\xad\n", b"p 1\n\x10\x0e\x0c\x14\n",
+                 b"repeat 3 1ms p 1\nwatch 1ms p 1\n\x03", b"p 1; p 2 && p 3 # x\ninfo mtree | grep -v a | head 3 | count\n"):
+        yield b"\x40" + keys
+
+
+def qmp():
+    for path in sorted((HERE.parent / "qmp").glob("*.q")):
+        lines = [line[3:] for line in path.read_text().splitlines()
+                 if line.startswith("-> ")]
+        for some in pieces(lines, 3):
+            text = "\n".join(some).replace("$TMP/", "").replace("$GUEST", "disk") + "\n"
+            yield b"\x7f" + text.encode()
+    yield b"\x10[[[[{'a':\"\\u0000\\ud800\"}]]],1e999,-0,null,\xff{"
+
+
+def telnet():
+    for text in (b"\xfd\x01\xfd\x03\xfb\x1f", b"\xfa\x1f\x00\x50\x00\x18\xff\xf0",
+                 b"\xfd\x00\xfb\x00a\r\x00b\r\n", b"\xf3\xf4\xff\xf6", b"\xfe\x01\xfc\x03"):
+        yield b"\x00" + b"".join(IAC + text[i:i + 2] for i in range(0, len(text), 2))
+
+
+def words(kind, corpus):
+    """libFuzzer's dictionary: what the texts are made of, and the names of
+    every command."""
+    found = set()
+    if kind == "telnet":
+        found = {bytes([255, b]) for b in range(236, 256)}
+    else:
+        for text in corpus:
+            found.update(re.findall(rb"[A-Za-z][\w-]{2,31}", text))
+        for table in ("commands", "info", "qmp", "absent"):
+            path = HERE.parent.parent / "monitor" / (table + ".def")
+            found.update(w.encode() for w in re.findall(r'"([\w|-]+)"', path.read_text()))
+        found |= {b"\x1b[A", b"\x1b[1;5C", b"/999999x", b"$rip", b"0xffffffffffffffff", b"-j"}
+    return "".join('"%s"\n' % "".join("\\x%02x" % c for c in w) for w in sorted(found) if w)
+
+
+def main():
+    fuzzer, kind = os.path.abspath(sys.argv[1]), sys.argv[2]
+    corpus = list({"hmp": hmp, "qmp": qmp, "telnet": telnet}[kind]())
+    top = tempfile.mkdtemp(prefix="vmon-fuzz-")
+    try:
+        folders = {}
+        for name in ("corpus", "found", "scratch"):
+            folders[name] = os.path.join(top, name)
+            os.mkdir(folders[name])
+        for n, text in enumerate(corpus):
+            with open(os.path.join(folders["corpus"], "%04d" % n), "wb") as f:
+                f.write(text)
+        with open(os.path.join(top, "words"), "w") as f:
+            f.write(words(kind, corpus))
+        limit = ["-max_total_time=" + SECONDS] if SECONDS else ["-runs=" + RUNS]
+        # The reports go where stderr was, what vmon says does not.
+        p = subprocess.run(
+            [fuzzer, "-seed=" + SEED, *limit, "-timeout=60", "-rss_limit_mb=3000",
+             "-max_len=4096", "-len_control=20", "-close_fd_mask=3", "-dict=" + os.path.join(top, "words"),
+             "-artifact_prefix=" + folders["found"] + "/", folders["corpus"]],
+            env=dict(os.environ, VMON_FUZZ_FOLDER=folders["scratch"]),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = p.stdout.decode(errors="replace").splitlines()
+        done = [line for line in said if line.startswith("Done ")]
+        print("\n".join(done if p.returncode == 0 else said[-80:]))
+        for name in sorted(os.listdir(folders["found"])):
+            with open(os.path.join(folders["found"], name), "rb") as f:
+                text = f.read()
+            print(name, repr(text), "base64:", base64.b64encode(text).decode())
+            if os.environ.get("FUZZ_KEEP"):
+                shutil.copy(os.path.join(folders["found"], name), os.environ["FUZZ_KEEP"])
+        return 1 if p.returncode or not done else 0
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
