@@ -23,6 +23,7 @@
 #include "block/internal.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/fdset.h"
 #include "lib/iov.h"
 
 #define FILE_ALIGN_MAX  4096u
@@ -361,8 +362,8 @@ int file_make_writable(struct block_node *n, struct err *err)
 
 	if (!n->readonly)
 		return 0;
-	fd = open(f->path,
-		  O_RDWR | O_CLOEXEC | O_NONBLOCK | (f->direct ? O_DIRECT : 0));
+	fd = fdset_open(f->path, O_RDWR | O_CLOEXEC | O_NONBLOCK |
+					 (f->direct ? O_DIRECT : 0));
 	if (fd < 0)
 		return err_errno(err, "Could not open '%s'", f->path);
 	if (fstat(f->fd, &was) < 0 || fstat(fd, &is) < 0 ||
@@ -413,11 +414,11 @@ static int file_open_fd(struct file *f, const struct block_open *o,
 	struct stat st;
 
 	f->node.readonly = o->readonly;
-	f->fd = open(o->path, flags | (o->readonly ? O_RDONLY : O_RDWR));
+	f->fd = fdset_open(o->path, flags | (o->readonly ? O_RDONLY : O_RDWR));
 	if (f->fd < 0 && o->readonly_auto && !o->readonly &&
 	    (errno == EACCES || errno == EROFS || errno == EPERM)) {
 		f->node.readonly = true;
-		f->fd = open(o->path, flags | O_RDONLY);
+		f->fd = fdset_open(o->path, flags | O_RDONLY);
 	}
 	if (f->fd < 0 && errno == EISDIR)
 		return err_set(err, -EISDIR,
@@ -448,6 +449,9 @@ static void file_close(struct block_node *n)
 	struct file *f = file_of(n);
 
 	aio_destroy(f->aio);
+	/* Not by closing: one that was passed in stays open elsewhere. */
+	if (f->fd >= 0 && f->locked)
+		lock_release_all(f->fd);
 	if (f->fd >= 0)
 		close(f->fd);
 	free(f->path);

@@ -97,6 +97,16 @@ bool chr_open(const struct chardev *chr)
 	return chr && chr->peer;
 }
 
+void chr_want_fds(struct chardev *chr)
+{
+	chr->wants_fds = true;
+}
+
+int chr_take_fd(struct chardev *chr)
+{
+	return chr && chr->class->take_fd ? chr->class->take_fd(chr) : -ENOENT;
+}
+
 void chr_set_notices(struct buf *out)
 {
 	chr_notices = out;

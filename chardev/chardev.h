@@ -27,10 +27,10 @@ struct err;
 struct loop;
 
 enum chr_event {
-	CHR_OPENED, /* a peer is there */
-	CHR_CLOSED, /* the peer went away */
-	CHR_BREAK,  /* serial break from the peer */
-	CHR_FOCUS_IN,  /* mux: this front end got the focus */
+	CHR_OPENED,   /* a peer is there */
+	CHR_CLOSED,   /* the peer went away */
+	CHR_BREAK,    /* serial break from the peer */
+	CHR_FOCUS_IN, /* mux: this front end got the focus */
 	CHR_FOCUS_OUT,
 	CHR_WRITABLE, /* queue fell below its low mark after chr_write()
 		       * took less than it was given */
@@ -56,7 +56,7 @@ struct chr_line {
 struct chardev_class {
 	const char *name; /* "pty", "socket", ... */
 	const char *desc;
-	size_t size;	  /* of the instance; struct chardev is first */
+	size_t size; /* of the instance; struct chardev is first */
 	const struct option_row *options;
 
 	int (*open)(struct chardev *chr, struct err *err);
@@ -74,6 +74,8 @@ struct chardev_class {
 	void (*send_break)(struct chardev *chr);
 	/* "pty:/dev/pts/3", as `info chardev` shows it; NULL: the name. */
 	void (*filename)(struct chardev *chr, struct buf *out);
+	/* A descriptor that the peer sent; -ENOENT. */
+	int (*take_fd)(struct chardev *chr);
 	/* For a back end with several front ends (mux); else NULL. */
 	int (*attach)(struct chardev *chr, const struct chr_front *front,
 		      void *opaque, struct err *err);
@@ -120,9 +122,13 @@ extern const struct opt_type opt_chardev;
 
 /* Front end side.  NULL chr is legal everywhere and discards.  With a peer
  * already there, CHR_OPENED comes from inside chr_attach(). */
-int chr_attach(struct chardev *chr, const struct chr_front *front,
-	       void *opaque, struct err *err); /* -EBUSY */
+int chr_attach(struct chardev *chr, const struct chr_front *front, void *opaque,
+	       struct err *err); /* -EBUSY */
 void chr_detach(struct chardev *chr, void *opaque);
+/* From now on descriptors that a Unix socket's peer sends are kept, those of
+ * the latest message; chr_take_fd() hands them out.  -ENOENT: none. */
+void chr_want_fds(struct chardev *chr);
+int chr_take_fd(struct chardev *chr);
 /* Queues all that fits; returns bytes taken, len when chr is NULL.  With a
  * back end that has no peer, keeps the newest bytes (pty) or discards. */
 size_t chr_write(struct chardev *chr, const void *data, size_t len);
@@ -138,11 +144,13 @@ void chr_inject_break(struct chardev *chr);
  * the user switches in order of attaching.  A front end has no focus until
  * CHR_FOCUS_IN says so. */
 void chr_mux_focus(struct chardev *chr, void *opaque);
+
 struct chr_mux_ops { /* what C-a x and C-a s do; set by main */
 	void (*quit)(void *arg);
 	void (*commit)(void *arg);
 	void *arg;
 };
+
 void chr_mux_set_ops(const struct chr_mux_ops *ops);
 void chr_mux_set_escape(u8 byte); /* -echr */
 bool chr_is_mux(const struct chardev *chr);

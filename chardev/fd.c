@@ -8,6 +8,7 @@
  * Locking: see struct chr_fd.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,6 +42,57 @@ void chr_fd_update(struct chr_fd *f)
 	watch_set(&f->out_watch, f->want_out ? LOOP_OUT : 0);
 }
 
+static void chr_fd_drop_fds(struct chr_fd *f)
+{
+	while (f->nfds > 0)
+		close(f->fds[--f->nfds]);
+}
+
+int chr_fd_take(struct chr_fd *f)
+{
+	int fd;
+
+	if (!f->nfds)
+		return -ENOENT;
+	fd = f->fds[0];
+	memmove(f->fds, f->fds + 1, --f->nfds * sizeof(*f->fds));
+	return fd;
+}
+
+static void chr_fd_keep(struct chr_fd *f, const struct cmsghdr *c)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	chr_fd_drop_fds(f);
+	f->nfds = (int)MIN(n, (size_t)CHR_FDS_MAX);
+	memcpy(f->fds, CMSG_DATA(c), f->nfds * sizeof(*f->fds));
+}
+
+/* read(), with what comes beside the bytes. */
+static ssize_t chr_fd_receive(struct chr_fd *f, void *data, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		u8 space[CMSG_SPACE(CHR_FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = { data, len };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	if (!f->sock || !f->chr->wants_fds)
+		return read(f->in, data, len);
+	n = recvmsg(f->in, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return n;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			chr_fd_keep(f, c);
+	return n;
+}
+
 /* One read; false: nothing more for now, or `f` was ended. */
 static bool chr_fd_read(struct chr_fd *f, size_t *left)
 {
@@ -53,7 +105,7 @@ static bool chr_fd_read(struct chr_fd *f, size_t *left)
 	f->held = f->may_read && !f->may_read();
 	if (f->held)
 		return false;
-	n = read(f->in, data, room);
+	n = chr_fd_receive(f, data, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
@@ -127,6 +179,7 @@ void chr_fd_stop(struct chr_fd *f)
 {
 	watch_remove(&f->in_watch);
 	watch_remove(&f->out_watch);
+	chr_fd_drop_fds(f);
 	f->in = -1;
 	f->want_out = false;
 	lock_acquire(&f->chr->out_lock);

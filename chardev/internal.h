@@ -12,6 +12,7 @@
 
 #define CHR_CHUNK     4096        /* bytes handed to a front end at once */
 #define CHR_TURN      (64 * KIB)  /* bytes moved per callback */
+#define CHR_FDS_MAX   16          /* descriptors in one message */
 #define CHR_QUEUE_MAX (1 * MIB)   /* output waiting for the peer */
 #define CHR_QUEUE_LOW (256 * KIB) /* below it CHR_WRITABLE is sent */
 
@@ -30,6 +31,7 @@ struct chardev {
 
 	const struct chr_front *front; /* NULL: nobody is attached */
 	void *opaque;
+	bool wants_fds;
 	bool peer; /* CHR_OPENED was the last event */
 	int calls; /* into the front end, under way */
 
@@ -82,6 +84,8 @@ struct chr_fd {
 	bool eof;      /* no more input */
 	bool held;     /* may_read() said no; the owner clears it */
 	bool want_out;
+	int fds[CHR_FDS_MAX]; /* owned; what the peer sent */
+	int nfds;
 	struct watch in_watch, out_watch;
 	/* Input ended: code 0 (end of file) or -errno.  May close this. */
 	void (*ended)(struct chardev *chr, int code);
@@ -100,6 +104,7 @@ void chr_fd_stop(struct chr_fd *f);
 void chr_fd_close(struct chr_fd *f); /* stops, closes; idempotent */
 bool chr_fd_active(const struct chr_fd *f);
 void chr_fd_update(struct chr_fd *f); /* after the front end's mind changed */
+int chr_fd_take(struct chr_fd *f);    /* chr_take_fd() */
 ssize_t chr_fd_write(struct chr_fd *f, const u8 *data, size_t len);
 void chr_fd_poll_output(struct chr_fd *f, bool on);
 

@@ -29,6 +29,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/fdset.h"
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "lib/work.h"
@@ -264,6 +265,11 @@ static void socket_accept_input(struct chardev *chr)
 	chr_fd_update(&s->io);
 }
 
+static int socket_take_fd(struct chardev *chr)
+{
+	return chr_fd_take(&((struct chr_socket *)chr)->io);
+}
+
 /* ---------------------------------------------------------- listening */
 
 static bool socket_peer_gone(struct chr_socket *s)
@@ -461,12 +467,18 @@ static int socket_connect(struct chr_socket *s, int fd, struct err *err)
 static int socket_given_fd(struct chr_socket *s, struct err *err)
 {
 	struct stat st;
+	int named;
 	u64 fd;
 
 	if (!s->fd_name)
 		return -1;
-	if (parse_u64(s->fd_name, &fd) < 0 || fd > INT32_MAX ||
+	named = fdset_take(s->fd_name);
+	if (named >= 0)
+		fd = (u64)named;
+	if ((named < 0 && parse_u64(s->fd_name, &fd) < 0) || fd > INT32_MAX ||
 	    fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+		if (named >= 0)
+			close(named);
 		err_set(err, -EBADF, "'%s' is not an open socket", s->fd_name);
 		return -EBADF;
 	}
@@ -559,5 +571,6 @@ const struct chardev_class socket_chardev_class = {
 	.write = socket_write,
 	.poll_output = socket_poll_output,
 	.accept_input = socket_accept_input,
+	.take_fd = socket_take_fd,
 	.filename = socket_filename,
 };

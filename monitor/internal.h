@@ -39,7 +39,8 @@ struct mon_stats {
 
 struct monitor {
 	struct machine *m;
-	struct chardev *chr; /* borrowed; NULL once detached */
+	struct chardev *chr;      /* borrowed; NULL once detached */
+	struct chardev *fds_from; /* whose peer passes descriptors, or NULL */
 	struct list node;
 	struct readline rl;
 	struct script script;

@@ -473,6 +473,8 @@ int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
 			       "readline, control",
 			       mode);
 	mon = mon_new(m, chr);
+	mon->fds_from = chr;
+	chr_want_fds(chr);
 	mon->focused = !chr_is_mux(chr);
 	list_append(&monitors, &mon->node);
 	qmp_listen(m);

@@ -728,6 +728,8 @@ int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
 	q->chr = chr;
 	q->pretty = pretty;
 	q->mon = mon_detached_create(m, qmp_resumed, q);
+	q->mon->fds_from = chr;
+	chr_want_fds(chr);
 	list_init(&q->requests);
 	json_stream_init(&q->json, &qmp_json_ops, q);
 	qmp_listen(m);

@@ -547,6 +547,7 @@ static int qmp_human_start(struct monitor *mon, const char *line, int cpu,
 	h->outcome = outcome;
 	h->mon = mon_detached_create(mon->m, qmp_human_resumed, h);
 	h->mon->cpu_index = cpu;
+	h->mon->fds_from = mon->fds_from;
 	h->mon->json = json;
 	h->code = command_run(h->mon, line);
 	if (h->mon->busy) {

@@ -19,6 +19,7 @@
 
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/fdset.h"
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "net/internal.h"
@@ -260,8 +261,11 @@ static int tap_create(struct tap *t, struct err *err)
 static int tap_open_fd(struct tap *t, struct err *err)
 {
 	u64 fd;
+	int named = fdset_take(t->fd_text);
 
-	if (parse_u64(t->fd_text, &fd) < 0 || fd > INT32_MAX)
+	if (named >= 0)
+		fd = (u64)named;
+	else if (parse_u64(t->fd_text, &fd) < 0 || fd > INT32_MAX)
 		return err_set(err, -EINVAL,
 			       "'%s' is not a descriptor for 'fd'", t->fd_text);
 	if (fcntl(fd, F_GETFD) < 0)

@@ -15,6 +15,7 @@
 #include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/fdset.h"
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "lib/perfmap.h"
@@ -619,6 +620,7 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 		block_destroy_all();
 		net_remove_all();
 	}
+	fdset_clear();
 	chr_remove_all();
 	net_legacy_fini(&v->legacy_net);
 	signals_stop(&v->signals);

@@ -3,14 +3,17 @@
  * The command line: one row of vmm/options.def per option, one handler each.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/fdset.h"
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/parse.h"
@@ -867,6 +870,54 @@ static int config_watchdog_action(struct config *c, const char *option,
 		}
 	err_set(err, -EINVAL, "invalid parameter value: %s", arg);
 	return CONFIG_FAIL;
+}
+
+struct add_fd_args {
+	u32 fd, set;
+	char *opaque;
+};
+
+static const struct option_row add_fd_rows[] = {
+	{ "fd", &opt_u32, offsetof(struct add_fd_args, fd), "4294967295",
+	  "number of the descriptor", NULL },
+	{ "set", &opt_u32, offsetof(struct add_fd_args, set), "4294967295",
+	  "the set", NULL },
+	{ "opaque", &opt_str, offsetof(struct add_fd_args, opaque), NULL,
+	  "what query-fdsets shows", NULL },
+	OPTION_END,
+};
+
+static int add_fd(const struct add_fd_args *a, struct err *err)
+{
+	int fd;
+
+	if (a->fd > INT32_MAX)
+		return err_set(
+			err, -EINVAL,
+			"fd option is required and must be non-negative");
+	if (a->fd <= STDERR_FILENO)
+		return err_set(err, -EINVAL,
+			       "fd cannot be a standard I/O stream");
+	if (a->set > INT32_MAX)
+		return err_set(err, -EINVAL,
+			       "set option is required and must be "
+			       "non-negative");
+	fd = fcntl((int)a->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return err_errno(err, "fd is not valid or already in use");
+	return fdset_add(a->set, fd, a->opaque, err);
+}
+
+static int config_add_fd(struct config *c, const char *option, const char *arg,
+			 struct err *err)
+{
+	struct add_fd_args a = { 0 };
+	int r = config_rows(arg, NULL, add_fd_rows, &a, err);
+
+	if (r == 0)
+		r = add_fd(&a, err);
+	opt_rows_fini(add_fd_rows, &a);
+	return config_fail(MIN(r, 0));
 }
 
 /* ---- What can only be switched off ---- */

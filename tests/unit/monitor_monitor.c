@@ -45,6 +45,10 @@ int chr_attach(struct chardev *c, const struct chr_front *front, void *opaque,
 	return 0;
 }
 
+void chr_want_fds(struct chardev *c)
+{
+}
+
 void chr_detach(struct chardev *c, void *opaque)
 {
 	c->front = NULL;
