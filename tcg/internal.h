@@ -165,6 +165,8 @@ struct jit_jcache {
  * while `key` is c->jump_key. */
 #define JIT_JUMP_BITS 11
 #define JIT_JUMPS     (1u << JIT_JUMP_BITS)
+#define JIT_JUMP_SLOT(va) \
+	(((u32)(va) ^ (u32)(va) >> 9) & (JIT_JUMPS - 1))
 
 struct jit_jump {
 	u64 va, key;

@@ -123,11 +123,18 @@ static const struct jit_block *jit_block_of(const struct jit *j,
 	return (const struct jit_block *)(j->rw + get_le32(at - 4));
 }
 
+/* `t` is at c->rip. */
 static void jit_remember(struct tcg_cpu *c, const struct jit_block *t)
 {
 	u64 tag = t->phys + c->jit_key;
 	struct jit_jcache *slot = &c->jcache[JIT_JCACHE_SLOT(c, tag)];
 
+	/* In place of one that is out of date, mostly. */
+	c->jump[JIT_JUMP_SLOT(c->rip)] = (struct jit_jump){
+		.va = c->rip,
+		.key = c->jump_key,
+		.host = jit_code(c->jit, t),
+	};
 	if (t->phys >> JIT_TAG_SHIFT)
 		return;
 	slot->tag = tag;
