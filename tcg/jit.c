@@ -179,14 +179,14 @@ static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 	if (!jit_canonical(c->rip) || !tcg_fetch(c, c->rip, &phys))
 		return NULL;
 	phys |= c->rip & (PAGE_SIZE - 1);
+	if (*jit_runs(c->jit, phys, key) < c->t->hot)
+		return NULL; /* found without a look at larger tables */
 	slot = &c->jcache[JIT_JCACHE_SLOT(c, phys + JIT_TAG(key))];
 	if (likely(slot->tag == phys + JIT_TAG(key))) {
 		t = jit_block_of(c->jit, slot->host);
 		if (likely(jit_valid(t)) && jit_goes_over(c, t))
 			return t;
 	}
-	if (*jit_runs(c->jit, phys, key) < c->t->hot)
-		return NULL; /* found without a look at other blocks */
 	return jit_lookup(c, phys, key);
 }
 
