@@ -163,10 +163,9 @@ struct jit_jcache {
 
 /* Where code is for a linear address, in front of itlb[] and jcache[]: good
  * while `key` is c->jump_key. */
-#define JIT_JUMP_BITS 11
-#define JIT_JUMPS     (1u << JIT_JUMP_BITS)
-#define JIT_JUMP_SLOT(va) \
-	(((u32)(va) ^ (u32)(va) >> 9) & (JIT_JUMPS - 1))
+#define JIT_JUMP_BITS     11
+#define JIT_JUMPS         (1u << JIT_JUMP_BITS)
+#define JIT_JUMP_SLOT(va) (((u32)(va) ^ (u32)(va) >> 9) & (JIT_JUMPS - 1))
 
 struct jit_jump {
 	u64 va, key;
@@ -261,7 +260,7 @@ struct tcg_cpu {
 	u64 jump_key; /* the same and jump_epoch[] */
 	/* Counts flushes that reach pages of code; second: of ring 3. */
 	u64 jump_epoch[2];
-	u64 jit_tmp, jit_from;
+	u64 jit_tmp, jit_from, jit_left;
 	u64 jit_sp;     /* host's RSP without pairs of call and return */
 	u64 jit_sp_min; /* no more of them below */
 	u64 jit_sp_now; /* in jit_step(): where it goes on */

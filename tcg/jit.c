@@ -278,7 +278,10 @@ static const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
 	c->end_block = false;
 	tcg_page_noticed(c, (_Atomic u8 *)flags, JIT_INFO_SIZE(at->info));
 	if (!(at->info & JIT_INFO_JUMPS))
-		c->rip = page + JIT_INFO_OFF(at->info) + JIT_INFO_LEN(at->info);
+		c->rip = page + JIT_INFO_OFF(at->info);
+	if (!(at->info & JIT_INFO_JUMPS) &&
+	    !(at->info & JIT_INFO_REP && c->gpr[REG_RCX]))
+		c->rip += JIT_INFO_LEN(at->info);
 	return c->end_block ? NULL : (const u8 *)at - at->back;
 }
 

@@ -99,6 +99,7 @@ struct jit_run {
 #define JIT_INFO_ALIGN       0x02000000u /* #GP unless aligned */
 #define JIT_INFO_UNMASKS     0x04000000u /* what translated code never raises */
 #define JIT_INFO_LEADS       0x08000000u /* others use what it looks up */
+#define JIT_INFO_REP         0x10000000u /* goes on unless RCX is 0 */
 
 /* c->jit_branch: the branch that has left a page, should its target be
  * refused. */
