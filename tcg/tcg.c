@@ -638,7 +638,7 @@ static const struct option_row tcg_options[] = {
 	  tcg_thread_names },
 	{ "jit", &opt_bool, offsetof(struct tcg, jit), "on",
 	  "translate what runs often into host code" },
-	{ "hot", &opt_u32, offsetof(struct tcg, hot), "64",
+	{ "hot", &opt_u32, offsetof(struct tcg, hot), "16",
 	  "runs of a block before it is translated", &tcg_hot_range },
 	{ "check", &opt_u32, offsetof(struct tcg, check), "0",
 	  "debug: compare one of so many translated blocks" },
