@@ -37,6 +37,10 @@ const u8 jit_home[16] = {
 
 #define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
 
+/* Loops that are made longer: rounds, and all their instructions. */
+#define UNROLL_TIMES 4
+#define UNROLL_INSNS 32
+
 /* ---- Finding ---- */
 
 /* GS belongs to nobody else in this process. */
@@ -948,6 +952,27 @@ static void jit_grow(struct tcg_cpu *c)
 			 c->jcache_mask * sizeof c->jcache[0]);
 }
 
+/* A loop over memory, one block long, comes several times in a row: operands of
+ * one round after the other are often near each other. */
+static void jit_unroll(const struct jit *j, struct tcg_block *b, u32 key)
+{
+	const struct insn *last = &b->insn[b->n - 1];
+	int times = MIN(UNROLL_TIMES, UNROLL_INSNS / b->n);
+	bool memory = false;
+
+	if (j->classes[last->row] != JIT_JCC || last->opsize != 8 ||
+	    b->gen_now2 || key & JIT_KEY_APART || j->nochain ||
+	    last->off + last->len + (s64)last->imm != 0)
+		return;
+	for (int n = 0; n < b->n; n++)
+		memory |= b->insn[n].is_mem;
+	if (!memory)
+		return;
+	for (int n = 1; n < times; n++)
+		memcpy(&b->insn[n * b->n], b->insn, b->n * sizeof *b->insn);
+	b->n *= MAX(times, 1);
+}
+
 static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 				  u32 key)
 {
@@ -959,6 +984,7 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 		jit_flush(c);
 	cold = j->cold;
 	tcg_block_extend(c, b, j->extended);
+	jit_unroll(j, j->extended, key);
 	t = jit_translate(c, j, j->extended, key);
 	if (!t)
 		return NULL;
@@ -1004,8 +1030,9 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 		return;
 	from = (const struct jit_block *)(j->rw + link->block);
 	if ((from->phys ^ t->phys) & PAGE_MASK ||
-	    (from->key & ~(u32)JIT_KEY_APART) != t->key ||
-	    from->gen != t->gen || from->gen_now != t->gen_now ||
+	    (from->key ^ t->key) & ~(u32)JIT_KEY_APART ||
+	    !link->apart != !(t->key & JIT_KEY_APART) || from->gen != t->gen ||
+	    from->gen_now != t->gen_now ||
 	    link->target != (t->phys & (PAGE_SIZE - 1)))
 		return;
 	site = (u8 *)link - link->site;
@@ -1052,12 +1079,15 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 		tcg_log_run(c, jit_code(j, t), t->key, 0);
 	left = j->enter(c, jit_code(j, t));
 	jit_count_left(c, left);
-	if (left > (const void *)JIT_LEFT_VEC)
+	if (left > (const void *)JIT_LEFT_VEC) {
 		j->link = left;
-	else if (left == (const void *)JIT_LEFT_IND && !jit_canonical(c->rip))
+		c->stack_apart |= j->link->apart;
+	} else if (left == (const void *)JIT_LEFT_IND &&
+		   !jit_canonical(c->rip)) {
 		jit_refuse_branch(c);
-	else if (left == (const void *)JIT_LEFT_VEC)
+	} else if (left == (const void *)JIT_LEFT_VEC) {
 		j->refused = true;
+	}
 }
 
 static void jit_go(struct tcg_cpu *c, const struct jit_block *t, bool apart)

@@ -70,6 +70,7 @@ struct jit_block {
 /* Data behind the call of a thunk in cold code; distances back from itself. */
 struct jit_exit {
 	u16 target; /* in the page */
+	u8 apart;   /* goes to a JIT_KEY_APART block */
 	u32 block;  /* the code's struct jit_block in j->rw */
 	u32 site;   /* to the displacement to be linked; 0: none */
 } __attribute__((packed));
@@ -183,7 +184,7 @@ struct jit {
 	struct jit_block **hash;
 	u32 hash_bits, hashed; /* grows with the number of blocks in it */
 	u8 *jcache_mask[2];    /* in code: c->jcache_mask, as an offset */
-	u8 *runs; /* of blocks in the interpreter, by hash */
+	u8 *runs;              /* of blocks in the interpreter, by hash */
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
 	struct jit_check *check; /* NULL: none */
 	/* Shared code, writable view. */

@@ -1068,13 +1068,14 @@ static void gen_jcc(struct gen *g)
 	u8 cond = g->i->opcode & 15, *over;
 	s64 target = gen_target(g);
 
-	if (g->n + 1 < g->b->n) {
-		gen_jcc_side(g, cond, target, JIT_BRANCH_JMP);
-		return;
-	}
 	if (gen_is_loop(g, target)) {
 		gen_jcc_side(g, cond ^ 1, g->off + g->i->len, JIT_BRANCH_NONE);
-		gen_loop_edge(g, target);
+		if (g->n + 1 == g->b->n)
+			gen_loop_edge(g, target);
+		return;
+	}
+	if (g->n + 1 < g->b->n) {
+		gen_jcc_side(g, cond, target, JIT_BRANCH_JMP);
 		return;
 	}
 	gen_save_flags(g);
@@ -1246,9 +1247,9 @@ static void gen_ret(struct gen *g)
 
 /* ---- Cold code ---- */
 
-static void gen_exit_stub(struct gen *g, s64 target, const u8 *site)
+static void gen_exit_stub(struct gen *g, s64 target, const u8 *site, bool apart)
 {
-	struct jit_exit data = { .target = (u16)target };
+	struct jit_exit data = { .target = (u16)target, .apart = apart };
 	u8 *at;
 
 	em_to(em_call(&g->e), g->j->exit_stub);
@@ -1273,6 +1274,23 @@ static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 	g->e.at += sizeof data;
 }
 
+/* The leader of a span: where only those that follow would leave the page, its
+ * block without spans is jumped to. */
+static void gen_lead_stub(struct gen *g, const struct gen_cold *cold)
+{
+	u32 off = JIT_INFO_OFF(cold->info), size = JIT_INFO_SIZE(cold->info);
+	u8 *over, *site;
+
+	em_rm(&g->e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp */
+	em32(&g->e, PAGE_SIZE - cold->ahead - size);
+	over = em_jcc(&g->e, 7);
+	site = em_jmp(&g->e);
+	em_here(&g->e, site);
+	gen_exit_stub(g, off, site, true);
+	em_here(&g->e, over);
+	gen_slow_stub(g, cold, g->j->slow);
+}
+
 static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
 {
 	struct jit_run data = { .off = (u16)cold->target,
@@ -1292,7 +1310,7 @@ static void gen_pairs_full(struct gen *g, const struct gen_cold *cold)
 		em_rm(&g->e, 0x83, 7, STATE(exit_req));
 		em8(&g->e, 0);
 		em_to(em_jcc(&g->e, 4), cold->back);
-		gen_exit_stub(g, cold->target, NULL);
+		gen_exit_stub(g, cold->target, NULL, false);
 	} else {
 		em_to(em_jmp(&g->e), cold->back);
 	}
@@ -1308,7 +1326,7 @@ static void gen_side_exit(struct gen *g, const struct gen_cold *cold)
 		g->j->sites++;
 		site = em_jmp(&g->e);
 		em_here(&g->e, site);
-		gen_exit_stub(g, cold->target, site);
+		gen_exit_stub(g, cold->target, site, false);
 		return;
 	}
 	gen_linear(g, cold->target);
@@ -1325,7 +1343,12 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	gen_x87_note_cold(g, &cold->note);
 	gen_flags_cold(g, &cold->again);
 	switch (cold->kind) {
-	case COLD_SLOW: gen_slow_stub(g, cold, g->j->slow); break;
+	case COLD_SLOW:
+		if (cold->info & JIT_INFO_LEADS)
+			gen_lead_stub(g, cold);
+		else
+			gen_slow_stub(g, cold, g->j->slow);
+		break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
 	case COLD_STACK: gen_span_stub(g, cold); break;
 	case COLD_INTERP:
@@ -1337,7 +1360,9 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_X87: gen_slow_stub(g, cold, g->j->x87_enter); break;
 	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
 	case COLD_PAIRS: gen_pairs_full(g, cold); break;
-	case COLD_EXIT: gen_exit_stub(g, cold->target, cold->site); break;
+	case COLD_EXIT:
+		gen_exit_stub(g, cold->target, cold->site, false);
+		break;
 	case COLD_SIDE: gen_side_exit(g, cold); break;
 	}
 }
@@ -1669,7 +1694,8 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		gen_save_flags(&g);
 		if (g.n < b->n) {
 			/* For the interpreter: not to be linked. */
-			gen_exit_stub(&g, page_off + b->insn[g.n].off, NULL);
+			gen_exit_stub(&g, page_off + b->insn[g.n].off, NULL,
+				      false);
 		} else {
 			g.off = page_off + b->bytes;
 			gen_goto(&g, g.off, JIT_BRANCH_NONE);

@@ -271,10 +271,85 @@ static void test_device(void)
 	check_eq("operands in a device", bad, 0);
 }
 
+/* ---- Loops ---- */
+
+u64 loop_sum(u64 at, u64 n, u64 v);
+void loop_stores(u64 at, u64 n, u64 v);
+u64 loop_bytes(u64 at, u64 n, u64 v);
+__asm__(".pushsection .text\n"
+	"loop_sum:\n"
+	"	mov %rdx, %rax\n"
+	"1:	rol $1, %rax\n"
+	"	add (%rdi), %rax\n"
+	"	add $8, %rdi\n"
+	"	dec %rsi\n"
+	"	jnz 1b\n"
+	"	ret\n"
+	"loop_stores:\n"
+	"1:	mov %rdx, (%rdi)\n"
+	"	add %esi, 12(%rdi)\n"
+	"	add $24, %rdi\n"
+	"	inc %rdx\n"
+	"	sub $1, %rsi\n"
+	"	jne 1b\n"
+	"	ret\n"
+	"loop_bytes:\n" /* the flags of the comparison come last */
+	"	xor %ecx, %ecx\n"
+	"	mov %rdx, %rax\n"
+	"1:	movzbl (%rdi, %rcx), %edx\n"
+	"	adc %rdx, %rax\n"
+	"	inc %rcx\n"
+	"	cmp %rsi, %rcx\n"
+	"	jne 1b\n"
+	"	adc $0, %rax\n"
+	"	ret\n"
+	".popsection\n");
+
+static u64 want_bytes(u64 at, u64 n, u64 v)
+{
+	for (u64 k = 0; k < n; k++) {
+		u64 carry = k && k < n; /* rcx was less than rsi */
+
+		v += byte_at(at + k) + carry;
+	}
+	return v; /* equal: no carry */
+}
+
+/* Rounds of a loop look up pages together; its ends, and the page's, come
+ * anywhere. */
+static void test_loops(void)
+{
+	u32 bad = 0;
+
+	map();
+	for (u64 k = 0; k < 3 * TIMES; k++) {
+		u64 n = 1 + k % 23, at = SECOND - k % 97, v = k << 40;
+
+		for (u64 b = 0; b < n; b++)
+			v = (v << 1 | v >> 63) + load(at + 8 * b, 8);
+		bad += loop_sum(at, n, k << 40) != v;
+		bad += loop_bytes(at, n, k) != want_bytes(at, n, k);
+	}
+	check_eq("loops that load over the end of a page", bad, 0);
+	for (u64 k = 0; k < 3 * TIMES; k++) {
+		u64 n = 1 + k % 9, at = SECOND - k % 101, old[9];
+
+		for (u64 b = 0; b < n; b++)
+			old[b] = load(at + 24 * b + 12, 4);
+		loop_stores(at, n, k * 0x100000001);
+		for (u64 b = 0; b < n; b++) {
+			bad += load(at + 24 * b, 8) != k * 0x100000001 + b;
+			bad += load(at + 24 * b + 12, 4) !=
+			       (u32)(old[b] + (n - b));
+		}
+	}
+	check_eq("... that store", bad, 0);
+}
+
 /* ---- Faults ---- */
 
 extern char fault_cmp_at[], fault_add_at[], fault_and_at[], fault_gone_at[],
-	fault_store_at[], fault_loop_at[], fault_side_at[];
+	fault_store_at[], fault_loop_at[], fault_side_at[], fault_stores_at[];
 void fault_cmp(void *at);
 void fault_add(void *at);
 void fault_and(void *at);
@@ -282,6 +357,7 @@ void fault_gone(void *at);
 void fault_store(void *at);
 void fault_loop(void *at);
 void fault_side(void *at);
+void fault_stores(void *at);
 __asm__(".pushsection .text\n"
 	"fault_cmp:\n"
 	"	mov $5, %eax\n"
@@ -335,6 +411,18 @@ __asm__(".pushsection .text\n"
 	"	cmp %rsi, %rdi\n"
 	"	jne 1b\n"
 	"	ret\n"
+	"fault_stores:\n" /* the second round's, on two pages */
+	"	sub $50, %rdi\n"
+	"	mov $7, %ecx\n"
+	"1:	mov %rdi, (%rdi)\n"
+	"	xor %ecx, 8(%rdi)\n"
+	"	add $24, %rdi\n"
+	"	sub $5, %ecx\n"
+	"fault_stores_at:\n"
+	"	or %ecx, (%rdi)\n"
+	"	cmp $-100, %ecx\n"
+	"	jne 1b\n"
+	"	ret\n"
 	"fault_side:\n" /* behind a jump that is not made */
 	"	mov $3, %eax\n"
 	"	cmp $4, %eax\n"
@@ -362,6 +450,8 @@ static const struct fault {
 	  fault_store_at, FIXED, FIXED + 8, 3, ZF | PF },
 	{ "a loop that runs into a fault", fault_loop, fault_loop_at, ABSENT,
 	  ABSENT, 0, CF | SF | PF | AF },
+	{ "a loop that stores until it faults", fault_stores, fault_stores_at,
+	  ABSENT, ABSENT, 2, CF | SF | AF },
 	{ "a jump that is not made before a fault", fault_side, fault_side_at,
 	  ABSENT, ABSENT, 0, CF | SF | PF | AF },
 };
@@ -500,6 +590,7 @@ void test(void)
 	test_values();
 	test_far();
 	test_stores();
+	test_loops();
 	test_device();
 	test_faults();
 	test_code();
