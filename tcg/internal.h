@@ -296,6 +296,7 @@ struct tcg_cpu {
 	u32 pause_yields;  /* that gave the host CPU to others, in a row */
 	u64 torture;       /* random state: torture.c */
 	u64 pause_sum;     /* of all registers then */
+	u32 debug_epoch;   /* of m->debug, in the TLB */
 	_Atomic u64 insns; /* retired; written by its own thread only */
 };
 
@@ -315,6 +316,11 @@ enum vcpu_exit tcg_execute(struct tcg_cpu *c);
 /* One instruction, decoded afresh: for KVM's emulation failures and tests.
  * Exceptions are delivered.  False when the instruction cannot be run. */
 bool tcg_step(struct tcg_cpu *c);
+/* One instruction for a debugger, whose breakpoint does not stop it; as
+ * tcg_execute(). */
+enum vcpu_exit tcg_execute_one(struct tcg_cpu *c);
+/* Is there a debugger's breakpoint at c->rip?  Then c->v->debug says so. */
+bool tcg_breaks(struct tcg_cpu *c);
 int tcg_cache_init(struct tcg_cpu *c);
 void tcg_cache_fini(struct tcg_cpu *c);
 

@@ -363,7 +363,7 @@ static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
 	if (c->code64 && (u64)((s64)(pc << 16) >> 16) != pc)
 		tcg_raise_code(c, EXC_GP, 0);
 	host = tcg_fetch(c, pc, &phys);
-	if (!host)
+	if (!host || tcg_page_breaks(c, pc))
 		return NULL;
 	phys |= pc & (PAGE_SIZE - 1);
 	b = block_lookup(c, phys, pc);
@@ -442,6 +442,29 @@ static struct tcg_block *block_next(struct tcg_cpu *c, struct tcg_block *prev)
 	return b;
 }
 
+bool tcg_breaks(struct tcg_cpu *c)
+{
+	const struct debug_point *p;
+
+	if (likely(!c->m->debug.n))
+		return false;
+	p = debug_break_at(&c->m->debug, code_linear(c));
+	if (!p)
+		return false;
+	c->v->debug.why = DEBUG_BROKE;
+	c->v->debug.hit = *p;
+	return true;
+}
+
+/* Under the shadow of the instruction before. */
+static void run_shadowed(struct tcg_cpu *c)
+{
+	c->after_ss = c->shadow == SHADOW_SS;
+	c->shadow = SHADOW_NONE;
+	tcg_run_single(c);
+	c->after_ss = false;
+}
+
 /* What stops the run from block to block: rare, so looked at together. */
 static bool run_stops(struct tcg_cpu *c)
 {
@@ -466,10 +489,9 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 			if (c->shadow == SHADOW_STI && c->db_pending)
 				return VCPU_EXIT_AGAIN;
 			if (c->shadow) {
-				c->after_ss = c->shadow == SHADOW_SS;
-				c->shadow = SHADOW_NONE;
-				tcg_run_single(c);
-				c->after_ss = false;
+				if (tcg_breaks(c))
+					return VCPU_EXIT_DEBUG;
+				run_shadowed(c);
 				b = NULL;
 				continue;
 			}
@@ -477,6 +499,8 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 						 memory_order_relaxed))
 				return VCPU_EXIT_AGAIN;
 			if (c->mode_key & MODE_STEP) {
+				if (tcg_breaks(c))
+					return VCPU_EXIT_DEBUG;
 				tcg_run_single(c);
 				b = NULL;
 				continue;
@@ -492,6 +516,8 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 		if (unlikely(!b) ||
 		    unlikely(!c->code64 &&
 			     c->rip + b->bytes - 1 > c->s->seg[SEG_CS].limit)) {
+			if (tcg_breaks(c))
+				return VCPU_EXIT_DEBUG;
 			tcg_run_single(c);
 			b = NULL;
 			continue;
@@ -533,4 +559,17 @@ bool tcg_step(struct tcg_cpu *c)
 		tcg_run_single(c);
 	c->ip = NULL;
 	return r == VCPU_EXIT_AGAIN;
+}
+
+enum vcpu_exit tcg_execute_one(struct tcg_cpu *c)
+{
+	enum vcpu_exit r = VCPU_EXIT_AGAIN;
+
+	if (sigsetjmp(c->unwind, 0))
+		r = tcg_deliver(c, c->exc.vector, c->exc.has_code, c->exc.code,
+				c->exc.soft, false);
+	else
+		run_shadowed(c);
+	c->ip = NULL;
+	return r;
 }

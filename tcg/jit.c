@@ -180,7 +180,8 @@ static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 	const struct jit_block *t;
 	gpa_t phys;
 
-	if (!jit_canonical(c->rip) || !tcg_fetch(c, c->rip, &phys))
+	if (!jit_canonical(c->rip) || !tcg_fetch(c, c->rip, &phys) ||
+	    tcg_page_breaks(c, c->rip))
 		return NULL;
 	phys |= c->rip & (PAGE_SIZE - 1);
 	if (*jit_runs(c->jit, phys, key) < c->t->hot)
@@ -225,7 +226,8 @@ const void *jit_apart(struct tcg_cpu *c, u32 off)
 	gpa_t phys;
 
 	c->rip = c->gpr[INSN_RIP] + off;
-	if (!c->jit->nochain && tcg_fetch(c, c->rip, &phys)) {
+	if (!c->jit->nochain && tcg_fetch(c, c->rip, &phys) &&
+	    !tcg_page_breaks(c, c->rip)) {
 		t = jit_lookup(c, (phys & PAGE_MASK) | off,
 			       jit_block_key(c) | JIT_KEY_APART);
 		if (t) {

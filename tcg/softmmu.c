@@ -362,6 +362,8 @@ static bool mmu_watched(const struct tcg_cpu *c, gva_t va)
 {
 	u64 dr7 = c->s->dr[7];
 
+	if (unlikely(c->m->debug.n) && debug_watch_in_page(&c->m->debug, va))
+		return true;
 	if (likely(!(dr7 & 0xff)))
 		return false;
 	for (int n = 0; n < 4; n++)
@@ -370,11 +372,29 @@ static bool mmu_watched(const struct tcg_cpu *c, gva_t va)
 	return false;
 }
 
+/* The same for a debugger: stops after the instruction. */
+static void mmu_debug_hit(struct tcg_cpu *c, gva_t va, u32 size, bool write)
+{
+	const struct debug_point *p =
+		debug_watch_at(&c->m->debug, va, size, write);
+
+	if (!p || c->v->debug.why)
+		return;
+	c->v->debug.why = DEBUG_WATCHED;
+	c->v->debug.hit = *p;
+	c->v->debug.hit.va = MAX(va, p->va);
+	c->end_block = true;
+	atomic_fetch_or_explicit(&c->v->request, VCPU_REQ_POLL,
+				 memory_order_relaxed);
+}
+
 static void mmu_watch_hit(struct tcg_cpu *c, gva_t va, u32 size, bool write)
 {
 	u64 dr7 = c->s->dr[7];
 	u32 hit = 0;
 
+	if (unlikely(c->m->debug.n))
+		mmu_debug_hit(c, va, size, write);
 	if (likely(!(dr7 & 0xff)))
 		return;
 	for (int n = 0; n < 4; n++) {
@@ -708,6 +728,8 @@ const u8 *tcg_fetch_page(struct tcg_cpu *c, gva_t va, gpa_t *ret_phys)
 	*ret_phys = p.phys;
 	if (!p.host)
 		return NULL;
+	if (tcg_page_breaks(c, va))
+		return p.host;
 	if (unlikely(log_on(LOG_MMU)))
 		tcg_log_page(c, va, mmu, &w);
 	if (w.page_size > PAGE_SIZE) {

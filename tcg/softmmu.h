@@ -14,6 +14,7 @@
 #define TCG_SOFTMMU_H
 
 #include "tcg/internal.h"
+#include "vmm/machine.h"
 #include "vmm/memory.h"
 
 struct tcg_u8 {
@@ -219,6 +220,14 @@ void tcg_probe_write(struct tcg_cpu *c, gva_t va, u32 size, u8 mmu);
 static inline struct itlb_entry *tcg_itlb_entry(struct tcg_cpu *c, gva_t va)
 {
 	return &c->itlb[c->cpl == 3][va >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+}
+
+/* A debugger's breakpoint in this page: it is run instruction by instruction,
+ * and has no tag. */
+static inline bool tcg_page_breaks(const struct tcg_cpu *c, gva_t va)
+{
+	return unlikely(c->m->debug.n) &&
+	       debug_break_in_page(&c->m->debug, va);
 }
 
 /* As tcg_fetch_page(). */

@@ -303,6 +303,8 @@ static enum vcpu_exit tcg_interrupt(struct tcg_cpu *c)
 	c->irq_wait = true; /* there may be more than one */
 	if (!(c->eflags & RFLAGS_IF) || !l)
 		return VCPU_EXIT_AGAIN;
+	if (unlikely(c->v->debug.step) && !c->v->debug.step_irqs && !c->halted)
+		return VCPU_EXIT_AGAIN;
 	vector = l->accept(c->v);
 	if (vector < 0) {
 		c->irq_wait = l->pending(c->v);
@@ -375,6 +377,36 @@ static enum vcpu_exit tcg_events(struct tcg_cpu *c)
 	return r;
 }
 
+/* ---- Debugger ---- */
+
+/* What the TLB has learnt without these points. */
+static void tcg_debug_begin(struct tcg_cpu *c)
+{
+	u32 epoch = c->m->debug.epoch;
+
+	if (likely(c->debug_epoch == epoch))
+		return;
+	c->debug_epoch = epoch;
+	tcg_tlb_flush(c, true);
+}
+
+/* One step, unless an event at `rip` was one. */
+static enum vcpu_exit tcg_debug_step(struct tcg_cpu *c, u64 rip)
+{
+	struct vcpu_debug *d = &c->v->debug;
+	enum vcpu_exit r = VCPU_EXIT_AGAIN;
+
+	if (c->rip == rip)
+		r = tcg_execute_one(c);
+	if (r != VCPU_EXIT_AGAIN || d->why)
+		return r;
+	if (c->rip < d->range_start || c->rip >= d->range_end)
+		d->why = DEBUG_STEPPED;
+	else
+		tcg_breaks(c);
+	return r;
+}
+
 /* ---- Accelerator class ---- */
 
 static enum vcpu_exit tcg_loop(struct tcg_cpu *c)
@@ -382,6 +414,10 @@ static enum vcpu_exit tcg_loop(struct tcg_cpu *c)
 	enum vcpu_exit r = VCPU_EXIT_AGAIN;
 
 	while (!(atomic_load(&c->v->request) & VCPU_REQ_WORK)) {
+		u64 rip = c->rip;
+
+		if (unlikely(c->v->debug.why))
+			return VCPU_EXIT_DEBUG;
 		r = tcg_events(c);
 		if (r != VCPU_EXIT_AGAIN)
 			break;
@@ -390,7 +426,8 @@ static enum vcpu_exit tcg_loop(struct tcg_cpu *c)
 				return VCPU_EXIT_HALT;
 			continue;
 		}
-		r = tcg_execute(c);
+		r = unlikely(c->v->debug.step) ? tcg_debug_step(c, rip)
+					       : tcg_execute(c);
 		if (r == VCPU_EXIT_HALT)
 			r = VCPU_EXIT_AGAIN; /* c->halted; look for events */
 		if (r != VCPU_EXIT_AGAIN)
@@ -406,6 +443,7 @@ static enum vcpu_exit tcg_run(struct vcpu *v)
 
 	tcg_enter(c);
 	tcg_tsc_changed(c);
+	tcg_debug_begin(c);
 	r = tcg_loop(c);
 	tcg_leave(c);
 	return r;
@@ -664,6 +702,7 @@ const struct accel_class tcg_accel = {
 	.clock = tcg_clock,
 	.dirty_sync = tcg_dirty_sync,
 	.cpuid = tcg_class_cpuid,
+	.debug = true,
 	.info = tcg_info,
 	.jit = jit_info,
 };

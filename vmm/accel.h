@@ -63,6 +63,11 @@ struct accel_class {
 	int (*irqfd)(struct machine *m, const struct msi *msi, int fd, bool add,
 		     int *route);
 
+	/* It carries out vmm/debug.h; this many points in hardware, and then
+	 * software breakpoints are INT3s; 0: no limit, no trace. */
+	bool debug;
+	int debug_hard;
+
 	/* CPUID as the guest sees it. */
 	void (*cpuid)(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 	/* `info kvm -v`, `info jit`: lines of text; may drop machine_lock.

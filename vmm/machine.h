@@ -15,6 +15,7 @@
 #include "lib/lock.h"
 #include "lib/loop.h"
 #include "lib/types.h"
+#include "vmm/debug.h"
 #include "vmm/irq.h"
 #include "vmm/memory.h"
 #include "vmm/runstate.h"
@@ -87,6 +88,9 @@ struct machine {
 	struct timer vtimer_host;
 	u64 vclock_base_ns; /* value while stopped; offset while running */
 	_Atomic bool vclock_running;
+
+	struct machine_debug debug;
+	void *gdb; /* of gdb/gdb.h; NULL: nobody can connect */
 
 	void *machine_data; /* the machine file's own; finish() frees it */
 	void (*finish)(struct machine *m); /* NULL until it has some */

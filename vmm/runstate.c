@@ -102,6 +102,8 @@ int machine_cont(struct machine *m, struct err *err)
 			       "Resetting the Virtual Machine is required");
 	default: break;
 	}
+	/* Of a vCPU that ran into something beside the one that is known. */
+	atomic_fetch_and(&m->run.requests, ~RUN_REQ_STOP(RUN_DEBUG));
 	run_state_set(m, RUN_RUNNING);
 	event_send(m, EVENT_RESUME, NULL);
 	if (m->accel->clock)

@@ -439,7 +439,7 @@ void vcpu_resume_all(struct machine *m)
 		struct vcpu *v = m->vcpus[i];
 
 		lock_acquire(&v->lock);
-		v->pause_asked = false;
+		v->pause_asked = v->debug.held;
 		cond_signal(&v->wake);
 		lock_release(&v->lock);
 	}

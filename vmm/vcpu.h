@@ -21,6 +21,7 @@
 #include "lib/lock.h"
 #include "lib/thread.h"
 #include "vmm/cpu.h"
+#include "vmm/debug.h"
 
 struct machine;
 struct vcpu;
@@ -101,6 +102,8 @@ struct vcpu {
 	u64 tsc_offset;
 	/* Triple fault or internal error: waits for a machine reset. */
 	_Atomic bool dead;
+
+	struct vcpu_debug debug; /* vmm/debug.h */
 
 	_Atomic u32 request; /* VCPU_REQ_* */
 	_Atomic u8 sipi_vector;
