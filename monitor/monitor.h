@@ -16,6 +16,7 @@
 
 struct chardev;
 struct err;
+struct gdb_ops;
 struct machine;
 
 /* Attaches a session to `chr`.  `mode` and `pretty` are those of -mon: NULL
@@ -29,5 +30,8 @@ bool monitor_uses(const struct chardev *chr);
 
 /* Detaches and frees every session; before the chardevs go. */
 void monitor_destroy_all(void);
+
+/* For gdb_start(): what gdb passes on runs as in a session of its own. */
+extern const struct gdb_ops monitor_gdb_ops;
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "gdb/gdb.h"
 #include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -478,6 +479,11 @@ static int vmon_add_mon(struct vmon *v, struct config_item *i, struct err *err)
 	return r;
 }
 
+static int vmon_add_gdb(struct vmon *v, struct config_item *i, struct err *err)
+{
+	return gdb_start(v->machine, i->text, &monitor_gdb_ops, err);
+}
+
 /* ---- Start ---- */
 
 static int vmon_create_vcpus(struct machine *m, struct err *err)
@@ -585,6 +591,8 @@ static int vmon_build(struct vmon *v, struct err *err)
 		r = vmon_add_monitors(v, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_MON, vmon_add_mon, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_GDB, vmon_add_gdb, err);
 	return r;
 }
 
@@ -611,6 +619,8 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 	/* PID file and sockets are removed by the names they were given. */
 	if (v->home_fd >= 0 && fchdir(v->home_fd) < 0)
 		log_warn("cannot go back to the working directory");
+	if (m)
+		gdb_destroy(m);
 	if (m && m->nvcpus && m->vcpus[0]->thread.started)
 		machine_park(m);
 	monitor_destroy_all();

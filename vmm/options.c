@@ -647,10 +647,17 @@ CONFIG_CREATES(monitor, CONFIG_MONITOR)
 CONFIG_CREATES(mon, CONFIG_MON)
 CONFIG_CREATES(qmp, CONFIG_QMP)
 CONFIG_CREATES(debugcon, CONFIG_DEBUGCON)
+CONFIG_CREATES(gdb, CONFIG_GDB)
 CONFIG_CREATES(fw_cfg, CONFIG_FW_CFG)
 CONFIG_CREATES(smbios, CONFIG_SMBIOS)
 
 /* clang-format on */
+
+static int config_s(struct config *c, const char *option, const char *arg,
+		    struct err *err)
+{
+	return config_add(c, CONFIG_GDB, option, "tcp::1234");
+}
 
 static int config_hd(struct config *c, const char *option, const char *arg,
 		     struct err *err)
