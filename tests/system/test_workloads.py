@@ -167,7 +167,9 @@ class Workloads(unittest.TestCase):
 
     def test_python(self):
         guest = self.guest(2)
+        # One wants /etc/services.
         text = self.timed(guest, "python", "cd /tmp; python3 -m test -j 2 "
+                          "-i test_create_connection_service_name "
                           + " ".join(f"test_{n}" for n in PYTHON.split()),
                           2400)
         self.assertIn("Result: SUCCESS", text)
