@@ -1279,15 +1279,16 @@ static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 static void gen_lead_stub(struct gen *g, const struct gen_cold *cold)
 {
 	u32 off = JIT_INFO_OFF(cold->info), size = JIT_INFO_SIZE(cold->info);
-	u8 *over, *site;
+	struct gen_cold *apart;
 
 	em_rm(&g->e, EM_W | 0x81, 7, rm_reg(H_R10)); /* cmp */
 	em32(&g->e, PAGE_SIZE - cold->ahead - size);
-	over = em_jcc(&g->e, 7);
-	site = em_jmp(&g->e);
-	em_here(&g->e, site);
-	gen_exit_stub(g, off, site, true);
-	em_here(&g->e, over);
+	apart = &g->cold[g->ncold++];
+	*apart = (struct gen_cold){ .kind = COLD_EXIT,
+				    .apart = true,
+				    .target = off,
+				    .from = em_jcc(&g->e, 6) };
+	apart->site = apart->from;
 	gen_slow_stub(g, cold, g->j->slow);
 }
 
@@ -1361,7 +1362,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
 	case COLD_PAIRS: gen_pairs_full(g, cold); break;
 	case COLD_EXIT:
-		gen_exit_stub(g, cold->target, cold->site, false);
+		gen_exit_stub(g, cold->target, cold->site, cold->apart);
 		break;
 	case COLD_SIDE: gen_side_exit(g, cold); break;
 	}

@@ -17,6 +17,10 @@
 #define GEN_COLD_BYTES 192
 #define GEN_COLD_INSN  8
 #define GEN_COLD_MAX   (int)(JIT_BLOCK_ROOM / GEN_COLD_BYTES)
+/* Lookups that several operands share: most of a block, and the pieces that
+ * they add later. */
+#define SPAN_GROUPS    16
+#define GEN_COLD_LEADS (2 * SPAN_GROUPS)
 
 /* Where the guest's arithmetic flags are. */
 enum gen_flags {
@@ -68,6 +72,7 @@ struct gen_cold {
 	s64 target; /* COLD_EXIT, COLD_SIDE; COLD_STACK: the instruction */
 	bool saves; /* COLD_SIDE: flags are in the host's only */
 	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
+	bool apart; /* COLD_EXIT: to a block without spans */
 	u8 *stub;   /* where it has been put */
 	struct gen_note note;   /* not yet in memory when it jumps here */
 	struct gen_again again; /* flags are to be made */
@@ -118,7 +123,7 @@ struct gen {
 	enum gen_flags flags;
 	struct gen_again again; /* FLAGS_HOST, FLAGS_BOTH, FLAGS_AGAIN */
 	int n;                  /* number of the instruction */
-	struct gen_cold cold[GEN_COLD_MAX];
+	struct gen_cold cold[GEN_COLD_MAX + GEN_COLD_LEADS];
 	int ncold;
 	int run_end;  /* first instruction behind the run of stack accesses */
 	int run_next; /* where the next run can begin */

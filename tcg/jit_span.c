@@ -21,8 +21,7 @@
 
 #include "vmm/memory.h"
 
-#define SPAN_BYTES  128 /* most that one lookup covers */
-#define SPAN_GROUPS 16
+#define SPAN_BYTES 128 /* most that one lookup covers */
 
 /* A register's value: the same `id`, the same value but for `off`. */
 struct span_value {
