@@ -181,7 +181,7 @@ void gen_syscall(struct gen *g)
 	struct jit_emit *e = &g->e;
 	u8 *slow;
 
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	if (g->cpl == 3) {
 		slow = sys_unless_direct(g);
 		em_load(e, H_R10, gen_slot(INSN_RIP));
@@ -197,7 +197,7 @@ void gen_sysret(struct gen *g)
 	struct jit_emit *e = &g->e;
 	u8 *slow[4];
 
-	gen_spill_flags(g);
+	gen_settle_flags(g);
 	if (!g->cpl && g->i->opsize == 8) {
 		slow[0] = sys_unless_direct(g);
 		em_rm(e, 0x80, 7, STATE(irq_wait)); /* cmp byte, 0 */
