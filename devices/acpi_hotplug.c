@@ -97,12 +97,23 @@ static void acpi_hotplug_destroy(void *opaque)
 	vcpu_resume_all(m);
 }
 
+/* A guest that scans the bus next must not find what is about to go. */
+static void acpi_hotplug_hide(struct pci_bus *bus, u32 slots)
+{
+	for (int devfn = 0; bus && devfn < PCI_SLOTS * 8; devfn++)
+		if (bus->dev[devfn] && slots & 1u << (devfn >> 3))
+			bus->dev[devfn]->gone = true;
+}
+
 static void acpi_hotplug_eject(struct acpi_hotplug *s, u32 slots)
 {
 	struct machine *m = s->dev.m;
 
 	/* Only what the user wants gone: a guest cannot drop its devices. */
-	s->ejected |= slots & s->down;
+	slots &= s->down;
+	if (slots)
+		acpi_hotplug_hide(m->pci, slots);
+	s->ejected |= slots;
 	s->down &= ~slots;
 	if (!s->ejected || s->posted)
 		return;

@@ -194,7 +194,8 @@ u32 pci_config_read(struct pci_bus *bus, u8 devfn, u32 offset, u32 len)
 	const struct pci_class *class;
 	u8 bytes[4] = { 0 };
 
-	if (!dev || len > 4 || offset > sizeof dev->config - len)
+	if (!dev || dev->gone || len > 4 ||
+	    offset > sizeof dev->config - len)
 		return len < 4 ? (1u << 8 * len) - 1 : UINT32_MAX;
 	class = dev->dev.class->bus_class;
 	if (class->config_read)
@@ -209,7 +210,8 @@ void pci_config_write(struct pci_bus *bus, u8 devfn, u32 offset, u32 len,
 	struct pci_device *dev = bus->dev[devfn];
 	const struct pci_class *class;
 
-	if (!dev || len > 4 || offset > sizeof dev->config - len)
+	if (!dev || dev->gone || len > 4 ||
+	    offset > sizeof dev->config - len)
 		return;
 	class = dev->dev.class->bus_class;
 	for (u32 i = offset; i < offset + len; i++, value >>= 8) {

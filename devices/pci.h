@@ -78,6 +78,7 @@ struct pci_device {
 	bool intx_level;  /* what the device asks for */
 	bool intx_driven; /* what the bus sees: not while disabled */
 	u8 cap_end;       /* where the next capability goes */
+	bool gone;        /* ejected: the guest sees an empty slot */
 
 	/* Options, as typed; strings are owned. */
 	char *addr, *romfile;

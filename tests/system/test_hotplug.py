@@ -32,6 +32,11 @@ class Hotplug(unittest.TestCase):
                 guest.run("[ ! -e /sys/block/vda ]")
                 self.assertNotIn("d1", guest.monitor("info block"))
                 self.assertNotIn("b1", guest.monitor("info pci"))
+            # One leaves while the guest still looks for it, and the next takes
+            # its slot: the guest must not meet half of either.
+            for n in range(150):
+                self.assertEqual(guest.monitor(f"device_add virtio-rng-pci,id=q{n}"), "")
+                self.assertEqual(guest.monitor(f"device_del -w 30 q{n}", 40), "")
             guest.send("poweroff -f\n")
             self.assertEqual(guest.wait(60), 0)
 

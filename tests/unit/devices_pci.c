@@ -514,7 +514,9 @@ START_TEST(acpi_hotplug_ejects_only_what_was_asked)
 	ck_assert_uint_eq(space_read(&b.m->io, ACPI_HOTPLUG_BASE + 4, 4),
 			  1 << 3);
 	space_write(&b.m->io, ACPI_HOTPLUG_BASE + 8, 4, 1 << 3);
+	/* Still there, but not for a guest that looks. */
 	ck_assert_ptr_nonnull(device_find(b.m, "blk0"));
+	ck_assert_uint_eq(get(PCI_DEVFN(3, 0), 0, 4), 0xffffffff);
 	loop_once(b.m->loop, 0);
 	ck_assert_ptr_null(device_find(b.m, "blk0"));
 	ck_assert_uint_eq(get(PCI_DEVFN(3, 0), 0, 4), 0xffffffff);
