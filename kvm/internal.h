@@ -53,6 +53,7 @@ struct kvm_vm {
 	u64 xcr0;       /* components the guest may enable */
 	bool has_tsc_deadline, has_smm, has_tsc_offset, has_clock_ctrl;
 	bool has_xcrs, has_mce;
+	bool has_block_irq; /* while a debugger steps */
 	bool emulation_exits; /* failures at CPL 3 come to us, too */
 	u64 mce_cap;
 	struct kvm_speed speed;
@@ -84,6 +85,7 @@ struct kvm_vcpu {
 	int extint_vector;        /* acknowledged, not yet taken; or -1 */
 	u64 tsc_paused;           /* part of kvm_vm.tsc_paused applied so far */
 	struct kvm_cpuid2 *cpuid; /* owned; as the guest sees it */
+	u32 debugged;             /* KVM_GUESTDBG_*, set last */
 	u8 *xsave;                /* owned; image of the last get */
 	struct kvm_vcpu_events events; /* of the last get */
 
@@ -110,6 +112,15 @@ int kvm_check(const struct kvm_vm *k, int capability);
 int kvm_probe_speed(int dev_fd, struct kvm_speed *ret, struct err *err);
 
 bool kvm_speed_enough(const struct kvm_speed *s);
+
+/* kvm_debug.c: what a debugger wants of the run that begins; what a
+ * KVM_EXIT_DEBUG was. */
+#define KVM_DEBUG_HARD 4
+void kvm_debug_begin(struct vcpu *v);
+enum vcpu_exit kvm_debug_exit(struct vcpu *v);
+/* After a get: is there a software breakpoint at RIP that the kernel has failed
+ * to emulate? */
+bool kvm_debug_breaks(struct vcpu *v);
 
 /* kvm_cpuid.c */
 int kvm_cpuid_init(struct kvm_vm *k, struct err *err);

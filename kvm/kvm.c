@@ -164,6 +164,9 @@ static void kvm_read_capabilities(struct kvm_vm *k)
 	int size = kvm_check(k, KVM_CAP_XSAVE2);
 
 	k->xsave_size = MAX(size, (int)sizeof(struct kvm_xsave));
+	k->has_block_irq = kvm_check(k, KVM_CAP_SET_GUEST_DEBUG2) > 0 &&
+			   (kvm_check(k, KVM_CAP_SET_GUEST_DEBUG2) &
+			    KVM_GUESTDBG_BLOCKIRQ);
 	k->has_tsc_deadline = kvm_check(k, KVM_CAP_TSC_DEADLINE_TIMER);
 	k->has_smm = kvm_check(k, KVM_CAP_X86_SMM);
 	k->has_clock_ctrl = kvm_check(k, KVM_CAP_KVMCLOCK_CTRL);
@@ -335,6 +338,8 @@ const struct accel_class kvm_accel = {
 	.ioapic_changed = kvm_ioapic_changed,
 	.ioeventfd = kvm_ioeventfd,
 	.irqfd = kvm_irqfd,
+	.debug = true,
+	.debug_hard = KVM_DEBUG_HARD,
 	.cpuid = kvm_cpuid,
 	.info = kvm_info,
 };

@@ -300,10 +300,12 @@ static enum vcpu_exit kvm_exit_internal(struct vcpu *v, struct kvm_vcpu *kv)
 
 	kvm_get(v);
 	if (kv->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
+		if (kvm_debug_breaks(v))
+			return VCPU_EXIT_DEBUG;
 		if (m->emulate_one && m->emulate_one(v) && kvm_put(v) >= 0) {
 			atomic_fetch_add_explicit(&v->stats.emulated, 1,
 						  memory_order_relaxed);
-			return VCPU_EXIT_AGAIN;
+			return v->debug.why ? VCPU_EXIT_DEBUG : VCPU_EXIT_AGAIN;
 		}
 		if (kvm_inject_ud(v))
 			return VCPU_EXIT_AGAIN;
@@ -367,7 +369,7 @@ static enum vcpu_exit kvm_handle_exit(struct vcpu *v, struct kvm_vcpu *kv)
 	case KVM_EXIT_SYSTEM_EVENT: return kvm_exit_system(v, run);
 	case KVM_EXIT_SHUTDOWN: return VCPU_EXIT_SHUTDOWN;
 	case KVM_EXIT_HLT: return VCPU_EXIT_HALT;
-	case KVM_EXIT_DEBUG: return VCPU_EXIT_DEBUG;
+	case KVM_EXIT_DEBUG: return kvm_debug_exit(v);
 	case KVM_EXIT_INTERNAL_ERROR: return kvm_exit_internal(v, kv);
 	case KVM_EXIT_FAIL_ENTRY: return kvm_exit_failed_entry(v, run);
 	default:
@@ -410,6 +412,7 @@ enum vcpu_exit kvm_run(struct vcpu *v)
 	if (unlikely(kvm_kick_run() != kv->run))
 		kvm_kick_listen(kv->run);
 	kvm_apply_pause(v, kv);
+	kvm_debug_begin(v);
 	for (;;) {
 		r = kvm_enter(v, kv, &leave);
 		/* EAGAIN: an application processor got its INIT or SIPI. */

@@ -105,7 +105,9 @@ int debug_insert(struct machine *m, enum debug_kind kind, gva_t va, u32 len)
 	struct debug_point *p = &d->point[d->n];
 	struct debug_patch patch = { .point = p };
 
-	if (!m->accel->debug)
+	/* x86 has no registers that see loads alone. */
+	if (!m->accel->debug ||
+	    (m->accel->debug_hard && kind == DEBUG_WATCH_READ))
 		return -ENOTSUP;
 	if (kind >= DEBUG_WATCH_WRITE &&
 	    (!len || len > PAGE_SIZE || va + (len - 1) < va ||

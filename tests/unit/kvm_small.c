@@ -767,6 +767,97 @@ START_TEST(kick_gets_a_spinning_guest_out)
 
 END_TEST
 
+/* ---- A debugger's points ---- */
+
+GUEST(debug_code, 64,
+      "mov $0x100000, %edi\n movq $7, (%rdi)\n nop\n int3\n"
+      "mov $0x500, %dx\n mov $9, %al\n out %al, %dx\n hlt");
+
+static void end_on_debug(void *arg, enum run_state old, enum run_state now)
+{
+	struct test *t = arg;
+
+	if (now == RUN_DEBUG)
+		loop_quit(t->m->loop);
+}
+
+/* Runs until the vCPU meets something of that kind at `rip`. */
+static void debug_expect(struct test *t, enum debug_why why, u64 rip)
+{
+	struct cpu_state c;
+
+	t->v->debug.why = DEBUG_NONE;
+	test_run(t);
+	ck_assert(!t->timed_out && !t->finished);
+	vcpu_run_on(t->v, look, &c);
+	ck_assert_msg(t->v->debug.why == why && c.rip == AT_CODE + rip,
+		      "%d at %#llx, not %d at %#llx", t->v->debug.why,
+		      (unsigned long long)c.rip, why,
+		      (unsigned long long)AT_CODE + rip);
+}
+
+/* QEMU 7.2 takes the INT3 of a nested guest for an INT n: the intercept of
+ * #BP sees nothing of it. */
+static bool nested_in_qemu(void)
+{
+	u32 a, b, c, d;
+
+	__cpuid(0x40000000, a, b, c, d);
+	return b == 0x54474354; /* "TCGT" */
+}
+
+START_TEST(debugger_stops_at_its_points)
+{
+	struct test t;
+	u8 byte;
+
+	if (nested_in_qemu()) {
+		printf("no breakpoints in QEMU's nested guests\n");
+		return;
+	}
+	test_setup(&t);
+	t.m->emulate_one = tcg_emulate_one;
+	t.m->emulate_fini = tcg_emulate_fini;
+	test_start(&t);
+	t.notifier = (struct run_notifier){ .fn = end_on_debug, .arg = &t };
+	run_notifier_add(t.m, &t.notifier);
+	guest_long_mode(&t);
+	guest_gate(&t, EXC_BP, AT_CODE + 0x100);
+	guest_load(&t, AT_CODE + 0x100, count_handler,
+		   count_handler_end - count_handler);
+	LOAD(&t, debug_code);
+	ck_assert_int_eq(debug_insert(t.m, DEBUG_BREAK_SOFT, AT_CODE, 1), 0);
+	ck_assert_int_eq(debug_insert(t.m, DEBUG_BREAK_SOFT, AT_CODE + 12, 1),
+			 0);
+	ck_assert_int_eq(debug_insert(t.m, DEBUG_WATCH_READ, AT_DATA, 8),
+			 -ENOTSUP);
+	ck_assert_int_eq(mem_read(&t.m->mem, AT_CODE + 12, &byte, 1), 0);
+	ck_assert_uint_eq(byte, 0xcc);
+	debug_show(t.m, AT_CODE + 12, &byte, 1);
+	ck_assert_uint_eq(byte, 0x90);
+
+	debug_expect(&t, DEBUG_BROKE, 0);
+	ck_assert_int_eq(debug_remove(t.m, DEBUG_BREAK_SOFT, AT_CODE, 1), 0);
+	debug_expect(&t, DEBUG_BROKE, 12);
+	ck_assert_uint_eq(t.v->debug.hit.kind, DEBUG_BREAK_SOFT);
+	ck_assert_int_eq(debug_remove(t.m, DEBUG_BREAK_SOFT, AT_CODE + 12, 1),
+			 0);
+	ck_assert_int_eq(
+		debug_insert(t.m, DEBUG_BREAK_SOFT, AT_CODE + 0x200, 1), 0);
+	t.v->debug.step = true;
+	debug_expect(&t, DEBUG_STEPPED, 13);
+	t.v->debug.step = false;
+	t.v->debug.why = DEBUG_NONE;
+	/* The guest's own INT3 is the guest's. */
+	guest_put64(&t, AT_DATA + 32, 0);
+	test_run_done(&t, 9);
+	ck_assert_uint_eq(guest_get64(&t, AT_DATA + 32), 1);
+	debug_remove_all(t.m);
+	test_teardown(&t);
+}
+
+END_TEST
+
 static void change(struct vcpu *v, void *arg)
 {
 	struct cpu_state *c = vcpu_cpu(v);
@@ -1037,6 +1128,7 @@ int main(void)
 	tcase_add_test(tc, probe_distrusts_a_writable_cache);
 	tcase_add_test(tc, reports_exits_and_cpuid);
 	tcase_add_test(tc, cpu_model_shapes_cpuid);
+	tcase_add_test(tc, debugger_stops_at_its_points);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
