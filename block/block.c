@@ -28,6 +28,7 @@
 #include "lib/lock.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/trace.h"
 
 struct block_done {
 	struct lock lock;
@@ -69,9 +70,9 @@ void block_complete(struct block_req *r, int result)
 		b->stats.bytes[r->counted] += r->bytes;
 		b->stats.time_ns[r->counted] += now - r->start_ns;
 	}
-	log_item(LOG_BLOCK, "%s: op %d at %llu, %llu bytes: %d", b->id, r->op,
-		 (unsigned long long)r->offset, (unsigned long long)r->bytes,
-		 result);
+	trace(BLOCK_DONE, "%s: op %d at %llu, %llu bytes: %d", b->id, r->op,
+	      (unsigned long long)r->offset, (unsigned long long)r->bytes,
+	      result);
 	r->done(r);
 }
 
@@ -198,6 +199,8 @@ void block_start(struct block_req *r)
 {
 	struct block *b = r->block;
 
+	trace(BLOCK_START, "%s: op %d at %llu, %llu bytes", b->id, r->op,
+	      (unsigned long long)r->offset, (unsigned long long)r->bytes);
 	if (r->op == BLOCK_WRITE && b->detect_zeroes &&
 	    iov_is_zero(r->iov, r->niov)) {
 		r->op = BLOCK_WRITE_ZEROES;

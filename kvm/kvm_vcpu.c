@@ -14,6 +14,7 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "vmm/runstate.h"
 
 /* Bits that concern the emulation engine only. */
@@ -431,8 +432,8 @@ enum vcpu_exit kvm_run(struct vcpu *v)
 			memory_order_relaxed);
 		atomic_fetch_add_explicit(&v->stats.exits, 1,
 					  memory_order_relaxed);
-		log_item(LOG_EXITS, "cpu %d exit: %s", v->index,
-			 kvm_exit_name(kv->run->exit_reason));
+		trace(VCPU_EXIT, "cpu %d exit: %s", v->index,
+		      kvm_exit_name(kv->run->exit_reason));
 		exit = kvm_handle_exit(v, kv);
 		if (exit != VCPU_EXIT_AGAIN)
 			return exit;

@@ -21,9 +21,11 @@
 #include "lib/err.h"
 #include "lib/lock.h"
 #include "lib/parse.h"
+#include "lib/trace.h"
 
 #define LOG_LINE_MAX         4096
 #define LOG_GUEST_PER_SECOND 100
+#define LOG_GUEST_MAX        512
 
 _Atomic u32 log_mask;
 
@@ -99,26 +101,33 @@ void log_write(enum log_item item, const char *fmt, ...)
 	va_end(ap);
 }
 
-void log_guest(const char *who, const char *fmt, ...)
+/* At most so many lines a second. */
+static bool log_guest_may(void)
 {
-	char prefix[64];
-	u64 second;
-	va_list ap;
+	u64 second = clock_mono_ns() / NS_PER_S;
+	bool may;
 
-	if (likely(!log_on(LOG_GUEST_ERRORS)))
-		return;
-	snprintf(prefix, sizeof(prefix), "%s: ", who);
-	second = clock_mono_ns() / NS_PER_S;
-	va_start(ap, fmt);
 	lock_acquire(&log_lock);
 	if (second != log_guest_second) {
 		log_guest_second = second;
 		log_guest_count = 0;
 	}
-	if (log_guest_count++ < LOG_GUEST_PER_SECOND)
-		log_line(log_fd, prefix, fmt, ap);
+	may = log_guest_count++ < LOG_GUEST_PER_SECOND;
 	lock_release(&log_lock);
+	return may;
+}
+
+void log_guest(const char *who, const char *fmt, ...)
+{
+	char text[LOG_GUEST_MAX];
+	va_list ap;
+
+	if (likely(!trace_on(TRACE_GUEST_ERROR)) || !log_guest_may())
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	trace_write(TRACE_GUEST_ERROR, "%s: %s", who, text);
 }
 
 void log_set_prefix(bool timestamp, const char *name)
@@ -200,6 +209,7 @@ int log_parse_items(const char *list, u32 *mask, struct err *err)
 void log_set_items(u32 mask)
 {
 	atomic_store_explicit(&log_mask, mask, memory_order_relaxed);
+	trace_log_changed(mask);
 }
 
 /* ---- Addresses ---- */

@@ -37,6 +37,7 @@ static inline bool log_on(enum log_item item)
 			log_write(item, __VA_ARGS__); \
 	} while (0)
 
+/* Whatever is on; LOG_ITEM_COUNT is no item. */
 void log_write(enum log_item item, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* The guest did something that its specification forbids: one line under

@@ -16,6 +16,7 @@
 #include "lib/err.h"
 #include "lib/iov.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "net/internal.h"
 
 static struct list net_ports = LIST_INIT(net_ports);
@@ -64,8 +65,8 @@ static bool net_deliver(struct net_port *to, const struct net_frame *f)
 		from->stats.tx_frames++;
 		from->stats.tx_bytes += f->len;
 	}
-	log_item(LOG_NET, "%s: frame of %zu bytes, flags %#x gso %u", to->name,
-		 f->len, f->hdr.flags, f->hdr.gso_type);
+	trace(NET_FRAME, "%s: frame of %zu bytes, flags %#x gso %u", to->name,
+	      f->len, f->hdr.flags, f->hdr.gso_type);
 	return true;
 }
 

@@ -22,6 +22,7 @@
 #include "lib/fdset.h"
 #include "lib/log.h"
 #include "lib/parse.h"
+#include "lib/trace.h"
 #include "net/internal.h"
 #include "net/spawn.h"
 
@@ -65,8 +66,8 @@ static bool tap_receive(struct net_port *p, const struct net_frame *f)
 	}
 	/* EIO: the interface is down; EINVAL: a nonsensical header. */
 	if (r < 0)
-		log_item(LOG_NET, "%s: frame dropped: %s", p->name,
-			 strerror(errno));
+		trace(NET_DROP, "%s: frame dropped: %s", p->name,
+		      strerror(errno));
 	return true;
 }
 

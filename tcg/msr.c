@@ -12,6 +12,7 @@
 #include "tcg/system.h"
 
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "vmm/machine.h"
 
 enum msr_kind {
@@ -402,7 +403,7 @@ void sys_rdmsr(struct tcg_cpu *c, const struct insn *i)
 
 	sys_need_cpl0(c);
 	if (!msr_read(c, msr, &value)) {
-		log_item(LOG_UNIMP, "cpu %d rdmsr %#x", c->v->index, msr);
+		trace(UNIMP_RDMSR, "cpu %d rdmsr %#x", c->v->index, msr);
 		tcg_raise_code(c, EXC_GP, 0);
 	}
 	c->gpr[REG_RAX] = (u32)value;
@@ -416,7 +417,7 @@ void sys_wrmsr(struct tcg_cpu *c, const struct insn *i)
 
 	sys_need_cpl0(c);
 	if (!msr_write(c, msr, value)) {
-		log_item(LOG_UNIMP, "cpu %d wrmsr %#x = %#llx", c->v->index,
+		trace(UNIMP_WRMSR, "cpu %d wrmsr %#x = %#llx", c->v->index,
 			 msr, (unsigned long long)value);
 		tcg_raise_code(c, EXC_GP, 0);
 	}

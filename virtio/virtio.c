@@ -21,6 +21,7 @@
 
 #include "lib/err.h"
 #include "lib/lock.h"
+#include "lib/trace.h"
 #include "vmm/machine.h"
 
 #define STATUS_ACK         VIRTIO_CONFIG_S_ACKNOWLEDGE
@@ -80,8 +81,10 @@ void virtio_kick(struct virtio *v, u32 index)
 static void virtio_handle(struct virtio *v, struct queue *q)
 {
 	assert_locked(&machine_lock);
-	if (v->started && q->active && run_state_running(v->pci.dev.m))
-		v->class->handle_queue(v, q);
+	if (!v->started || !q->active || !run_state_running(v->pci.dev.m))
+		return;
+	trace(VIRTIO_NOTIFY, "%s: queue %u", v->label, q->index);
+	v->class->handle_queue(v, q);
 }
 
 static void virtio_kicked(void *arg, u32 events)
@@ -210,8 +213,8 @@ void virtio_set_status(struct virtio *v, u8 status)
 		if (!rule->enter || rule->enter(v) == 0)
 			v->status |= rule->bit;
 	}
-	log_item(LOG_VIRTIO, "%s: status 0x%02x -> 0x%02x, features 0x%llx",
-		 v->label, old, v->status, (unsigned long long)v->accepted);
+	trace(VIRTIO_STATUS, "%s: status 0x%02x -> 0x%02x, features 0x%llx",
+	      v->label, old, v->status, (unsigned long long)v->accepted);
 }
 
 /* ---- Registers ---- */

@@ -11,6 +11,7 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "vmm/accel.h"
 #include "vmm/device.h"
 #include "vmm/object.h"
@@ -113,8 +114,8 @@ int machine_map_ram(struct machine *m, struct err *err)
 
 void msi_send(struct machine *m, const struct msi *msi)
 {
-	log_item(LOG_IRQ, "msi 0x%llx data 0x%x", (unsigned long long)msi->addr,
-		 msi->data);
+	trace(IRQ_MSI, "msi 0x%llx data 0x%x", (unsigned long long)msi->addr,
+	      msi->data);
 	if (m->accel && m->accel->msi_send)
 		m->accel->msi_send(m, msi);
 	else if (m->msi_deliver)

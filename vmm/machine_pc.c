@@ -24,6 +24,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "vmm/accel.h"
 #include "vmm/boot.h"
 #include "vmm/config.h"
@@ -52,7 +53,7 @@ static void pc_gsi_set(void *opaque, int n, int level)
 {
 	struct pc *pc = opaque;
 
-	log_item(LOG_IRQ, "gsi %d = %d", n, level);
+	trace(IRQ_LINE, "gsi %d = %d", n, level);
 	if (n < 16)
 		irq_set(&pc->pic[n], level);
 	irq_set(&pc->ioapic[n ? n : 2], level);

@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/parse.h"
+#include "lib/trace.h"
 #include "vmm/accel.h"
 #include "vmm/config.h"
 #include "vmm/cpu_models.h"
@@ -877,6 +878,44 @@ static int config_watchdog_action(struct config *c, const char *option,
 		}
 	err_set(err, -EINVAL, "invalid parameter value: %s", arg);
 	return CONFIG_FAIL;
+}
+
+struct trace_args {
+	char *enable, *events, *file;
+};
+
+static const struct option_row trace_rows[] = {
+	{ "enable", &opt_str, offsetof(struct trace_args, enable), NULL,
+	  "name, or pattern with * and ?", NULL },
+	{ "events", &opt_str, offsetof(struct trace_args, events), NULL,
+	  "file of patterns, one a line", NULL },
+	{ "file", &opt_str, offsetof(struct trace_args, file), NULL,
+	  "where traces go", NULL },
+	OPTION_END,
+};
+
+static int config_trace(struct config *c, const char *option, const char *arg,
+			struct err *err)
+{
+	struct trace_args a = { 0 };
+	struct buf names = { 0 };
+	int r;
+
+	if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+		trace_list(&names);
+		fputs(buf_str(&names), stdout);
+		buf_fini(&names);
+		return CONFIG_EXIT;
+	}
+	r = config_rows(arg, "enable", trace_rows, &a, err);
+	if (r == 0 && a.enable && trace_set(a.enable, true) < 0)
+		log_warn("trace event '%s' does not exist", a.enable);
+	if (r == 0 && a.events)
+		r = trace_load(a.events, err);
+	if (r == 0 && a.file)
+		r = trace_set_file(a.file, err);
+	opt_rows_fini(trace_rows, &a);
+	return config_fail(r);
 }
 
 struct add_fd_args {

@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "vmm/accel.h"
 #include "vmm/machine.h"
 #include "vmm/vtimer.h"
@@ -479,16 +480,16 @@ u64 vcpu_mmio_read(struct vcpu *v, gpa_t gpa, u32 size)
 	u64 value = vcpu_io(v, &v->m->memory, gpa, size, false, 0);
 
 	vcpu_count(&v->stats.mmio);
-	log_item(LOG_MMIO, "cpu %d mmio read  %#llx/%u = %#llx", v->index,
-		 (unsigned long long)gpa, size, (unsigned long long)value);
+	trace(MMIO_READ, "cpu %d mmio read  %#llx/%u = %#llx", v->index,
+	      (unsigned long long)gpa, size, (unsigned long long)value);
 	return value;
 }
 
 void vcpu_mmio_write(struct vcpu *v, gpa_t gpa, u32 size, u64 value)
 {
 	vcpu_count(&v->stats.mmio);
-	log_item(LOG_MMIO, "cpu %d mmio write %#llx/%u = %#llx", v->index,
-		 (unsigned long long)gpa, size, (unsigned long long)value);
+	trace(MMIO_WRITE, "cpu %d mmio write %#llx/%u = %#llx", v->index,
+	      (unsigned long long)gpa, size, (unsigned long long)value);
 	vcpu_io(v, &v->m->memory, gpa, size, true, value);
 }
 
@@ -497,15 +498,15 @@ u64 vcpu_pio_read(struct vcpu *v, u16 port, u32 size)
 	u64 value = vcpu_io(v, &v->m->io, port, size, false, 0);
 
 	vcpu_count(&v->stats.pio);
-	log_item(LOG_PIO, "cpu %d port read  %#x/%u = %#llx", v->index, port,
-		 size, (unsigned long long)value);
+	trace(PIO_READ, "cpu %d port read  %#x/%u = %#llx", v->index, port,
+	      size, (unsigned long long)value);
 	return value;
 }
 
 void vcpu_pio_write(struct vcpu *v, u16 port, u32 size, u64 value)
 {
 	vcpu_count(&v->stats.pio);
-	log_item(LOG_PIO, "cpu %d port write %#x/%u = %#llx", v->index, port,
-		 size, (unsigned long long)value);
+	trace(PIO_WRITE, "cpu %d port write %#x/%u = %#llx", v->index, port,
+	      size, (unsigned long long)value);
 	vcpu_io(v, &v->m->io, port, size, true, value);
 }

@@ -103,7 +103,7 @@ CASES = [
     (["-chardev", "null,id=n", "-mon", "n,mode=control,pretty=1"], "'pretty'"),
     (["-global", "a.b=c"], "give the property with -device"),
     (["-readconfig", "{dir}/disk"], "on the command line"),
-    (["-trace", "enable=a"], "'-d help'"),
+    (["-trace", "events=/nonexistent/x"], "Could not open '/nonexistent/x'"),
     (["-usb"], "no USB"),
     (["-blockdev", "driver=file"], "use -drive"),
     (["-gdb", "bogus:"], "-gdb bogus:"),

@@ -31,7 +31,13 @@ class Virtio(unittest.TestCase):
         with LinuxVm("-device", "virtio-rng-pci,id=r",
                      modules=LinuxVm.MODULES + ("virtio_rng",)) as vm:
             vm.boot()
+            trace = vm.dir / "trace"
+            self.assertEqual(vm.monitor("trace-event virtio_* on"), "")
+            self.assertEqual(vm.monitor(f"logfile {trace}"), "")
             vm.run("head -c 100 /dev/hwrng >/dev/null")
+            self.assertEqual(vm.monitor("trace-event virtio_* off"), "")
+            self.assertRegex(trace.read_text(),
+                             r"(?m)^virtio_notify virtio-rng.*: queue 0$")
             status = vm.monitor("info virtio-status r")
             self.assertIn("  started:                 true\n", status)
             self.assertIn("VIRTIO_CONFIG_S_DRIVER_OK", status)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Commands on trace points.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/trace.h"
+#include "monitor/qmp.h"
+
+/* QEMU's words, which have no prefix. */
+static int trace_said(struct monitor *mon, struct err *err, int r)
+{
+	if (r < 0) {
+		mon_printf(mon, "%s\n", err->msg);
+		err->msg[0] = '\0';
+	}
+	return r;
+}
+
+static int trace_change(const struct args *a, bool on, struct err *err)
+{
+	const char *name = args_str(a, "name");
+
+	if (args_has(a, "vcpu"))
+		return err_set(err, -EINVAL,
+			       "event \"%s\" is not vCPU-specific", name);
+	if (trace_set(name, on) < 0)
+		return err_set(err, -ENOENT, "unknown event \"%s\"", name);
+	return 0;
+}
+
+int cmd_trace_event(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return trace_said(mon, err,
+			  trace_change(a, args_u64(a, "option"), err));
+}
+
+int cmd_qmp_trace_set(struct monitor *mon, const struct args *a,
+		      struct err *err)
+{
+	if (args_has(a, "ignore-unavailable") &&
+	    args_u64(a, "ignore-unavailable") && !args_has(a, "vcpu")) {
+		(void)trace_set(args_str(a, "name"), args_u64(a, "enable"));
+		return 0;
+	}
+	return trace_change(a, args_u64(a, "enable"), err);
+}
+
+json_t *query_qmp_trace(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	const char *name = args_str(a, "name");
+	json_t *list = json_array();
+
+	for (int p = 0; trace_name(p); p++)
+		if (!name || trace_matches(p, name))
+			json_array_append_new(
+				list, json_pack("{ss ss sb}", "name",
+						trace_name(p), "state",
+						trace_state(p) ? "enabled"
+							       : "disabled",
+						"vcpu", 0));
+	if (args_has(a, "vcpu") && name)
+		err_set(err, -EINVAL, "event \"%s\" is not vCPU-specific",
+			name);
+	else if (!json_array_size(list) && !strpbrk(name, "*?["))
+		err_set(err, -ENOENT, "unknown event \"%s\"", name);
+	else
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+json_t *query_trace_events(struct monitor *mon, const struct args *a,
+			   struct err *err)
+{
+	json_t *list = query_qmp_trace(mon, a, err);
+
+	if (!list)
+		trace_said(mon, err, err->code);
+	return list;
+}
+
+void print_trace_events(const json_t *list, struct buf *out)
+{
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(list, i, v)
+		buf_printf(out, "%s : state %d\n", val_str(v, "name"),
+			   !strcmp(val_str(v, "state"), "enabled"));
+}
