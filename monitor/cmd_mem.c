@@ -151,11 +151,12 @@ int cmd_gva2gpa(struct monitor *mon, const struct args *a, struct err *err)
 		mon_puts(mon, "No cpu\n");
 		return -ENODEV;
 	}
-	if (cpu_translate(c, &mon->m->mem, args_u64(a, "addr"), &gpa,
-			  &page_size, &pte))
-		mon_printf(mon, "gpa: %#llx\n", (unsigned long long)gpa);
-	else
+	if (!cpu_translate(c, &mon->m->mem, args_u64(a, "addr"), &gpa,
+			   &page_size, &pte)) {
 		mon_puts(mon, "Unmapped\n");
+		return -EFAULT;
+	}
+	mon_printf(mon, "gpa: %#llx\n", (unsigned long long)gpa);
 	return 0;
 }
 

@@ -92,7 +92,8 @@ static void dump_item(struct buf *out, const u8 *p, char format, u32 size)
 	}
 }
 
-static void dump_rows(const struct mon_space *s, u64 addr, u64 len,
+/* False: not all of it is there. */
+static bool dump_rows(const struct mon_space *s, u64 addr, u64 len,
 		      const struct mem_fmt *fmt, struct buf *out)
 {
 	u32 size = fmt->format == 'c' ? 1 : fmt->size;
@@ -105,7 +106,7 @@ static void dump_rows(const struct mon_space *s, u64 addr, u64 len,
 		buf_printf(out, "%016llx:", (unsigned long long)addr);
 		if (mon_read(s, addr, data, n, size) < n) {
 			buf_puts(out, " Cannot access memory\n");
-			return;
+			return false;
 		}
 		for (u32 i = 0; i < n; i += size)
 			dump_item(out, data + i, fmt->format, size);
@@ -113,6 +114,7 @@ static void dump_rows(const struct mon_space *s, u64 addr, u64 len,
 		addr += n;
 		len -= n;
 	}
+	return true;
 }
 
 static int dump_code_bits(const struct cpu_state *c)
@@ -144,6 +146,7 @@ static int dump(struct monitor *mon, const struct args *a,
 	u64 addr = args_u64(a, "addr");
 	u64 len = (u64)fmt.count * fmt.size;
 	struct buf out = { 0 };
+	bool all = true;
 
 	if (fmt.format == 'i') {
 		if (fmt.count > DUMP_INSNS_MAX)
@@ -159,11 +162,11 @@ static int dump(struct monitor *mon, const struct args *a,
 				       "count %u is too large; at most %llu "
 				       "bytes are shown at once",
 				       fmt.count, DUMP_BYTES_MAX);
-		dump_rows(s, addr, len, &fmt, &out);
+		all = dump_rows(s, addr, len, &fmt, &out);
 	}
 	mon_puts(mon, buf_str(&out));
 	buf_fini(&out);
-	return 0;
+	return all ? 0 : -EFAULT;
 }
 
 int cmd_x(struct monitor *mon, const struct args *a, struct err *err)
