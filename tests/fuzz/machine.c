@@ -12,6 +12,7 @@
 
 #include "block/block.h"
 #include "chardev/internal.h"
+#include "gdb/gdb.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/work.h"
@@ -50,10 +51,17 @@ static int no_put(struct vcpu *v)
 	return 0;
 }
 
+static void no_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+{
+	memset(out, 0, 4 * sizeof out[0]);
+}
+
 static const struct accel_class no_accel = {
 	.name = "none",
 	.get = no_get,
 	.put = no_put,
+	.cpuid = no_cpuid,
+	.debug = true,
 };
 
 /* What cannot fail, unless the fuzzer itself is broken. */
@@ -109,6 +117,7 @@ static struct machine *fuzz_machine(struct config *c)
 static void fuzz_end(struct machine *m, struct config *c) REQUIRES(machine_lock)
 {
 	machine_park(m);
+	gdb_destroy(m);
 	monitor_destroy_all();
 	block_drain_all();
 	machine_destroy_devices(m);
@@ -173,7 +182,11 @@ void fuzz_session(const char *mode, const u8 *data, size_t len, size_t piece)
 	m = fuzz_machine(&c);
 	chr = chr_alloc(&peer_class, m->loop, "mon0");
 	chr_register(chr);
-	must(monitor_create(m, chr, mode, false, &err), &err);
+	if (mode && !strcmp(mode, "gdb"))
+		must(gdb_start(m, "chardev:mon0", &monitor_gdb_ops, &err),
+		     &err);
+	else
+		must(monitor_create(m, chr, mode, false, &err), &err);
 	fuzz_play(m, chr, data, len, piece);
 	fuzz_end(m, &c);
 	fuzz_fenced = false;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs one of the fuzzers, from the words of its language.
 
-    run.py FUZZER hmp|qmp|telnet
+    run.py FUZZER gdb|hmp|qmp|telnet
 
 The corpus is made of the transcripts in tests/hmp and tests/qmp.  FUZZ_SEED
 (1) says what is tried, FUZZ_RUNS (3000) how often, FUZZ_SECONDS, if given,
@@ -54,6 +54,20 @@ def qmp():
     yield b"\x10[[[[{'a':\"\\u0000\\ud800\"}]]],1e999,-0,null,\xff{"
 
 
+def gdb():
+    """Lines that tests/fuzz/gdb.c makes packets of."""
+    for text in ("qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+\nvMustReplyEmpty\nHg0\n?\n"
+                 "qXfer:features:read:target.xml:0,ffb\nqXfer:features:read:target.xml:ff,10",
+                 "g\nGffff\np10\nP10=0102030405060708\np0\nP0=00\npff\nm0,10\nM0,4:90909090\nX0,1:}\x03\nm-1,ffff",
+                 "Z0,1000,1\nZ1,1000,1\nZ2,0,4\nZ3,0,8\nZ4,7,ff\nz0,1000,1\nz2,0,4\nz9,0,0",
+                 "vCont?\nvCont;s:p1.1;c\n\nvCont;r1000,2000:1\n\nc1000\n\ns\n\nC05",
+                 "qfThreadInfo\nqsThreadInfo\nqThreadExtraInfo,p1.2\nT2\nHc-1\nqC\nqAttached:1\nD;1",
+                 "qRcmd,696e666f20737461747573\nqRcmd,696e666f2063707573\nqqemu.sstepbits\nQqemu.sstep=7\nqqemu.sstep\nQqemu.PhyMemMode:1",
+                 "QStartNoAckMode\nqXfer:threads:read::0,fff\nqTStatus\nk", "vKill;1\nR00\n!\nb\nj0"):
+        yield b"\x7f" + text.encode()
+    yield b"\x10+$g#67-++$m0,4#fd\x03$?#3f}}#$$##00"
+
+
 def telnet():
     for text in (b"\xfd\x01\xfd\x03\xfb\x1f", b"\xfa\x1f\x00\x50\x00\x18\xff\xf0",
                  b"\xfd\x00\xfb\x00a\r\x00b\r\n", b"\xf3\xf4\xff\xf6", b"\xfe\x01\xfc\x03"):
@@ -78,7 +92,7 @@ def words(kind, corpus):
 
 def main():
     fuzzer, kind = os.path.abspath(sys.argv[1]), sys.argv[2]
-    corpus = list({"hmp": hmp, "qmp": qmp, "telnet": telnet}[kind]())
+    corpus = list({"gdb": gdb, "hmp": hmp, "qmp": qmp, "telnet": telnet}[kind]())
     top = tempfile.mkdtemp(prefix="vmon-fuzz-")
     try:
         folders = {}
