@@ -64,6 +64,11 @@ class Log(unittest.TestCase):
         self.assertTrue(any(host for host, _ in fewer))
         self.assertLess(len(fewer), len(traces))
 
+    def test_rewritten(self):
+        """Once it is translated again, nothing is left for it any more."""
+        entries = [pc for _, pc in self.traces(self.run_guest("exec"))]
+        self.assertLess(entries.count(0x4000000000), 3000)
+
     def test_registers(self):
         text = self.run_guest("exec,cpu", "-dfilter",
                               "0x101000..0x101fff,0x102000+0x100")

@@ -348,6 +348,27 @@ static void test_crossing_code(void)
 	check_eq("... at the instruction", exc.rip, TEST_VA + 4093);
 }
 
+/* Code on another page that has been rewritten, often: tests/guest/observe.py
+ * counts how often translated code is left for it. */
+static void test_rewritten_code(void)
+{
+	static const u8 text[] = { 0xb8, 1, 0, 0, 0, 0xc3 }; /* mov eax; ret */
+	u32 (*fn)(void) = (u32(*)(void))TEST_VA;
+	u32 bad = 0;
+
+	pd[0] = (u64)pt | P | W;
+	pt[0] = (u64)other | P | W;
+	write_cr3(read_cr3());
+	for (u32 n = 0; n < sizeof text; n++)
+		other[n] = text[n];
+	for (u32 n = 0; n < 1000; n++)
+		bad += fn() != 1;
+	((volatile u8 *)TEST_VA)[1] = 2;
+	for (u32 n = 0; n < 20000; n++)
+		bad += fn() != 2;
+	check_eq("code that has been rewritten", bad, 0);
+}
+
 static void do_canonical(void *va)
 {
 	__asm__ volatile("movb (%0), %%al" : : "r"(va) : "rax");
@@ -381,6 +402,7 @@ void test(void)
 	test_global();
 	test_crossing();
 	test_crossing_code();
+	test_rewritten_code();
 	check_exc("a non-canonical address is #GP",
 		  try_call(do_canonical, (void *)BIT(47)), 13, 0);
 	check_exc("... #SS through RBP",
