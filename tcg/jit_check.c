@@ -370,6 +370,18 @@ static enum check_end check_judge(struct tcg_cpu *c, const struct tcg_block *b,
 	return end;
 }
 
+/* May the translation have stopped in the middle of an instruction? */
+static bool check_interrupted(const struct tcg_cpu *c,
+			      const struct tcg_block *b, u32 n)
+{
+	u32 done = check_done(c->jit->check, b, n);
+
+	if (atomic_load(&c->v->request))
+		return true;
+	return done < n && insn_desc(&b->insn[done])->attrs & OP_STR &&
+	       atomic_load(&c->exit_req);
+}
+
 static bool check_turn(struct jit_check *k)
 {
 	k->random = k->random * 6364136223846793005u + 1442695040888963407u;
@@ -404,8 +416,7 @@ bool jit_check(struct tcg_cpu *c, const struct tcg_block *b,
 	c->checking = true;
 	end = check_judge(c, b, t, n, &what);
 	c->checking = false;
-	/* One that was interrupted may have stopped anywhere. */
-	if (end != CHECK_LEFT && what.len && atomic_load(&c->v->request))
+	if (end != CHECK_LEFT && what.len && check_interrupted(c, b, n))
 		end = CHECK_LEFT;
 	if (end == CHECK_LEFT) {
 		check_back(c);
