@@ -12,6 +12,8 @@ as a keyboard sends them, and what counts is the screen that comes out.
     minicom  minicom on a vmon pty
     tty      socat's end of a pair of ptys as `-monitor /dev/pts/N`
     stdio    vmon itself in the pane, monitor on its terminal
+    keys     every key of the line editor, in 200 columns and in 20
+    paste    a thousand lines at once
 """
 import os
 import re
@@ -54,18 +56,22 @@ def nobody_has(path):
 
 
 class Pane:
-    """A terminal of 80 by 24 with a command in it."""
+    """A terminal with a command in it."""
 
-    def __init__(self, tmp, name, command):
+    def __init__(self, tmp, name, command, columns=80):
+        config = os.path.join(tmp, "tmux.conf")
+        with open(config, "w") as f:
+            f.write("set-option -g history-limit 20000\n")
+        self.config = config
         self.socket = os.path.join(tmp, "tmux-" + name)
         env = dict(os.environ, HOME=tmp, SCREENDIR=os.path.join(tmp, "screens"),
                    LC_ALL="C.UTF-8", SHELL="/bin/sh")
         env.pop("TMUX", None)
-        self.tmux("new-session", "-d", "-x", "80", "-y", "24", command, env=env)
+        self.tmux("new-session", "-d", "-x", str(columns), "-y", "24", command, env=env)
         self.tmux("set-option", "-g", "remain-on-exit", "on")
 
     def tmux(self, *args, env=None):
-        return subprocess.run(["tmux", "-u", "-S", self.socket, "-f", "/dev/null", *args],
+        return subprocess.run(["tmux", "-u", "-S", self.socket, "-f", self.config, *args],
                               check=True, env=env, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=TIMEOUT).stdout.decode()
 
@@ -303,9 +309,100 @@ def case_stdio(vmon, tmp):
         pane.close()
 
 
+def every_key(pane):
+    """Keys in, the line and its cursor out; the longest line has 12 columns
+    behind the prompt."""
+    pane.expect_line("")
+    for name in ("one", "two"):
+        pane.type(name)
+        pane.keys("Enter")
+        pane.expect_line("")
+    typed = "ab cd ef"
+    #   keys,           line,       cursor
+    for keys, line, at in (
+            (["Left"], "ab cd ef", 7), (["C-b"], "ab cd ef", 6), (["Right"], "ab cd ef", 7),
+            (["C-f"], "ab cd ef", 8), (["C-f"], "ab cd ef", 8),
+            (["C-a"], "ab cd ef", 0), (["C-b"], "ab cd ef", 0), (["C-e"], "ab cd ef", 8),
+            (["Home"], "ab cd ef", 0), (["End"], "ab cd ef", 8),
+            (["C-Left"], "ab cd ef", 6), (["C-Left"], "ab cd ef", 3), (["C-Right"], "ab cd ef", 5),
+            (["M-b"], "ab cd ef", 3), (["M-f"], "ab cd ef", 5),
+            (["C-d"], "ab cdef", 5), (["DC"], "ab cdf", 5), (["BSpace"], "ab cf", 4),
+            (["C-h"], "ab f", 3), (["C-w"], "f", 0), (["C-k"], "", 0),
+            (["C-d"], "", 0), (["BSpace"], "", 0),
+            (["C-p"], "two", 3), (["C-p"], "one", 3), (["C-p"], "one", 3), (["C-n"], "two", 3),
+            (["C-n"], "", 0), (["Up"], "two", 3), (["Up"], "one", 3), (["Down"], "two", 3),
+            (["C-a", "C-f", "C-u"], "wo", 0), (["M-d"], "", 0),
+            (["F1"], "", 0), (["F5"], "", 0), (["PPage"], "", 0), (["C-y"], "", 0),
+            (["x", "y", "C-c"], "", 0), (["q", "u", "i", "C-l"], "qui", 3),
+            (["Tab"], "quit", 5), (["C-u"], "", 0)):
+        if typed:
+            pane.type(typed)
+            pane.expect_line(typed)
+            typed = None
+        pane.keys(*keys)
+        pane.expect_line(line, at)
+
+
+def wide_and_narrow(pane, columns):
+    if columns > 80:
+        # a line of more than 80 columns, edited in front
+        pane.type("p " + "+".join(["1"] * 80))
+        pane.keys("C-a", "Right", "Right")
+        pane.type("20+")
+        pane.expect_line("p 20+" + "+".join(["1"] * 80), 5)
+        pane.keys("Enter")
+        pane.expect_text(r"^100$")
+    else:
+        # one that goes over the right edge, edited at its end
+        pane.type("p 1000000000+200000000")
+        pane.keys("BSpace")
+        pane.type("7")
+        pane.keys("Enter")
+        pane.expect_text(r"^1200000007$")
+
+
+def case_keys(vmon, tmp):
+    for columns in (200, 20):
+        vm = Vmon(vmon, tmp, "pty")
+        try:
+            pane = Pane(tmp, "k%d" % columns,
+                        "socat -,raw,echo=0 %s,raw,echo=0" % vm.pty(), columns)
+            try:
+                every_key(pane)
+                wide_and_narrow(pane, columns)
+            finally:
+                pane.close()
+        finally:
+            vm.close()
+
+
+def case_paste(vmon, tmp):
+    """Every line is run, in order, and shown."""
+    lines = 1000
+    path = os.path.join(tmp, "pasted")
+    with open(path, "w") as f:
+        f.writelines("p %d\n" % (100000 + n) for n in range(lines))
+    vm = Vmon(vmon, tmp, "pty")
+    try:
+        pane = Pane(tmp, "p", "socat -,raw,echo=0 %s,raw,echo=0" % vm.pty())
+        try:
+            pane.expect_line("")
+            pane.tmux("load-buffer", path)
+            pane.tmux("paste-buffer")
+            pane.expect_text(r"^%d$" % (100000 + lines - 1))
+            pane.expect_line("")
+            got = re.findall(r"^(\d{6})$", pane.tmux("capture-pane", "-p", "-S", "-"), re.M)
+            if got != [str(100000 + n) for n in range(lines)]:
+                raise Failure("%d answers of %d: %s ..." % (len(got), lines, got[:5]))
+        finally:
+            pane.close()
+    finally:
+        vm.close()
+
+
 CASES = {n[5:]: f for n, f in list(globals().items()) if n.startswith("case_")}
 NEEDS = {"socat": ["socat"], "minicom": ["minicom"], "screen": ["screen"],
-         "tty": ["socat"], "stdio": []}
+         "tty": ["socat"], "stdio": [], "keys": [], "paste": ["socat"]}
 
 
 def main():
