@@ -372,7 +372,8 @@ static struct tcg_block *block_find(struct tcg_cpu *c, u64 pc)
 		if (b && log_on(LOG_IN_ASM))
 			tcg_log_block(c, b, pc);
 	}
-	if (!b)
+	if (!b ||
+	    (b->gen_now2 && tcg_page_breaks(c, (pc & PAGE_MASK) + PAGE_SIZE)))
 		return NULL;
 	k->jcache[JCACHE_SLOT(pc)] = (struct block_ref){ pc, block_key(c), b };
 	return b;

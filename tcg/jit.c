@@ -83,11 +83,14 @@ static bool jit_valid(const struct jit_block *t)
 /* Is the page behind c->rip's the one that the block goes on in?  Raises. */
 static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 {
+	gva_t next = (c->rip & PAGE_MASK) + PAGE_SIZE;
 	gpa_t phys;
 
 	if (likely(!t->crossing))
 		return true;
-	tcg_fetch(c, (c->rip & PAGE_MASK) + PAGE_SIZE, &phys);
+	if (tcg_page_breaks(c, next))
+		return false; /* its code would look for the page's tag */
+	tcg_fetch(c, next, &phys);
 	return phys == t->crossing->phys;
 }
 
