@@ -681,7 +681,7 @@ START_TEST(blk_survives_random_requests)
 	rnd_state = getenv("FUZZ_SEED") ? atoi(getenv("FUZZ_SEED")) : 11;
 	printf("request noise: FUZZ_SEED=%u\n", rnd_state);
 	plug(backends[_i], "packed=on");
-	while (clock_mono_ns() < end) {
+	while (clock_mono_ns() < end || !done) {
 		pg_start(&p, rnd(2) ? BIT(VIRTIO_F_RING_PACKED) : 0, 1, 64);
 		for (int i = 0; i < 200 && pg_status(&p) == 0xf; i++, n++) {
 			struct guest_seg segs[6];
