@@ -14,7 +14,13 @@
 #define MSR_LSTAR          0xc0000082u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 
+/* One place for each function, which breakpoints can name: gcc must not clone
+ * it, and clang neither does nor knows the word. */
+#if __has_attribute(noclone)
 #define NOINLINE __attribute__((noinline, noclone))
+#else
+#define NOINLINE __attribute__((noinline))
+#endif
 
 volatile u64 rounds, written, seen, ap_rounds, syscalls;
 volatile u64 apart[1024]; /* two pages that nobody else uses */
