@@ -4,98 +4,113 @@
  */
 #include "tcg/jit_emit.h"
 
-static void em_modrm(struct jit_emit *e, u8 reg, struct jit_rm rm)
-{
-	u8 r = (reg & 7) << 3;
-	bool sib = rm.index != H_RSP || (rm.base & 7) == 4;
+/* Bytes may alias everything, so what is read again and again is passed by
+ * value, and `at` kept here.  All answer where to go on. */
 
-	if (rm.kind == RM_REG) {
-		em8(e, 0xc0 | r | (rm.base & 7));
-		return;
-	}
-	if (rm.kind == RM_STATE) {
-		/* SIB without base: disp32 is absolute, GS adds its base. */
-		em8(e, r | 4);
-		em8(e, (rm.index & 7) << 3 | 5);
-		em32(e, rm.disp);
-		return;
-	}
-	if (rm.disp == 0 && (rm.base & 7) != 5)
-		em8(e, r | (sib ? 4 : (rm.base & 7)));
-	else if (rm.disp == (s8)rm.disp)
-		em8(e, 0x40 | r | (sib ? 4 : (rm.base & 7)));
-	else
-		em8(e, 0x80 | r | (sib ? 4 : (rm.base & 7)));
-	if (sib)
-		em8(e, rm.scale << 6 | (rm.index & 7) << 3 | (rm.base & 7));
-	if (rm.disp == 0 && (rm.base & 7) != 5)
-		return;
-	if (rm.disp == (s8)rm.disp)
-		em8(e, (u8)rm.disp);
-	else
-		em32(e, rm.disp);
+static u8 *put_disp32(u8 *at, s32 disp)
+{
+	put_le32(at, (u32)disp);
+	return at + 4;
 }
 
-static u8 em_rex_bits(u8 reg, struct jit_rm rm)
+static u8 *put_modrm(u8 *at, u8 reg, const struct jit_rm *rm)
+{
+	u8 r = (reg & 7) << 3, base = rm->base, index = rm->index;
+	s32 disp = rm->disp;
+	bool sib = index != H_RSP || (base & 7) == 4;
+
+	if (rm->kind == RM_REG) {
+		*at++ = 0xc0 | r | (base & 7);
+		return at;
+	}
+	if (rm->kind == RM_STATE) {
+		/* SIB without base: disp32 is absolute, GS adds its base. */
+		*at++ = r | 4;
+		*at++ = (index & 7) << 3 | 5;
+		return put_disp32(at, disp);
+	}
+	if (disp != (s8)disp)
+		r |= 0x80;
+	else if (disp || (base & 7) == 5)
+		r |= 0x40;
+	*at++ = r | (sib ? 4 : base & 7);
+	if (sib)
+		*at++ = (u8)(rm->scale << 6 | (index & 7) << 3 | (base & 7));
+	if (r & 0x80)
+		return put_disp32(at, disp);
+	if (r & 0x40)
+		*at++ = (u8)disp;
+	return at;
+}
+
+static u8 em_rex_bits(u8 reg, const struct jit_rm *rm)
 {
 	u8 rex = (reg >> 3) << 2;
 
-	if (rm.kind != RM_REG)
-		rex |= (rm.index >> 3) << 1;
-	if (rm.kind != RM_STATE)
-		rex |= rm.base >> 3;
+	if (rm->kind != RM_REG)
+		rex |= (rm->index >> 3) << 1;
+	if (rm->kind != RM_STATE)
+		rex |= rm->base >> 3;
 	return rex;
 }
 
-static void em_prefixes(struct jit_emit *e, u32 op, u8 rex)
+static u8 *put_prefixes(u8 *at, u32 op, u8 rex)
 {
-	if (op & EM_LOCK)
-		em8(e, 0xf0);
-	if (op & EM_66)
-		em8(e, 0x66);
-	if (op & EM_F2)
-		em8(e, 0xf2);
-	if (op & EM_F3)
-		em8(e, 0xf3);
+	if (op & (EM_LOCK | EM_66 | EM_F2 | EM_F3)) {
+		if (op & EM_LOCK)
+			*at++ = 0xf0;
+		if (op & EM_66)
+			*at++ = 0x66;
+		if (op & EM_F2)
+			*at++ = 0xf2;
+		if (op & EM_F3)
+			*at++ = 0xf3;
+	}
 	if (op & EM_W)
 		rex |= 8;
 	if (rex || op & EM_REX)
-		em8(e, 0x40 | rex);
-	if (op & (EM_0F | EM_38 | EM_3A))
-		em8(e, 0x0f);
-	if (op & EM_38)
-		em8(e, 0x38);
-	if (op & EM_3A)
-		em8(e, 0x3a);
+		*at++ = 0x40 | rex;
+	if (op & (EM_0F | EM_38 | EM_3A)) {
+		*at++ = 0x0f;
+		if (op & EM_38)
+			*at++ = 0x38;
+		if (op & EM_3A)
+			*at++ = 0x3a;
+	}
+	return at;
 }
 
-void em_rm(struct jit_emit *e, u32 op, u8 reg, struct jit_rm rm)
+void em_rm_at(struct jit_emit *e, u32 op, u8 reg, const struct jit_rm *rm)
 {
-	if (rm.kind == RM_STATE)
-		em8(e, 0x65);
-	em_prefixes(e, op, em_rex_bits(reg, rm));
-	em8(e, (u8)op);
-	em_modrm(e, reg, rm);
+	u8 *at = e->at;
+
+	if (rm->kind == RM_STATE)
+		*at++ = 0x65;
+	at = put_prefixes(at, op, em_rex_bits(reg, rm));
+	*at++ = (u8)op;
+	e->at = put_modrm(at, reg, rm);
 }
 
 void em_vex(struct jit_emit *e, u8 opcode, u8 map, u8 pp, bool w, bool l,
 	    u8 reg, u8 vvvv, struct jit_rm rm)
 {
-	u8 rex = em_rex_bits(reg, rm);
+	u8 rex = em_rex_bits(reg, &rm), *at = e->at;
 
 	if (rm.kind == RM_STATE)
-		em8(e, 0x65);
-	em8(e, 0xc4);
-	em8(e, (u8)((~rex & 7) << 5) | map);
-	em8(e, w << 7 | (~vvvv & 15) << 3 | l << 2 | pp);
-	em8(e, opcode);
-	em_modrm(e, reg, rm);
+		*at++ = 0x65;
+	*at++ = 0xc4;
+	*at++ = (u8)((~rex & 7) << 5) | map;
+	*at++ = w << 7 | (~vvvv & 15) << 3 | l << 2 | pp;
+	*at++ = opcode;
+	e->at = put_modrm(at, reg, &rm);
 }
 
 void em_plus(struct jit_emit *e, u32 op, u8 reg)
 {
-	em_prefixes(e, op, reg >> 3);
-	em8(e, (u8)op | (reg & 7));
+	u8 *at = put_prefixes(e->at, op, reg >> 3);
+
+	*at++ = (u8)op | (reg & 7);
+	e->at = at;
 }
 
 void em_mov_imm(struct jit_emit *e, u8 reg, u64 value)

@@ -122,8 +122,15 @@ static inline void em_imm(struct jit_emit *e, u64 v, unsigned size)
 	}
 }
 
-/* Low byte of `op` is the opcode, the rest EM_*. */
-void em_rm(struct jit_emit *e, u32 op, u8 reg, struct jit_rm rm);
+/* Low byte of `op` is the opcode, the rest EM_*.  By a pointer, as a struct that
+ * was just put together would be waited for when it is read in one piece. */
+void em_rm_at(struct jit_emit *e, u32 op, u8 reg, const struct jit_rm *rm);
+
+static inline void em_rm(struct jit_emit *e, u32 op, u8 reg, struct jit_rm rm)
+{
+	em_rm_at(e, op, reg, &rm);
+}
+
 /* VEX: `map` 1 0F, 2 0F38, 3 0F3A; `pp` 0 none, 1 66, 2 F3, 3 F2. */
 void em_vex(struct jit_emit *e, u8 opcode, u8 map, u8 pp, bool w, bool l,
 	    u8 reg, u8 vvvv, struct jit_rm rm);
