@@ -2,17 +2,20 @@
  *
  * Bytes to struct insn.
  *
- * An index built once from the rows leads from map and opcode to a chain of
- * rows in table order; ModRM, mandatory prefix, VEX fields and mode choose
- * among them.
+ * An index built once from the rows leads from map, opcode and, for groups,
+ * ModRM.reg to a list of rows in table order; the rest of ModRM, mandatory
+ * prefix, VEX fields and mode choose among them.
  *
  * Spec: SDM 2 chapter 2, APM 3 chapter 1.
  */
 #include "tcg/decode.h"
 
+#include <assert.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/bytes.h"
 
 const struct opdesc opdescs[] = {
@@ -47,17 +50,27 @@ const u16 opdesc_count = ARRAY_SIZE(opdescs);
 
 /* What the decoder needs of a row's operands. */
 struct decode_row {
-	u16 next; /* row of the same map and opcode, or NONE */
 	bool byte, ysize, has_b, force_reg, rax, one;
 	u8 nimm;
 	char imm[2], imm_kind[2]; /* size letter, I J O A or L */
 	char mem;                 /* size letter of what may be memory */
 };
 
+/* Where an opcode's rows are. */
+struct decode_opcode {
+	u16 list[8]; /* by ModRM.reg: where in decode_index.lists */
+	bool modrm;
+};
+
+/* For all lists, and rows of an opcode; more than the tables need. */
+#define DECODE_LISTS 8192
+#define OPCODE_ROWS  64
+
 static struct {
-	u16 first[OP_MAP_COUNT][256];
-	bool modrm[OP_MAP_COUNT][256];
+	struct decode_opcode opcodes[OP_MAP_COUNT][256];
 	struct decode_row rows[ARRAY_SIZE(opdescs)];
+	u16 lists[DECODE_LISTS]; /* rows; each ends with NONE */
+	u32 used;
 } decode_index;
 
 static pthread_once_t decode_once = PTHREAD_ONCE_INIT;
@@ -109,7 +122,6 @@ static void decode_index_row(u16 row)
 {
 	const struct opdesc *d = &opdescs[row];
 	struct decode_row *r = &decode_index.rows[row];
-	int span = decode_span(d);
 	struct operand o[OPERANDS_MAX];
 	int n = opdesc_operands(d, o);
 	bool modrm = d->reg != ANY || d->mod != A;
@@ -139,25 +151,60 @@ static void decode_index_row(u16 row)
 		r->byte = o[1].size == 'b';
 	if (n == 2 && o[0].kind == 'f' && o[0].size == 'w')
 		r->byte = o[1].size == 'b';
-	r->next = NONE;
-	for (int k = 0; k < span; k++) {
-		u16 *at = &decode_index.first[d->map][(d->opcode + k) & 0xff];
+	for (int k = 0; k < decode_span(d); k++)
+		decode_index.opcodes[d->map][(d->opcode + k) & 0xff].modrm |=
+			modrm;
+}
 
-		decode_index.modrm[d->map][(d->opcode + k) & 0xff] |= modrm;
-		/* A row that covers several opcodes has one `next` for all
-		 * of them; so matching checks the opcode again. */
-		while (*at != NONE)
-			at = &decode_index.rows[*at].next;
-		if (*at == NONE && at != &r->next)
-			*at = row;
+/* The rows of ModRM.reg `reg`, of the n in rows[]; a list that is there already
+ * is shared. */
+static u16 decode_list(const u16 *rows, u32 n, int reg, const u16 *others)
+{
+	u16 *lists = decode_index.lists, *list = &lists[decode_index.used];
+	u32 len = 0;
+
+	assert(decode_index.used + n < DECODE_LISTS);
+	for (u32 k = 0; k < n; k++) {
+		u8 by = opdescs[rows[k]].reg;
+
+		if (by == ANY || (by < 8 ? by : by >> 3 & 7) == reg)
+			list[len++] = rows[k];
 	}
+	list[len++] = NONE;
+	for (int k = 0; k < reg; k++)
+		if (!memcmp(&lists[others[k]], list, len * sizeof *list))
+			return others[k];
+	decode_index.used += len;
+	return (u16)(list - lists);
 }
 
 static void decode_build(void)
 {
-	memset(decode_index.first, 0xff, sizeof decode_index.first);
-	for (u16 row = 0; row < opdesc_count; row++)
+	struct {
+		u32 n;
+		u16 row[OPCODE_ROWS];
+	}(*rows)[256] = xcalloc(OP_MAP_COUNT * 256, sizeof **rows), *at;
+
+	for (u16 row = 0; row < opdesc_count; row++) {
+		const struct opdesc *d = &opdescs[row];
+
 		decode_index_row(row);
+		for (int k = 0; k < decode_span(d); k++) {
+			at = &rows[d->map][(d->opcode + k) & 0xff];
+			assert(at->n < OPCODE_ROWS);
+			at->row[at->n++] = row;
+		}
+	}
+	for (int map = 0; map < OP_MAP_COUNT; map++)
+		for (int opcode = 0; opcode < 256; opcode++) {
+			u16 *list = decode_index.opcodes[map][opcode].list;
+
+			at = &rows[map][opcode];
+			for (int reg = 0; reg < 8; reg++)
+				list[reg] =
+					decode_list(at->row, at->n, reg, list);
+		}
+	free(rows);
 }
 
 /* The bytes still to be read. */
@@ -258,15 +305,12 @@ static bool decode_vex_ok(const struct opdesc *d, const struct prefixes *p)
 	return !(d->attrs & OP_L1) || p->l;
 }
 
+/* Of a row in the list. */
 static bool decode_row_matches(const struct opdesc *d, const struct prefixes *p,
-			       u32 mode, u8 opcode, u8 modrm)
+			       u32 mode, u8 modrm)
 {
 	static const u8 pp[] = { [P66] = 0x66, [PF3] = 0xf3, [PF2] = 0xf2 };
 
-	if ((u8)(opcode - d->opcode) >= decode_span(d))
-		return false;
-	if (d->reg < 8 && (modrm >> 3 & 7) != d->reg)
-		return false;
 	if (d->reg >= 0xc0 && modrm != d->reg)
 		return false;
 	if (d->mod == M && modrm >= 0xc0)
@@ -484,29 +528,32 @@ static int decode_body(struct cursor *k, struct prefixes *p, u32 mode, u16 off,
 		       struct insn *i)
 {
 	bool code64 = mode & MODE_CODE64;
-	u16 row = decode_index.first[p->map][i->opcode];
+	const struct decode_opcode *o =
+		&decode_index.opcodes[p->map][i->opcode];
 	const struct decode_row *r;
 	const struct opdesc *d;
+	const u16 *row;
 	u8 modrm = 0;
 
-	if (decode_index.modrm[p->map][i->opcode]) {
+	if (o->modrm) {
 		modrm = decode_bytes(k, 1);
 		if (k->short_of)
 			return 0;
 	}
-	while (row != NONE &&
-	       !decode_row_matches(&opdescs[row], p, mode, i->opcode, modrm))
-		row = decode_index.rows[row].next;
-	if (row == NONE)
+	row = &decode_index.lists[o->list[modrm >> 3 & 7]];
+	while (*row != NONE &&
+	       !decode_row_matches(&opdescs[*row], p, mode, modrm))
+		row++;
+	if (*row == NONE)
 		return EXC_UD;
-	d = &opdescs[row];
-	r = &decode_index.rows[row];
-	i->row = row;
+	d = &opdescs[*row];
+	r = &decode_index.rows[*row];
+	i->row = *row;
 	i->addrsize = code64 ? 8 : mode & MODE_CODE32 ? 4 : 2;
 	if (p->addr)
 		i->addrsize = i->addrsize == 4 ? 2 : 4;
 	decode_opsize(i, d, r, p, mode);
-	if (decode_index.modrm[p->map][i->opcode]) {
+	if (o->modrm) {
 		i->reg = (modrm >> 3 & 7) | (p->rex & 4) << 1;
 		i->rm = (modrm & 7) | (p->rex & 1) << 3;
 		if (modrm < 0xc0 && !r->force_reg) {
