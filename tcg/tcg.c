@@ -206,10 +206,19 @@ static long tcg_membarrier(int cmd)
 	return syscall(SYS_membarrier, cmd, 0, 0);
 }
 
+/* A single vCPU sees its own stores, and devices have a fence (mem_written()):
+ * nothing to do in what follows. */
+static bool tcg_code_alone(const struct tcg_cpu *c)
+{
+	return c->m->nvcpus == 1;
+}
+
 /* Without membarrier() an exclusive section does both jobs: it keeps the
  * others out, and on their way through the lock their stores get visible. */
 void tcg_code_lock(struct tcg_cpu *c) NO_TSA
 {
+	if (tcg_code_alone(c))
+		return;
 	if (!c->t->membarrier) {
 		tcg_exclusive_begin(c);
 		return;
@@ -222,12 +231,14 @@ void tcg_code_lock(struct tcg_cpu *c) NO_TSA
 
 void tcg_code_fence(struct tcg_cpu *c)
 {
-	if (c->t->membarrier)
+	if (c->t->membarrier && !tcg_code_alone(c))
 		tcg_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
 void tcg_code_unlock(struct tcg_cpu *c) NO_TSA
 {
+	if (tcg_code_alone(c))
+		return;
 	if (c->t->membarrier)
 		lock_release(&c->t->code_lock);
 	else
