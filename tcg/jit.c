@@ -94,8 +94,17 @@ static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 	return phys == t->crossing->phys;
 }
 
+/* How often a block has been run by the interpreter.  Counted beside the
+ * blocks, which come and go; two blocks that share a counter are translated a
+ * little early. */
+static u8 *jit_runs(const struct jit *j, gpa_t phys, u32 key)
+{
+	return &j->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
+}
+
 /* Code for c->rip.  Forgets blocks that it finds out of date: their page may
- * be written and translated again and again. */
+ * be written again and again, so they have to run often anew before the next
+ * translation. */
 static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
 {
 	struct jit *j = c->jit;
@@ -107,6 +116,7 @@ static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
 				*at = t->next;
 				j->hashed--;
 				j->stale++;
+				*jit_runs(j, phys, key) = 0;
 				continue;
 			}
 			if (jit_goes_over(c, t))
@@ -157,14 +167,6 @@ static void jit_set_key(struct tcg_cpu *c)
 static bool jit_canonical(u64 va)
 {
 	return (u64)((s64)(va << 16) >> 16) == va;
-}
-
-/* How often a block has been run by the interpreter.  Counted beside the
- * blocks, which come and go; two blocks that share a counter are translated a
- * little early. */
-static u8 *jit_runs(const struct jit *j, gpa_t phys, u32 key)
-{
-	return &j->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
 }
 
 /* Has the block run often enough? */
