@@ -35,6 +35,14 @@ const u8 jit_home[16] = {
 	[REG_R15] = JIT_NOHOME,
 };
 
+const u16 jit_guest[16] = {
+	[H_R11] = BIT(REG_RAX), [H_RCX] = BIT(REG_RCX), [H_RDX] = BIT(REG_RDX),
+	[H_RBX] = BIT(REG_RBX), [H_R15] = BIT(REG_RSP), [H_RBP] = BIT(REG_RBP),
+	[H_RSI] = BIT(REG_RSI), [H_RDI] = BIT(REG_RDI), [H_R8] = BIT(REG_R8),
+	[H_R9] = BIT(REG_R9),   [H_R12] = BIT(REG_R12), [H_R13] = BIT(REG_R13),
+	[H_R14] = BIT(REG_R14),
+};
+
 #define STATE(field) rm_state(offsetof(struct tcg_cpu, field))
 
 /* Loops that are made longer: rounds, and all their instructions. */

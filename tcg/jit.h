@@ -307,5 +307,7 @@ u8 *jit_x87_enter(struct jit *j);
 /* Host register that holds a guest register, or JIT_NOHOME. */
 #define JIT_NOHOME 0xff
 extern const u8 jit_home[16];
+/* The other way: the bit of the guest's register, or 0. */
+extern const u16 jit_guest[16];
 
 #endif

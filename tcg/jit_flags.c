@@ -19,10 +19,39 @@ static void flags_store(struct jit_emit *e)
 	em_rm(e, EM_66 | 0x89, H_RAX, STATE(cc));
 }
 
+/* The sum or difference is there: takes it back and does it again. */
+static void flags_of_sum(struct jit_emit *e, u32 w, const struct gen_again *a)
+{
+	u8 add = a->sub ? 0x2b : 0x03, back = a->sub ? 0x03 : 0x2b;
+
+	em_rm(e, w | 0x8b, H_RAX, rm_reg(a->reg));
+	em_rm(e, w | back, H_RAX, rm_reg(a->rm));
+	em_rm(e, w | add, H_RAX, rm_reg(a->rm));
+}
+
+static void flags_of_sum_imm(struct jit_emit *e, u32 w,
+			     const struct gen_again *a)
+{
+	em_rm(e, w | 0x8d, H_RAX,
+	      rm_mem(a->reg, a->sub ? a->imm : -a->imm)); /* lea */
+	em_rm(e, w | 0x81, a->sub ? 5 : 0, rm_reg(H_RAX));
+	em32(e, (u32)a->imm);
+}
+
 static void flags_make(struct jit_emit *e, const struct gen_again *a)
 {
-	memcpy(e->at, a->code, a->bytes);
-	e->at += a->bytes;
+	u32 w = a->wide ? EM_W : 0;
+
+	switch (a->how) {
+	case AGAIN_NOT: break;
+	case AGAIN_COPY:
+		memcpy(e->at, a->code, a->bytes);
+		e->at += a->bytes;
+		break;
+	case AGAIN_TEST: em_rm(e, w | 0x85, a->reg, rm_reg(a->reg)); break;
+	case AGAIN_SUM: flags_of_sum(e, w, a); break;
+	case AGAIN_SUM_IMM: flags_of_sum_imm(e, w, a); break;
+	}
 }
 
 void gen_store_flags(struct gen *g)
@@ -73,7 +102,7 @@ void gen_spill_flags(struct gen *g)
 	g->delta = -1;
 	if (g->flags == FLAGS_AGAIN)
 		return;
-	if (g->flags == FLAGS_HOST && g->again.bytes)
+	if (g->flags == FLAGS_HOST && g->again.how != AGAIN_NOT)
 		g->flags = FLAGS_AGAIN;
 	else
 		gen_settle_flags(g);
@@ -82,33 +111,7 @@ void gen_spill_flags(struct gen *g)
 void gen_flags_set(struct gen *g)
 {
 	g->flags = FLAGS_HOST;
-	g->again.bytes = 0;
-}
-
-static u16 flags_guest_reg(u8 home)
-{
-	for (u32 r = 0; r < 16; r++)
-		if (jit_home[r] == home)
-			return (u16)BIT(r);
-	return 0;
-}
-
-/* The sum or difference is there: takes it back and does it again. */
-static void flags_of_sum(struct jit_emit *e, u32 w, bool sub, u8 reg, u8 rm)
-{
-	u8 add = sub ? 0x2b : 0x03, back = sub ? 0x03 : 0x2b;
-
-	em_rm(e, w | 0x8b, H_RAX, rm_reg(rm));
-	em_rm(e, w | back, H_RAX, rm_reg(reg));
-	em_rm(e, w | add, H_RAX, rm_reg(reg));
-}
-
-static void flags_of_sum_imm(struct jit_emit *e, u32 w, bool sub, s32 imm,
-			     u8 rm)
-{
-	em_rm(e, w | 0x8d, H_RAX, rm_mem(rm, sub ? imm : -imm)); /* lea */
-	em_rm(e, w | 0x81, sub ? 5 : 0, rm_reg(H_RAX));
-	em32(e, (u32)imm);
+	g->again.how = AGAIN_NOT;
 }
 
 /* What the instruction does to the flags, of those that are made again. */
@@ -143,42 +146,36 @@ void gen_flags_again(struct gen *g, const u8 *at, u8 reg, u8 rm, bool has_reg,
 {
 	const struct insn *i = g->i;
 	struct gen_again *a = &g->again;
-	struct jit_emit e = { .at = a->code };
-	size_t bytes = (size_t)(g->e.at - at);
-	u32 w = size == 8 ? EM_W : 0;
 	u8 op = flags_op(i, reg);
-	bool to_reg = i->opcode < 0x40 && i->opcode & 2; /* Gv,Ev */
+	bool to_reg = has_reg && i->opcode < 0x40 && i->opcode & 2; /* Gv,Ev */
 
 	gen_flags_set(g);
-	a->regs = flags_guest_reg(rm) | (has_reg ? flags_guest_reg(reg) : 0);
+	a->regs = jit_guest[rm] | (has_reg ? jit_guest[reg] : 0);
+	a->wide = size == 8;
+	a->sub = op == FLAGS_SUB;
+	a->reg = to_reg ? reg : rm;
+	a->rm = to_reg ? rm : reg;
 	switch (op) {
 	case FLAGS_ASKS:
-		if (bytes > sizeof a->code)
-			return;
-		memcpy(e.at, at, bytes);
-		e.at += bytes;
+		a->how = AGAIN_COPY;
+		a->code = at;
+		a->bytes = (u32)(g->e.at - at);
 		break;
 	case FLAGS_LOGIC:
-		if (size < 4)
-			return;
-		em_rm(&e, w | 0x85, to_reg ? reg : rm,
-		      rm_reg(to_reg ? reg : rm)); /* test */
+		if (size >= 4)
+			a->how = AGAIN_TEST;
 		break;
 	case FLAGS_ADD:
 	case FLAGS_SUB:
-		if (size < 4 || (has_reg && reg == rm))
+		a->imm = (s32)i->imm;
+		if (size < 4)
 			return;
-		if (has_reg && to_reg)
-			flags_of_sum(&e, w, op == FLAGS_SUB, rm, reg);
-		else if (has_reg)
-			flags_of_sum(&e, w, op == FLAGS_SUB, reg, rm);
-		else if ((s32)i->imm != INT32_MIN)
-			flags_of_sum_imm(&e, w, op == FLAGS_SUB, (s32)i->imm,
-					 rm);
+		if (has_reg && reg != rm)
+			a->how = AGAIN_SUM;
+		else if (!has_reg && a->imm != INT32_MIN)
+			a->how = AGAIN_SUM_IMM;
 		break;
-	default: return;
 	}
-	a->bytes = (u8)(e.at - a->code);
 }
 
 /* Those that set all flags want none of before. */
@@ -192,18 +189,18 @@ static bool flags_are_set(const struct gen *g)
 
 void gen_flags_keep(struct gen *g, const struct gen_use *u)
 {
-	if (!g->again.bytes || !(u->sets & g->again.regs))
+	if (g->again.how == AGAIN_NOT || !(u->sets & g->again.regs))
 		return;
 	if (flags_are_set(g))
 		return;
 	if (g->flags == FLAGS_AGAIN)
 		gen_save_flags(g);
-	g->again.bytes = 0;
+	g->again.how = AGAIN_NOT;
 }
 
 void gen_flags_cold(struct gen *g, const struct gen_again *a)
 {
-	if (!a->bytes)
+	if (a->how == AGAIN_NOT)
 		return;
 	em_plus(&g->e, 0x50, H_RAX); /* push */
 	flags_make(&g->e, a);

@@ -1663,7 +1663,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.e = j->e;
 	g.b = b;
 	g.flags = FLAGS_CC;
-	g.again.bytes = 0;
+	g.again.how = AGAIN_NOT;
 	g.vec_live = 0;
 	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;

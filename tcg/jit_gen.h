@@ -30,12 +30,23 @@ enum gen_flags {
 	FLAGS_AGAIN, /* nowhere, but g->again makes them */
 };
 
-/* Host code that makes the flags of an instruction before again, as long as
- * `regs` keep their values.  Clobbers RAX. */
+/* How to make the flags of an instruction before again, as long as `regs` keep
+ * their values.  Clobbers RAX. */
 struct gen_again {
-	u8 bytes; /* 0: none */
-	u8 code[15];
-	u16 regs; /* the guest's */
+	enum {
+		AGAIN_NOT,
+		AGAIN_COPY,    /* by its own code, which changes nothing */
+		AGAIN_TEST,    /* from its result, `reg` */
+		AGAIN_SUM,     /* `reg` is what `rm` has been added to */
+		AGAIN_SUM_IMM, /* and what `imm` has been added to */
+	} how;
+
+	bool sub, wide; /* subtracted; 64 bits */
+	u8 reg, rm;     /* the host's */
+	u16 regs;       /* the guest's */
+	s32 imm;
+	u32 bytes;
+	const u8 *code;
 };
 
 /* Last x87 instructions of the block, for FIP, FDP and FOP (tcg/jit_x87.c). */
