@@ -183,12 +183,21 @@ struct jit_span {
 
 /* A page of plain RAM that may be stored to and holds no code: translated
  * code reaches it by `guest address + delta` after one comparison for several
- * accesses (tcg/jit_stack.c). */
+ * accesses (tcg/jit_stack.c).  One is compared with, taken from some. */
 struct jit_stack {
 	u64 page; /* or c->stack_none */
 	u64 delta;
-	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
 };
+
+struct jit_held {
+	struct jit_stack s;
+	_Atomic(_Atomic u8 *) flags; /* the page's byte; NULL: no page */
+	u64 unused;
+};
+
+#define JIT_HELD 8 /* pages, chosen by address */
+#define JIT_HELD_SLOT(va) \
+	(((va) >> PAGE_SHIFT ^ (va) >> (PAGE_SHIFT + 3)) & (JIT_HELD - 1))
 
 /* Slots in use, which grow with the number of translations. */
 #define JIT_JCACHE_BITS_MIN   15
@@ -269,6 +278,7 @@ struct tcg_cpu {
 	u64 x87_ea[2];  /* operands' addresses: tcg/jit_x87.c */
 	u32 jit_branch; /* JIT_BRANCH() */
 	struct jit_stack stack[MMU_COUNT];
+	struct jit_held held[MMU_COUNT][JIT_HELD];
 	struct jit_span span[JIT_SPANS];
 	u64 stack_none;   /* a page that no guest can name */
 	u32 stack_drops;  /* how often stack[] and span[] became invalid */

@@ -728,7 +728,8 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 		{ "slow", j->slow },
 		{ "interp", j->interp },
 		{ "notice", j->notice },
-		{ "stack", j->stack },
+		{ "stack", j->stack[0] },
+		{ "stack-miss", j->stack_miss },
 	};
 
 	for (size_t n = 0; n < ARRAY_SIZE(rows); n++) {
@@ -782,7 +783,10 @@ static void jit_thunks(struct jit *j)
 	j->slow = thunk_c(j, (const void *)(uintptr_t)jit_slow, true);
 	j->interp = thunk_c(j, (const void *)(uintptr_t)jit_interp, false);
 	j->notice = thunk_c(j, (const void *)(uintptr_t)jit_notice, true);
-	j->stack = thunk_c(j, (const void *)(uintptr_t)jit_stack_miss, true);
+	j->stack_miss =
+		thunk_c(j, (const void *)(uintptr_t)jit_stack_miss, true);
+	for (int m = 0; m < MMU_COUNT; m++)
+		j->stack[m] = jit_stack_thunk(j, m);
 	j->step = thunk_step(j);
 	j->sys_call = jit_sys_call(j);
 	j->sys_ret = jit_sys_ret(j);

@@ -82,11 +82,12 @@ struct jit_slow {
 	u32 retry; /* where the address is computed */
 } __attribute__((packed));
 
-/* Behind the call of j->stack. */
+/* Behind the call of j->stack[]; what comes next goes to the block that looks
+ * up one access after the other. */
 struct jit_run {
-	u16 off;   /* of the next instruction in its page */
-	u16 bytes; /* that must lie in the page */
+	u64 last;  /* offset in a page of the last place with room for it */
 	u32 retry; /* to the comparison */
+	u16 off;   /* of the next instruction in its page */
 } __attribute__((packed));
 
 /* What translated code tells C about an instruction, in one register. */
@@ -191,7 +192,8 @@ struct jit {
 	u8 *exit, *leave, *exit_stub;
 	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
 	u8 *miss, *ret_none, *outdated;
-	u8 *slow, *interp, *notice, *stack, *step;
+	u8 *slow, *interp, *notice, *step;
+	u8 *stack[MMU_COUNT], *stack_miss;
 	u8 *sys_call, *sys_ret;
 	u8 *vec_save, *vec_load, *vec_legacy, *vec_vex, *vec_refuse;
 	u8 *x87_save, *x87_load, *x87_enter, *live_save, *live_load;
@@ -241,7 +243,9 @@ const void *jit_apart(struct tcg_cpu *c, u32 off);
 #define JIT_RUN_MAX 1024
 
 int jit_stack_init(struct tcg_cpu *c);
-/* Called by translated code: `va` ^ page is not inside c->stack[c->mmu]. */
+/* Called by translated code: c->stack[] for R10 ^ its page. */
+u8 *jit_stack_thunk(struct jit *j, int mmu);
+/* The same where none is held for `va`. */
 const void *jit_stack_miss(struct tcg_cpu *c, u64 va, u32 unused,
 			   const struct jit_run *at);
 /* Before code is entered: makes dropped pages harmless. */

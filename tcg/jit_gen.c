@@ -1292,15 +1292,22 @@ static void gen_lead_stub(struct gen *g, const struct gen_cold *cold)
 	gen_slow_stub(g, cold, g->j->slow);
 }
 
-static void gen_span_stub(struct gen *g, const struct gen_cold *cold)
+/* A run of accesses that are not all in c->stack[]; in two pages, they are left
+ * to the block without runs. */
+static void gen_run_stub(struct gen *g, const struct gen_cold *cold)
 {
-	struct jit_run data = { .off = (u16)cold->target,
-				.bytes = (u16)cold->info };
+	struct jit_run data = { .last = PAGE_SIZE - cold->info,
+				.off = (u16)cold->target };
+	u8 *site;
 
-	em_to(em_call(&g->e), g->j->stack);
+	em_to(em_call(&g->e), g->j->stack[g->mmu]);
 	data.retry = (u32)(g->e.at - cold->retry);
 	memcpy(g->e.at, &data, sizeof data);
 	g->e.at += sizeof data;
+	site = em_jmp(&g->e);
+	em_here(&g->e, site);
+	g->j->sites++;
+	gen_exit_stub(g, cold->target, site, true);
 }
 
 /* All pairs are forgotten; R10 stays. */
@@ -1351,7 +1358,7 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 			gen_slow_stub(g, cold, g->j->slow);
 		break;
 	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
-	case COLD_STACK: gen_span_stub(g, cold); break;
+	case COLD_STACK: gen_run_stub(g, cold); break;
 	case COLD_INTERP:
 		gen_call_handler(g, cold->insn, cold->info);
 		em_to(em_jmp(&g->e), cold->back);
@@ -1670,6 +1677,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.delta = -1;
 	g.apart = key & JIT_KEY_APART;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
+	g.mmu = c->mmu;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +
 			sizeof c->stack[0] * c->mmu);
 	gen_start(&g, key);

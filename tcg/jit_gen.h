@@ -139,6 +139,7 @@ struct gen {
 	int run_end;  /* first instruction behind the run of stack accesses */
 	int run_next; /* where the next run can begin */
 	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
+	u8 mmu;
 	int delta;    /* instruction that has left c->stack[].delta in RAX */
 	bool apart;   /* no runs */
 	/* A block that jumps to its start: its code comes twice, and the second

@@ -43,10 +43,8 @@ static const char *const log_classes[] = {
 	[JIT_DIV] = "div",           [JIT_IDIV] = "idiv",
 	[JIT_VEC] = "vector",        [JIT_VEX] = "vex",
 	[JIT_X87] = "x87",           [JIT_STRING] = "string",
-	[JIT_TSC] = "tsc",
-	[JIT_SYSCALL] = "syscall",
-	[JIT_SYSRET] = "sysret",
-	[JIT_SWAPGS] = "swapgs",
+	[JIT_TSC] = "tsc",           [JIT_SYSCALL] = "syscall",
+	[JIT_SYSRET] = "sysret",     [JIT_SWAPGS] = "swapgs",
 };
 
 /* ---- Disassembly ---- */
@@ -196,7 +194,9 @@ static size_t log_cold_data(const struct gen_cold *cold)
 {
 	switch (cold->kind) {
 	case COLD_INTERP: return 0;
-	case COLD_STACK: return sizeof(struct jit_run);
+	case COLD_STACK:
+		/* and a jump, and a call for its link */
+		return sizeof(struct jit_run) + 5 + 5 + sizeof(struct jit_exit);
 	case COLD_EXIT: return sizeof(struct jit_exit);
 	default: return sizeof(struct jit_slow);
 	}
