@@ -1049,7 +1049,8 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 		return;
 	from = (const struct jit_block *)(j->rw + link->block);
 	if ((from->phys ^ t->phys) & PAGE_MASK ||
-	    (from->key ^ t->key) & ~(u32)JIT_KEY_APART ||
+	    (from->key ^ t->key) & ~(u32)(JIT_KEY_APART | JIT_KEY_MMU) ||
+	    (t->key & JIT_KEY_MMU) >> JIT_KEY_MMU_SHIFT != link->mmu ||
 	    !link->apart != !(t->key & JIT_KEY_APART) || from->gen != t->gen ||
 	    from->gen_now != t->gen_now ||
 	    link->target != (t->phys & (PAGE_SIZE - 1)))

@@ -41,6 +41,7 @@ struct jit_check;
 /* Blocks are keyed by physical address and this: mode, privilege, TLB. */
 #define JIT_KEY_CPL_SHIFT 12
 #define JIT_KEY_MMU_SHIFT 16
+#define JIT_KEY_MMU       (3u << JIT_KEY_MMU_SHIFT)
 #define JIT_KEY_APART     BIT(20) /* without c->stack[] */
 /* Above the physical address of code in struct jit_jcache. */
 #define JIT_TAG_SHIFT 44
@@ -71,6 +72,7 @@ struct jit_block {
 struct jit_exit {
 	u16 target; /* in the page */
 	u8 apart;   /* goes to a JIT_KEY_APART block */
+	u8 mmu;     /* goes to a block for this c->mmu */
 	u32 block;  /* the code's struct jit_block in j->rw */
 	u32 site;   /* to the displacement to be linked; 0: none */
 } __attribute__((packed));
@@ -165,6 +167,7 @@ enum jit_class {
 	JIT_SYSCALL,
 	JIT_SYSRET,
 	JIT_SWAPGS,
+	JIT_SET_AC,
 };
 
 #define JIT_X87_AREA 576 /* bytes, aligned to 64 */

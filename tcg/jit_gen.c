@@ -109,7 +109,8 @@ static const struct gen_name gen_system_names[] = {
 	{ "pushf", JIT_PUSHF },   { "popf", JIT_POPF },
 	{ "rdtsc", JIT_TSC },     { "rdtscp", JIT_TSC },
 	{ "swapgs", JIT_SWAPGS }, { "syscall", JIT_SYSCALL },
-	{ "sysret", JIT_SYSRET },
+	{ "sysret", JIT_SYSRET }, { "stac", JIT_SET_AC },
+	{ "clac", JIT_SET_AC },
 };
 
 /* By its operands, within what the name says. */
@@ -171,9 +172,9 @@ struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from)
 {
 	struct gen_cold *cold = &g->cold[g->ncold++];
 
-	*cold = (struct gen_cold){ .kind = kind,
-				   .from = from,
-				   .note = g->note };
+	*cold = (struct gen_cold){
+		.kind = kind, .from = from, .mmu = g->to_mmu, .note = g->note
+	};
 	if (g->flags == FLAGS_AGAIN)
 		cold->again = g->again;
 	return cold;
@@ -1247,9 +1248,12 @@ static void gen_ret(struct gen *g)
 
 /* ---- Cold code ---- */
 
-static void gen_exit_stub(struct gen *g, s64 target, const u8 *site, bool apart)
+static void gen_exit_stub(struct gen *g, s64 target, const u8 *site, bool apart,
+			  u8 mmu)
 {
-	struct jit_exit data = { .target = (u16)target, .apart = apart };
+	struct jit_exit data = { .target = (u16)target,
+				 .apart = apart,
+				 .mmu = mmu };
 	u8 *at;
 
 	em_to(em_call(&g->e), g->j->exit_stub);
@@ -1286,6 +1290,7 @@ static void gen_lead_stub(struct gen *g, const struct gen_cold *cold)
 	apart = &g->cold[g->ncold++];
 	*apart = (struct gen_cold){ .kind = COLD_EXIT,
 				    .apart = true,
+				    .mmu = g->mmu,
 				    .target = off,
 				    .from = em_jcc(&g->e, 6) };
 	apart->site = apart->from;
@@ -1307,7 +1312,7 @@ static void gen_run_stub(struct gen *g, const struct gen_cold *cold)
 	site = em_jmp(&g->e);
 	em_here(&g->e, site);
 	g->j->sites++;
-	gen_exit_stub(g, cold->target, site, true);
+	gen_exit_stub(g, cold->target, site, true, g->mmu);
 }
 
 /* All pairs are forgotten; R10 stays. */
@@ -1318,7 +1323,7 @@ static void gen_pairs_full(struct gen *g, const struct gen_cold *cold)
 		em_rm(&g->e, 0x83, 7, STATE(exit_req));
 		em8(&g->e, 0);
 		em_to(em_jcc(&g->e, 4), cold->back);
-		gen_exit_stub(g, cold->target, NULL, false);
+		gen_exit_stub(g, cold->target, NULL, false, g->mmu);
 	} else {
 		em_to(em_jmp(&g->e), cold->back);
 	}
@@ -1334,7 +1339,7 @@ static void gen_side_exit(struct gen *g, const struct gen_cold *cold)
 		g->j->sites++;
 		site = em_jmp(&g->e);
 		em_here(&g->e, site);
-		gen_exit_stub(g, cold->target, site, false);
+		gen_exit_stub(g, cold->target, site, false, g->mmu);
 		return;
 	}
 	gen_linear(g, cold->target);
@@ -1369,7 +1374,8 @@ static void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_REFUSE: gen_slow_stub(g, cold, g->j->vec_refuse); break;
 	case COLD_PAIRS: gen_pairs_full(g, cold); break;
 	case COLD_EXIT:
-		gen_exit_stub(g, cold->target, cold->site, cold->apart);
+		gen_exit_stub(g, cold->target, cold->site, cold->apart,
+			      cold->mmu);
 		break;
 	case COLD_SIDE: gen_side_exit(g, cold); break;
 	}
@@ -1500,6 +1506,7 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_SYSCALL: gen_syscall(g); break;
 	case JIT_SYSRET: gen_sysret(g); break;
 	case JIT_SWAPGS: gen_swapgs(g); break;
+	case JIT_SET_AC: gen_set_ac(g); break;
 	}
 	return true;
 }
@@ -1677,7 +1684,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.delta = -1;
 	g.apart = key & JIT_KEY_APART;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
-	g.mmu = c->mmu;
+	g.mmu = g.to_mmu = c->mmu;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +
 			sizeof c->stack[0] * c->mmu);
 	gen_start(&g, key);
@@ -1704,7 +1711,7 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 		if (g.n < b->n) {
 			/* For the interpreter: not to be linked. */
 			gen_exit_stub(&g, page_off + b->insn[g.n].off, NULL,
-				      false);
+				      false, g.mmu);
 		} else {
 			g.off = page_off + b->bytes;
 			gen_goto(&g, g.off, JIT_BRANCH_NONE);

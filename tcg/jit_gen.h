@@ -84,6 +84,7 @@ struct gen_cold {
 	bool saves; /* COLD_SIDE: flags are in the host's only */
 	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
 	bool apart; /* COLD_EXIT: to a block without spans */
+	u8 mmu;     /* COLD_EXIT: there */
 	u8 *stub;   /* where it has been put */
 	struct gen_note note;   /* not yet in memory when it jumps here */
 	struct gen_again again; /* flags are to be made */
@@ -139,7 +140,7 @@ struct gen {
 	int run_end;  /* first instruction behind the run of stack accesses */
 	int run_next; /* where the next run can begin */
 	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
-	u8 mmu;
+	u8 mmu, to_mmu; /* c->mmu, and at the block's exits */
 	int delta;    /* instruction that has left c->stack[].delta in RAX */
 	bool apart;   /* no runs */
 	/* A block that jumps to its start: its code comes twice, and the second
@@ -373,6 +374,7 @@ void gen_tsc(struct gen *g);
 void gen_syscall(struct gen *g);
 void gen_sysret(struct gen *g);
 void gen_swapgs(struct gen *g);
+void gen_set_ac(struct gen *g);
 
 /* ---- jit_string.c ---- */
 

@@ -218,6 +218,48 @@ void gen_sysret(struct gen *g)
 	gen_step(g);
 }
 
+/* c->mmu becomes the block's to_mmu. */
+static void sys_set_mmu(struct gen *g)
+{
+	u64 change = JIT_TAG((u64)(g->mmu ^ g->to_mmu) << JIT_KEY_MMU_SHIFT);
+	struct jit_emit *e = &g->e;
+
+	em_rm(e, 0xc6, 0, STATE(mmu)); /* mov byte */
+	em8(e, g->to_mmu);
+	em_mov_imm(e, H_RAX, change);
+	em_rm(e, EM_W | 0x31, H_RAX, STATE(jit_key)); /* xor */
+	em_rm(e, EM_W | 0x31, H_RAX, STATE(jump_key));
+}
+
+void gen_set_ac(struct gen *g)
+{
+	struct jit_emit *e = &g->e;
+	bool on = g->i->rm & 1; /* 0F 01 CA, CB */
+	u8 *same;
+
+	gen_settle_flags(g);
+	if (g->cpl) {
+		gen_step(g);
+		return;
+	}
+	gen_eflags_bit(g, RFLAGS_AC, on);
+	if (on && g->mmu == MMU_KERNEL) {
+		em_load(e, H_R10, STATE(s));
+		em_rm(e, 0xf7, 0, rm_mem(H_R10, CPU(cr4))); /* test dword */
+		em32(e, CR4_SMAP);
+		same = em_jcc(e, 4);
+		g->to_mmu = MMU_KERNEL_AC;
+		sys_set_mmu(g);
+		gen_next(g);
+		g->to_mmu = MMU_KERNEL;
+		em_here(e, same);
+	} else if (!on && g->mmu == MMU_KERNEL_AC) {
+		g->to_mmu = MMU_KERNEL;
+		sys_set_mmu(g);
+	}
+	gen_next(g);
+}
+
 void gen_swapgs(struct gen *g)
 {
 	s32 base = CPU(seg) + SEG_GS * (s32)sizeof(struct cpu_segment) +

@@ -45,6 +45,7 @@ static const char *const log_classes[] = {
 	[JIT_X87] = "x87",           [JIT_STRING] = "string",
 	[JIT_TSC] = "tsc",           [JIT_SYSCALL] = "syscall",
 	[JIT_SYSRET] = "sysret",     [JIT_SWAPGS] = "swapgs",
+	[JIT_SET_AC] = "set ac",
 };
 
 /* ---- Disassembly ---- */
