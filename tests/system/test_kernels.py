@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's kernels up to user land, with 1, 2 and 4 processors.
 
-    test_kernels.py [CLASS...]    Cloud, Generic, Memtest, Clock, Check,
-                                  Torture, Xen; default: all
+    test_kernels.py [CLASS...]    Cloud, Generic, I386, Memtest, Clock,
+                                  Check, Torture, Xen; default: all
 """
 import gzip
 import os
@@ -100,6 +100,11 @@ class Cloud(Matrix, unittest.TestCase):
 
 class Generic(Matrix, unittest.TestCase):
     kind = "generic"
+
+
+class I386(Matrix, unittest.TestCase):
+    """Protected mode with PAE, from the first instruction to busybox."""
+    kind = "i386"
 
 
 class Check(unittest.TestCase):
@@ -280,6 +285,8 @@ if __name__ == "__main__":
         vm.debian_kernel()
         if not sys.argv[1:] or "Generic" in sys.argv:
             vm.debian_kernel("generic")
+        if not sys.argv[1:] or "I386" in sys.argv:
+            vm.debian_i386()
         if not sys.argv[1:] or "Memtest" in sys.argv:
             vm.debian_package("memtest86+")
     except vm.Skip as e:

@@ -95,9 +95,64 @@ def debian_package(name):
     return folder
 
 
+def _apt_i386(work, *args):
+    """apt with lists of its own, as this machine need not know i386."""
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (work / name).mkdir(parents=True, exist_ok=True)
+    options = ["APT::Architecture=i386", "APT::Architectures::=i386",
+               f"Dir::State={work}/state", "Dir::State::status=/dev/null",
+               f"Dir::Cache={work}/cache", "APT::Sandbox::User=root"]
+    return subprocess.run([args[0], "-q", *(f"-o{o}" for o in options),
+                           *args[1:]], cwd=work, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          check=False)
+
+
+def debian_i386():
+    """Folder of Debian's 32-bit kernel and busybox, fetched if need be."""
+    folder = cache() / "linux-image-686-pae"
+    if not folder.exists():
+        _fetch_i386(folder)
+    try:
+        subprocess.run([folder / "bin" / "busybox", "true"], check=True)
+    except (OSError, subprocess.CalledProcessError) as e:
+        raise Skip(f"i386: {e}") from e
+    return folder
+
+
+def _fetch_i386(folder):
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise Skip("i386: no apt-get, no dpkg")
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as work:
+        work = pathlib.Path(work)
+        # Lists that do not come are told by what is missing then.
+        lists = _apt_i386(work, "apt-get", "update")
+        meta = _apt_i386(work, "apt-cache", "depends", "linux-image-686-pae")
+        m = re.search(r"Depends: (linux-image-\d\S+)", meta.stdout)
+        if not m:
+            raise Skip(f"i386: no linux-image-686-pae\n{lists.stderr}")
+        r = _apt_i386(work, "apt-get", "download", m.group(1),
+                      "busybox-static")
+        if r.returncode:
+            raise Skip(f"i386: {r.stderr.strip()}")
+        for package in work.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, work / "tree"], check=True)
+        (work / "tree").chmod(0o755)
+        try:
+            os.rename(work / "tree", folder)
+        except OSError:
+            if not folder.exists():  # another has been faster
+                raise
+
+
 def initramfs(out, kernel, modules, init=HERE / "init", files=()):
-    """Makes an initramfs of busybox, kernel modules and (source, name)s."""
+    """Makes an initramfs of busybox, kernel modules and (source, name)s.
+
+    A folder with a kernel may have a busybox that goes with it."""
     args = ["-o", str(out), "-k", str(kernel)]
+    if (kernel / "bin" / "busybox").exists():
+        args += ["-b", str(kernel / "bin" / "busybox")]
     if modules:
         args += ["-m", ",".join(modules)]
     for source, name in files:
@@ -396,12 +451,12 @@ class LinuxVm(Vm):
 
     def __init__(self, *args, modules=MODULES, append="", memory=256,
                  kind="cloud", compressed=False, **kwargs):
-        kernel = debian_kernel(kind)
+        kernel = debian_i386() if kind == "i386" else debian_kernel(kind)
         key = (kernel, tuple(modules))
         if key not in self._made:
             self._made[key] = self._make(kernel, modules)
         image = kernel / "vmlinux"
-        if compressed:
+        if compressed or not image.exists():
             image, = kernel.glob("boot/vmlinuz-*")
         super().__init__("-kernel", image, "-initrd", self._made[key],
                          "-m", memory,
