@@ -8,23 +8,27 @@
 
 #include "lib/bytes.h"
 
-#define OP_NAME       0x08
-#define OP_BYTE       0x0a
-#define OP_WORD       0x0b
-#define OP_DWORD      0x0c
-#define OP_STRING     0x0d
-#define OP_QWORD      0x0e
-#define OP_SCOPE      0x10
-#define OP_BUFFER     0x11
-#define OP_PACKAGE    0x12
-#define OP_METHOD     0x14
-#define OP_DUAL_NAME  0x2e
-#define OP_MULTI_NAME 0x2f
-#define OP_EXT        0x5b
-#define OP_EXT_REGION 0x80
-#define OP_EXT_FIELD  0x81
-#define OP_EXT_DEVICE 0x82
-#define OP_IF         0xa0
+#define OP_NAME        0x08
+#define OP_BYTE        0x0a
+#define OP_WORD        0x0b
+#define OP_DWORD       0x0c
+#define OP_STRING      0x0d
+#define OP_QWORD       0x0e
+#define OP_SCOPE       0x10
+#define OP_BUFFER      0x11
+#define OP_PACKAGE     0x12
+#define OP_METHOD      0x14
+#define OP_DUAL_NAME   0x2e
+#define OP_MULTI_NAME  0x2f
+#define OP_EXT         0x5b
+#define OP_EXT_REGION  0x80
+#define OP_EXT_FIELD   0x81
+#define OP_EXT_DEVICE  0x82
+#define OP_EXT_MUTEX   0x01
+#define OP_EXT_ACQUIRE 0x23
+#define OP_EXT_RELEASE 0x27
+#define OP_IF          0xa0
+#define OP_WHILE       0xa2
 
 /* Small resource tags with their lengths; large ones. */
 #define RES_IRQ        0x22
@@ -180,6 +184,12 @@ size_t aml_if(struct buf *b)
 	return b->len;
 }
 
+size_t aml_while(struct buf *b)
+{
+	aml_byte(b, OP_WHILE);
+	return b->len;
+}
+
 size_t aml_package(struct buf *b, u8 count)
 {
 	size_t mark;
@@ -224,6 +234,37 @@ void aml_field_unit(struct buf *b, const char *name, u32 bits)
 
 	buf_append(b, name, 4);
 	buf_append(b, length, aml_pkg_length(length, bits));
+}
+
+void aml_field_skip(struct buf *b, u32 bits)
+{
+	u8 length[4];
+
+	aml_byte(b, 0);
+	buf_append(b, length, aml_pkg_length(length, bits));
+}
+
+void aml_mutex(struct buf *b, const char *name)
+{
+	aml_byte(b, OP_EXT);
+	aml_byte(b, OP_EXT_MUTEX);
+	aml_path(b, name);
+	aml_byte(b, 0); /* sync level */
+}
+
+void aml_acquire(struct buf *b, const char *name)
+{
+	aml_byte(b, OP_EXT);
+	aml_byte(b, OP_EXT_ACQUIRE);
+	aml_path(b, name);
+	aml_le(b, 0xffff, 2);
+}
+
+void aml_release(struct buf *b, const char *name)
+{
+	aml_byte(b, OP_EXT);
+	aml_byte(b, OP_EXT_RELEASE);
+	aml_path(b, name);
 }
 
 /* The length counts its own bytes. */
@@ -315,16 +356,21 @@ void aml_res_mem64_window(struct buf *t, u64 first, u64 last)
 	aml_res_window(t, RES_QWORD, 8, RES_TYPE_MEMORY, 3, first, last);
 }
 
-void aml_template(struct buf *b, struct buf *t)
+void aml_buffer(struct buf *b, const void *data, u32 len)
 {
 	size_t mark;
 
-	aml_byte(t, RES_END);
-	aml_byte(t, 0); /* no checksum */
 	aml_byte(b, OP_BUFFER);
 	mark = b->len;
-	aml_int(b, t->len);
-	buf_append(b, t->data, t->len);
+	aml_int(b, len);
+	buf_append(b, data, len);
 	aml_close(b, mark);
+}
+
+void aml_template(struct buf *b, struct buf *t)
+{
+	aml_byte(t, RES_END);
+	aml_byte(t, 0); /* no checksum */
+	aml_buffer(b, t->data, t->len);
 	buf_clear(t);
 }

@@ -18,6 +18,7 @@ size_t aml_scope(struct buf *b, const char *path);
 size_t aml_device(struct buf *b, const char *name);
 size_t aml_method(struct buf *b, const char *name, int nargs, bool serialized);
 size_t aml_if(struct buf *b); /* the predicate follows */
+size_t aml_while(struct buf *b);
 size_t aml_package(struct buf *b, u8 count);
 size_t aml_field(struct buf *b, const char *region, u8 flags);
 void aml_close(struct buf *b, size_t mark);
@@ -36,8 +37,14 @@ void aml_region(struct buf *b, const char *name, u8 space, u64 offset, u64 len);
 #define AML_SYSTEM_IO  1
 #define AML_PCI_CONFIG 2
 void aml_field_unit(struct buf *b, const char *name, u32 bits);
+void aml_field_skip(struct buf *b, u32 bits);
+/* Without a time limit. */
+void aml_mutex(struct buf *b, const char *name);
+void aml_acquire(struct buf *b, const char *name);
+void aml_release(struct buf *b, const char *name);
 
 #define AML_ZERO         0x00
+#define AML_ONE          0x01
 #define AML_LOCAL0       0x60
 #define AML_ARG0         0x68
 #define AML_ARG1         0x69
@@ -46,6 +53,7 @@ void aml_field_unit(struct buf *b, const char *name, u32 bits);
 #define AML_OR           0x7d
 #define AML_NOTIFY       0x86
 #define AML_CREATE_DWORD 0x8a
+#define AML_EQUAL        0x93
 #define AML_LESS         0x95
 #define AML_RETURN       0xa4
 
@@ -60,5 +68,6 @@ void aml_res_mem32_window(struct buf *t, u32 first, u32 last, bool cacheable);
 void aml_res_mem64_window(struct buf *t, u64 first, u64 last);
 /* Appends Buffer () { t, end tag } and empties t. */
 void aml_template(struct buf *b, struct buf *t);
+void aml_buffer(struct buf *b, const void *data, u32 len);
 
 #endif

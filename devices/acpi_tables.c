@@ -330,24 +330,31 @@ static void acpi_aml_hotplug_slots(struct buf *b)
 	aml_close(b, method);
 }
 
-static void acpi_aml_gpe(struct buf *b)
-{
-	size_t scope = aml_scope(b, "\\_GPE"), method;
-
-	method = aml_method(b, "_E01", 0, false); /* ACPI_HOTPLUG_GPE */
-	aml_path(b, "\\_SB.PCI0.PCNT");
-	aml_close(b, method);
-	aml_close(b, scope);
-}
-
-static bool acpi_has_hotplug(struct machine *m)
+static bool acpi_has(struct machine *m, const struct device_class *class)
 {
 	struct device *dev;
 
 	list_for_each (dev, &m->devices, node)
-		if (dev->class == &acpi_hotplug_class)
+		if (dev->class == class)
 			return true;
 	return false;
+}
+
+static void acpi_aml_gpe(struct machine *m, struct buf *b)
+{
+	size_t scope = aml_scope(b, "\\_GPE"), method;
+
+	if (m->pci && acpi_has(m, &acpi_hotplug_class)) {
+		method = aml_method(b, "_E01", 0, false); /* ACPI_HOTPLUG_GPE */
+		aml_path(b, "\\_SB.PCI0.PCNT");
+		aml_close(b, method);
+	}
+	if (acpi_has(m, &acpi_cpus_class)) {
+		method = aml_method(b, "_E02", 0, false); /* ACPI_CPUS_GPE */
+		aml_path(b, "\\_SB.CPUS.CSCN");
+		aml_close(b, method);
+	}
+	aml_close(b, scope);
 }
 
 static void acpi_aml_host_bridge(struct machine *m, struct buf *b)
@@ -371,16 +378,182 @@ static void acpi_aml_host_bridge(struct machine *m, struct buf *b)
 	aml_template(b, &t);
 	acpi_aml_prt(b);
 	acpi_aml_isa_bridge(m, b);
-	if (acpi_has_hotplug(m))
+	if (acpi_has(m, &acpi_hotplug_class))
 		acpi_aml_hotplug_slots(b);
 	aml_close(b, device);
 	buf_fini(&t);
 }
 
-static void acpi_aml_processors(struct machine *m, struct buf *b)
+/* An entry of the MADT, which is also what _MAT gives; returns its length. */
+static u32 acpi_madt_processor(u8 entry[16], u32 uid, u32 apic_id, bool enabled)
 {
+	memset(entry, 0, 16);
+	if (apic_id < 255) {
+		entry[0] = 0; /* local APIC */
+		entry[1] = 8;
+		entry[2] = uid;
+		entry[3] = apic_id;
+		put_le32(entry + 4, enabled);
+	} else {
+		entry[0] = 9; /* local x2APIC */
+		entry[1] = 16;
+		put_le32(entry + 4, apic_id);
+		put_le32(entry + 8, enabled);
+		put_le32(entry + 12, uid);
+	}
+	return entry[1];
+}
+
+/* ---- DSDT: processors that come and go (devices/acpi_cpus.c) ---- */
+
+static void acpi_aml_set(struct buf *b, u8 value, const char *field)
+{
+	aml_byte(b, AML_STORE);
+	aml_byte(b, value);
+	aml_path(b, field);
+}
+
+static void acpi_aml_cpu_registers(struct buf *b)
+{
+	struct buf t = { 0 };
+	size_t field = aml_device(b, "PRES");
+
+	aml_name_eisaid(b, "_HID", "PNP0A06");
+	aml_name_str(b, "_UID", "processor sockets");
+	aml_res_io(&t, ACPI_CPUS_BASE, 12);
+	aml_name(b, "_CRS");
+	aml_template(b, &t);
+	aml_close(b, field);
+	buf_fini(&t);
+
+	aml_region(b, "CPST", AML_SYSTEM_IO, ACPI_CPUS_BASE, 12);
+	field = aml_field(b, "CPST", 0x41); /* bytes, write zeroes */
+	aml_field_skip(b, 32);
+	aml_field_unit(b, "CPEN", 1);
+	aml_field_unit(b, "CPIN", 1);
+	aml_field_unit(b, "CPRM", 1);
+	aml_field_unit(b, "CPEJ", 1);
+	aml_field_skip(b, 4);
+	aml_field_unit(b, "CPCM", 8);
+	aml_close(b, field);
+	field = aml_field(b, "CPST", 0x03); /* double words */
+	aml_field_unit(b, "CPSL", 32);
+	aml_field_skip(b, 32);
+	aml_field_unit(b, "CPDT", 32);
+	aml_close(b, field);
+	aml_mutex(b, "CPLK");
+}
+
+/* Method (CPSA, 1) and (CPEX, 1): status and ejection of processor Arg0;
+ * the GPE's CSCN, which passes on what has happened to any. */
+static void acpi_aml_cpu_methods(struct machine *m, struct buf *b)
+{
+	size_t method = aml_method(b, "CPSA", 1, true), cond, loop;
 	char name[5];
 
+	aml_acquire(b, "CPLK");
+	acpi_aml_set(b, AML_ARG0, "CPSL");
+	aml_byte(b, AML_STORE);
+	aml_int(b, 0);
+	aml_byte(b, AML_LOCAL0);
+	cond = aml_if(b);
+	aml_path(b, "CPEN");
+	aml_byte(b, AML_STORE);
+	aml_int(b, 0x0f);
+	aml_byte(b, AML_LOCAL0);
+	aml_close(b, cond);
+	aml_release(b, "CPLK");
+	aml_byte(b, AML_RETURN);
+	aml_byte(b, AML_LOCAL0);
+	aml_close(b, method);
+
+	method = aml_method(b, "CPEX", 1, true);
+	aml_acquire(b, "CPLK");
+	acpi_aml_set(b, AML_ARG0, "CPSL");
+	acpi_aml_set(b, AML_ONE, "CPEJ");
+	aml_release(b, "CPLK");
+	aml_close(b, method);
+
+	/* Method (CPNT, 2): Notify processor Arg0. */
+	method = aml_method(b, "CPNT", 2, false);
+	for (int i = 0; i < m->nvcpus; i++) {
+		snprintf(name, sizeof name, "C%03X", i & 0xfff);
+		cond = aml_if(b);
+		aml_byte(b, AML_EQUAL);
+		aml_byte(b, AML_ARG0);
+		aml_int(b, i);
+		aml_byte(b, AML_NOTIFY);
+		aml_path(b, name);
+		aml_byte(b, AML_ARG1);
+		aml_close(b, cond);
+	}
+	aml_close(b, method);
+
+	method = aml_method(b, "CSCN", 0, true);
+	aml_acquire(b, "CPLK");
+	acpi_aml_set(b, AML_ZERO, "CPSL"); /* in their order */
+	aml_byte(b, AML_STORE);
+	aml_int(b, 1);
+	aml_byte(b, AML_LOCAL0);
+	loop = aml_while(b);
+	aml_byte(b, AML_LOCAL0);
+	aml_byte(b, AML_STORE);
+	aml_int(b, 0);
+	aml_byte(b, AML_LOCAL0);
+	acpi_aml_set(b, AML_ZERO, "CPCM"); /* the next one with an event */
+	for (int removal = 0; removal < 2; removal++) {
+		const char *event = removal ? "CPRM" : "CPIN";
+
+		cond = aml_if(b);
+		aml_path(b, event);
+		aml_path(b, "CPNT"); /* device check or eject request */
+		aml_path(b, "CPDT");
+		aml_int(b, removal ? 3 : 1);
+		acpi_aml_set(b, AML_ONE, event);
+		aml_byte(b, AML_STORE);
+		aml_int(b, 1);
+		aml_byte(b, AML_LOCAL0);
+		aml_close(b, cond);
+	}
+	aml_close(b, loop);
+	aml_release(b, "CPLK");
+	aml_close(b, method);
+}
+
+static void acpi_aml_socket(struct buf *b, const struct vcpu *v)
+{
+	size_t method;
+	u8 entry[16];
+
+	method = aml_method(b, "_STA", 0, true);
+	aml_byte(b, AML_RETURN);
+	aml_path(b, "CPSA");
+	aml_int(b, v->index);
+	aml_close(b, method);
+	aml_name(b, "_MAT");
+	aml_buffer(b, entry,
+		   acpi_madt_processor(entry, v->index, v->apic_id, true));
+	if (v->index == 0)
+		return;
+	method = aml_method(b, "_EJ0", 1, true);
+	aml_path(b, "CPEX");
+	aml_int(b, v->index);
+	aml_close(b, method);
+}
+
+static void acpi_aml_processors(struct machine *m, struct buf *b)
+{
+	bool sockets = acpi_has(m, &acpi_cpus_class);
+	size_t container = 0;
+	char name[5];
+
+	if (sockets) {
+		container = aml_device(b, "CPUS");
+		aml_name_str(b, "_HID", "ACPI0010");
+		aml_name_eisaid(b, "_CID", "PNP0A05");
+		acpi_aml_cpu_registers(b);
+		acpi_aml_cpu_methods(m, b);
+	}
 	for (int i = 0; i < m->nvcpus; i++) {
 		size_t device;
 
@@ -388,8 +561,12 @@ static void acpi_aml_processors(struct machine *m, struct buf *b)
 		device = aml_device(b, name);
 		aml_name_str(b, "_HID", "ACPI0007");
 		aml_name_int(b, "_UID", i);
+		if (sockets)
+			acpi_aml_socket(b, m->vcpus[i]);
 		aml_close(b, device);
 	}
+	if (sockets)
+		aml_close(b, container);
 }
 
 static void acpi_aml_fw_cfg(struct buf *b)
@@ -425,8 +602,7 @@ void acpi_build_dsdt(struct machine *m, struct buf *b)
 	acpi_aml_processors(m, b);
 	aml_close(b, scope);
 
-	if (m->pci && acpi_has_hotplug(m))
-		acpi_aml_gpe(b);
+	acpi_aml_gpe(m, b);
 	aml_name(b, "\\_S5");
 	package = aml_package(b, 4);
 	for (int i = 0; i < 4; i++)
@@ -510,26 +686,6 @@ static u32 acpi_add_fadt(struct acpi_blob *blob, struct machine *m, u32 facs,
 	return at;
 }
 
-static void acpi_madt_processor(struct buf *b, u32 uid, u32 apic_id)
-{
-	u8 entry[16] = { 0 };
-
-	if (apic_id < 255) {
-		entry[0] = 0; /* local APIC */
-		entry[1] = 8;
-		entry[2] = uid;
-		entry[3] = apic_id;
-		put_le32(entry + 4, 1); /* enabled */
-	} else {
-		entry[0] = 9; /* local x2APIC */
-		entry[1] = 16;
-		put_le32(entry + 4, apic_id);
-		put_le32(entry + 8, 1);
-		put_le32(entry + 12, uid);
-	}
-	buf_append(b, entry, entry[1]);
-}
-
 /* ISA interrupt `irq` is GSI `gsi`. */
 static void acpi_madt_override(struct buf *b, u8 irq, u32 gsi, u16 flags)
 {
@@ -551,8 +707,13 @@ static u32 acpi_add_madt(struct acpi_blob *blob, struct machine *m)
 	put_le32(fixed + 36, LAPIC_BASE);
 	put_le32(fixed + 40, 1); /* there are PICs, too */
 	buf_append(&b, fixed, sizeof fixed);
-	for (int i = 0; i < m->nvcpus; i++)
-		acpi_madt_processor(&b, i, m->vcpus[i]->apic_id);
+	for (int i = 0; i < m->nvcpus; i++) {
+		u8 entry[16];
+
+		buf_append(&b, entry,
+			   acpi_madt_processor(entry, i, m->vcpus[i]->apic_id,
+					       vcpu_plugged(m, i) != NULL));
+	}
 	put_le32(ioapic + 4, IOAPIC_BASE);
 	buf_append(&b, ioapic, sizeof ioapic);
 	acpi_madt_override(&b, 0, 2, 0);

@@ -406,7 +406,7 @@ static int fw_cfg_init(struct device *dev, struct err *err)
 	fw_cfg_add_bytes(dev, FW_CFG_RAM_SIZE, ram, sizeof ram);
 	fw_cfg_add_u16(dev, FW_CFG_NOGRAPHIC, 0);
 	fw_cfg_add_u16(dev, FW_CFG_NB_CPUS, m->topo.cpus);
-	fw_cfg_add_u16(dev, FW_CFG_MAX_CPUS, m->topo.cpus);
+	fw_cfg_add_u16(dev, FW_CFG_MAX_CPUS, m->topo.maxcpus);
 	fw_cfg_add_u16(dev, FW_CFG_BOOT_MENU, 0);
 	fw_cfg_add_u32(dev, FW_CFG_IRQ0_OVERRIDE, 1);
 	fw_cfg_update_dir(s);

@@ -299,6 +299,8 @@ static bool lapic_addressed(struct lapic *l, u32 dest, bool logical)
 	u32 mda, ldr;
 	bool hit;
 
+	if (atomic_load(&l->v->unplugged))
+		return false;
 	lock_acquire(&l->lock);
 	ldr = l->ldr;
 	if (!lapic_hw_enabled(l)) {
@@ -1197,10 +1199,12 @@ static void lapic_nmi_kernel(struct vcpu *v, void *arg)
 void lapic_press_nmi(struct machine *m)
 {
 	for (int i = 0; i < m->nvcpus; i++) {
-		if (m->lapic)
-			lapic_lint1(m->vcpus[i]);
-		else
-			vcpu_run_on(m->vcpus[i], lapic_nmi_kernel, NULL);
+		struct vcpu *v = vcpu_plugged(m, i);
+
+		if (v && m->lapic)
+			lapic_lint1(v);
+		else if (v)
+			vcpu_run_on(v, lapic_nmi_kernel, NULL);
 	}
 }
 

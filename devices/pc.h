@@ -102,4 +102,17 @@ void acpi_hotplug_added(struct pci_device *dev);
  * it agrees the device is destroyed by the main loop; -ENOTSUP. */
 int acpi_hotplug_remove(struct pci_device *dev, struct err *err);
 
+/* ---- acpi_cpus.c: class "acpi-cpu-hotplug" ---- */
+#define ACPI_CPUS_BASE    0xaf00
+#define ACPI_CPUS_GPE     2
+#define ACPI_CPU_PATH_MAX 48
+/* Its name in events. */
+void acpi_cpus_path(char path[ACPI_CPU_PATH_MAX], int index);
+/* Puts a vCPU into its socket and tells the guest; -EINVAL, -EEXIST,
+ * -ENOTSUP.  Drops machine_lock meanwhile. */
+int acpi_cpus_plug(struct machine *m, u64 index, struct err *err);
+/* Asks the guest to let go of a vCPU.  0: it was asked, and when it agrees the
+ * vCPU leaves, which is an event DEVICE_DELETED; -EINVAL, -ENOENT, -ENOTSUP. */
+int acpi_cpus_unplug(struct machine *m, u64 index, struct err *err);
+
 #endif

@@ -494,7 +494,7 @@ static void gdb_list_more(struct gdb *g, struct gdb_text t)
 {
 	struct buf out = { 0 };
 
-	while (g->list_next < g->m->nvcpus && !g->m->vcpus[g->list_next])
+	while (g->list_next < g->m->nvcpus && !vcpu_plugged(g->m, g->list_next))
 		g->list_next++;
 	if (g->list_next < g->m->nvcpus)
 		buf_printf(&out, "m%x", (unsigned)++g->list_next);

@@ -27,7 +27,7 @@
 
 struct vcpu *gdb_vcpu(struct gdb *g, int index)
 {
-	return index >= 0 && index < g->m->nvcpus ? g->m->vcpus[index] : NULL;
+	return index >= 0 ? vcpu_plugged(g->m, index) : NULL;
 }
 
 /* ---- Out ---- */

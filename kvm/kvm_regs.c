@@ -782,6 +782,8 @@ int kvm_put(struct vcpu *v)
 		kv->known = false;
 		kv->extint = false;
 		kv->extint_vector = -1;
+		/* The TSC begins anew, too. */
+		kv->tsc_paused = atomic_load(&k->tsc_paused);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(kvm_puts); i++) {
 		r = kvm_puts[i].put(k, v);

@@ -3,6 +3,7 @@
  * Commands that plug and unplug: devices, drives, objects.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,14 +138,14 @@ static void device_wait_heard(void *arg, enum event_id id,
 		device_wait_end(w, NULL);
 }
 
-static void device_wait_start(struct monitor *mon, const struct device *dev,
-			      double seconds)
+static void device_wait_start(struct monitor *mon, const char *path,
+			      const char *label, double seconds)
 {
 	struct device_wait *w = xalloc(sizeof *w);
 
 	w->mon = mon;
-	w->path = xstrdup(dev->path);
-	w->label = xstrdup(device_label(dev));
+	w->path = xstrdup(path);
+	w->label = xstrdup(label);
 	w->seconds = seconds;
 	w->listener.fn = device_wait_heard;
 	w->listener.arg = w;
@@ -188,8 +189,40 @@ int cmd_device_del(struct monitor *mon, const struct args *a, struct err *err)
 							  : "main-system-bus");
 	r = acpi_hotplug_remove((struct pci_device *)dev, err);
 	if (r == 0 && seconds > 0)
-		device_wait_start(mon, dev, seconds);
+		device_wait_start(mon, dev->path, device_label(dev), seconds);
 	return r;
+}
+
+/* ---- vCPUs ---- */
+
+int cmd_cpu_set(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *state = args_str(a, "state");
+	u64 index = args_u64(a, "index");
+	char path[ACPI_CPU_PATH_MAX], label[32];
+	double seconds;
+	int r = device_wait_seconds(args_str(a, "wait"), &seconds, err);
+
+	if (r < 0)
+		return r;
+	if (!strcmp(state, "online"))
+		return acpi_cpus_plug(mon->m, index, err);
+	if (strcmp(state, "offline"))
+		return err_set(err, -EINVAL,
+			       "a CPU can be online or offline, not '%s'",
+			       state);
+	r = acpi_cpus_unplug(mon->m, index, err);
+	if (r == 0 && seconds > 0) {
+		snprintf(label, sizeof label, "CPU %d", (int)index);
+		acpi_cpus_path(path, (int)index);
+		device_wait_start(mon, path, label, seconds);
+	}
+	return r;
+}
+
+int cmd_cpu_add(struct monitor *mon, const struct args *a, struct err *err)
+{
+	return acpi_cpus_plug(mon->m, args_u64(a, "id"), err);
 }
 
 /* ---- drives ---- */

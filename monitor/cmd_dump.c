@@ -21,6 +21,7 @@
 #include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/runstate.h"
+#include "vmm/vcpu.h"
 
 struct dump_job {
 	struct work work;
@@ -117,15 +118,20 @@ static int dump_limits(struct dump *d, const struct args *a, struct err *err)
 static void dump_take_cpus(struct machine *m, struct dump *d, int first)
 {
 	d->cpus = xcalloc(MAX(m->nvcpus, 1), sizeof *d->cpus);
-	d->ncpus = m->nvcpus;
-	/* The chosen one is the first: its tables serve -p. */
-	for (int i = 0; i < m->nvcpus; i++)
-		mon_cpu_copy(m->vcpus[i], &d->cpus[i]);
-	if (d->paging && first && first < m->nvcpus) {
-		struct cpu_state c = d->cpus[0];
+	for (int i = 0; i < m->nvcpus; i++) {
+		int at = d->ncpus;
 
-		d->cpus[0] = d->cpus[first];
-		d->cpus[first] = c;
+		if (!vcpu_plugged(m, i))
+			continue;
+		mon_cpu_copy(m->vcpus[i], &d->cpus[at]);
+		d->ncpus++;
+		/* The chosen one is the first: its tables serve -p. */
+		if (d->paging && i == first && at) {
+			struct cpu_state c = d->cpus[0];
+
+			d->cpus[0] = d->cpus[at];
+			d->cpus[at] = c;
+		}
 	}
 }
 

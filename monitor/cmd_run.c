@@ -11,6 +11,7 @@
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
 #include "vmm/runstate.h"
+#include "vmm/vcpu.h"
 #include "vmm/watchdog.h"
 
 int cmd_stop(struct monitor *mon, const struct args *a, struct err *err)
@@ -101,7 +102,7 @@ int cmd_cpu(struct monitor *mon, const struct args *a, struct err *err)
 {
 	u64 index = args_u64(a, "index");
 
-	if (index >= (u64)mon->m->nvcpus) {
+	if (!vcpu_plugged(mon->m, index)) {
 		mon_puts(mon, "invalid CPU index\n");
 		return -EINVAL;
 	}

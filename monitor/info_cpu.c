@@ -149,7 +149,7 @@ json_t *query_registers(struct monitor *mon, const struct args *a,
 	u64 index = args_u64(a, "vcpu");
 	json_t *list;
 
-	if (args_has(a, "vcpu") && index >= (u64)m->nvcpus) {
+	if (args_has(a, "vcpu") && !vcpu_plugged(m, index)) {
 		mon_printf(mon, "CPU#%llu not available\n", (ull)index);
 		return NULL;
 	}
@@ -158,11 +158,13 @@ json_t *query_registers(struct monitor *mon, const struct args *a,
 		return NULL;
 	}
 	list = json_array();
-	if (args_has(a, "all"))
+	if (args_has(a, "all")) {
 		for (int i = 0; i < m->nvcpus; i++)
-			regs_add(list, m->vcpus[i]);
-	else
+			if (vcpu_plugged(m, i))
+				regs_add(list, m->vcpus[i]);
+	} else {
 		regs_add(list, args_has(a, "vcpu") ? m->vcpus[index] : v);
+	}
 	return list;
 }
 

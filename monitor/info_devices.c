@@ -85,7 +85,7 @@ json_t *query_lapic(struct monitor *mon, const struct args *a, struct err *err)
 		v = NULL;
 		for (int i = 0; i < mon->m->nvcpus; i++)
 			if (mon->m->vcpus[i]->apic_id == id)
-				v = mon->m->vcpus[i];
+				v = vcpu_plugged(mon->m, i);
 	}
 	if (!v) {
 		mon_puts(mon, "No CPU available\n");

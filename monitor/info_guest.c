@@ -217,13 +217,16 @@ json_t *query_backtrace(struct monitor *mon, const struct args *a,
 	if (!ins)
 		return NULL;
 	list = json_array();
-	if (args_has(a, "all"))
+	if (args_has(a, "all")) {
 		for (int i = 0; i < mon->m->nvcpus; i++)
-			json_array_append_new(
-				list, guest_backtrace(ins, mon->m->vcpus[i]));
-	else
+			if (vcpu_plugged(mon->m, i))
+				json_array_append_new(
+					list,
+					guest_backtrace(ins, mon->m->vcpus[i]));
+	} else {
 		json_array_append_new(list,
 				      guest_backtrace(ins, mon_vcpu(mon)));
+	}
 	return list;
 }
 

@@ -156,7 +156,9 @@ json_t *query_cpus(struct monitor *mon, const struct args *a, struct err *err)
 	json_t *list = json_array();
 
 	for (int i = 0; i < mon->m->nvcpus; i++)
-		json_array_append_new(list, cpus_one(mon, mon->m->vcpus[i]));
+		if (vcpu_plugged(mon->m, i))
+			json_array_append_new(list,
+					      cpus_one(mon, mon->m->vcpus[i]));
 	return list;
 }
 
@@ -287,7 +289,7 @@ json_t *query_hotpluggable_cpus(struct monitor *mon, const struct args *a,
 				      "core-id", i / t->threads % t->cores,
 				      "thread-id", i % t->threads);
 
-		if (i < mon->m->nvcpus)
+		if (vcpu_plugged(mon->m, i))
 			json_object_set_new(v, "vcpu", json_integer(i));
 		json_array_append_new(list, v);
 	}

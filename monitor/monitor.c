@@ -391,7 +391,7 @@ static const struct chr_front mon_front = {
 
 struct vcpu *mon_vcpu(struct monitor *mon)
 {
-	if (mon->cpu_index >= mon->m->nvcpus)
+	if (!vcpu_plugged(mon->m, mon->cpu_index))
 		mon->cpu_index = 0;
 	return mon->m->nvcpus ? mon->m->vcpus[mon->cpu_index] : NULL;
 }

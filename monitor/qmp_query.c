@@ -10,6 +10,7 @@
 
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "devices/pc.h"
 #include "devices/pci.h"
 #include "lib/alloc.h"
 #include "lib/bytes.h"
@@ -142,7 +143,7 @@ json_t *query_qmp_machines(struct monitor *mon, const struct args *a,
 {
 	return json_pack("[{ss ss sb si sb ss sb sb}]", "name", "pc", "alias",
 			 "pc", "is-default", 1, "cpu-max", VCPUS_MAX,
-			 "hotpluggable-cpus", 0, "default-ram-id", "pc.ram",
+			 "hotpluggable-cpus", 1, "default-ram-id", "pc.ram",
 			 "deprecated", 0, "numa-mem-supported", 0);
 }
 
@@ -157,9 +158,9 @@ static json_t *qmp_cpu_place(const struct machine *m, int i)
 
 static json_t *qmp_cpu_path(int i)
 {
-	char path[48];
+	char path[ACPI_CPU_PATH_MAX];
 
-	snprintf(path, sizeof path, "/machine/unattached/device[%d]", i);
+	acpi_cpus_path(path, i);
 	return json_string(path);
 }
 
@@ -168,14 +169,18 @@ json_t *query_qmp_cpus(struct monitor *mon, const struct args *a,
 {
 	json_t *list = json_array();
 
-	for (int i = 0; i < mon->m->nvcpus; i++)
+	for (int i = 0; i < mon->m->nvcpus; i++) {
+		struct vcpu *v = vcpu_plugged(mon->m, i);
+
+		if (!v)
+			continue;
 		json_array_append_new(
-			list,
-			json_pack("{si so so si ss}", "thread-id",
-				  atomic_load(&mon->m->vcpus[i]->thread_id),
-				  "props", qmp_cpu_place(mon->m, i), "qom-path",
-				  qmp_cpu_path(i), "cpu-index", i, "target",
-				  "x86_64"));
+			list, json_pack("{si so so si ss}", "thread-id",
+					atomic_load(&v->thread_id), "props",
+					qmp_cpu_place(mon->m, i), "qom-path",
+					qmp_cpu_path(i), "cpu-index", i,
+					"target", "x86_64"));
+	}
 	return list;
 }
 
@@ -191,10 +196,13 @@ json_t *query_qmp_cpu_slots(struct monitor *mon, const struct args *a,
 	snprintf(type, sizeof type, "%.*s-x86_64-cpu", len, model);
 	for (int i = mon->m->nvcpus - 1; i >= 0; i--)
 		json_array_append_new(list,
-				      json_pack("{so si so ss}", "props",
+				      json_pack("{so si so* ss}", "props",
 						qmp_cpu_place(mon->m, i),
 						"vcpus-count", 1, "qom-path",
-						qmp_cpu_path(i), "type", type));
+						vcpu_plugged(mon->m, i)
+							? qmp_cpu_path(i)
+							: NULL,
+						"type", type));
 	return list;
 }
 
@@ -497,7 +505,7 @@ int cmd_qmp_memsave(struct monitor *mon, const struct args *a, struct err *err)
 {
 	u64 index = args_u64(a, "cpu-index");
 
-	if (index >= (u64)mon->m->nvcpus)
+	if (!vcpu_plugged(mon->m, index))
 		return err_set(err, -EINVAL,
 			       "Parameter 'cpu-index' expects a CPU number");
 	mon->cpu_index = (int)index;
@@ -563,7 +571,7 @@ int cmd_qmp_human(struct monitor *mon, const struct args *a, struct err *err)
 {
 	u64 index = args_u64(a, "cpu-index");
 
-	if (index >= (u64)mon->m->nvcpus && args_has(a, "cpu-index"))
+	if (!vcpu_plugged(mon->m, index) && args_has(a, "cpu-index"))
 		return err_set(err, -EINVAL,
 			       "Parameter 'cpu-index' expects a CPU number");
 	return qmp_human_start(mon, args_str(a, "command-line"), (int)index,

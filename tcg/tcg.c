@@ -510,7 +510,7 @@ static u64 tcg_decoded_bytes(const struct tcg *t)
 
 static u64 tcg_jit_bytes(const struct tcg_cpu *c)
 {
-	u32 cpus = MAX(c->m->topo.cpus, 1);
+	u32 cpus = MAX(c->m->topo.maxcpus, 1);
 	u64 part = c->t->tb_size * MIB * 2 / 3 / cpus;
 
 	if (torture_has(&c->t->torture, TORTURE_CACHE))
@@ -552,7 +552,7 @@ static int tcg_create(struct machine *m, void *instance, struct err *err)
 
 	if (r < 0)
 		return r;
-	return tcg_init(instance, m->topo.cpus, m->cpu_model, err);
+	return tcg_init(instance, m->topo.maxcpus, m->cpu_model, err);
 }
 
 static void tcg_destroy(struct machine *m)

@@ -31,7 +31,7 @@ struct vcpu;
 
 extern struct lock machine_lock;
 
-struct topology {
+struct topology { /* `cpus`: that are plugged now */
 	int cpus, maxcpus, sockets, cores, threads;
 };
 
@@ -56,7 +56,7 @@ struct machine {
 	 * no interpreter was wired. */
 	bool (*emulate_one)(struct vcpu *v);
 	void (*emulate_fini)(struct vcpu *v); /* frees v->emulator; or NULL */
-	const struct lapic_ops *lapic; /* NULL with the kernel's */
+	const struct lapic_ops *lapic;        /* NULL with the kernel's */
 	/* MSI delivery when the accelerator has none (devices/lapic.c). */
 	void (*msi_deliver)(struct machine *m, const struct msi *msi);
 	/* Physical IOAPIC/PIC input lines by GSI number. */
@@ -72,8 +72,8 @@ struct machine {
 	bool (*ioapic_route)(struct machine *m, int pin, struct msi *ret);
 
 	struct topology topo;
-	struct vcpu **vcpus; /* owned; topo.cpus entries */
-	int nvcpus;
+	struct vcpu **vcpus; /* owned */
+	int nvcpus; /* created: those that are plugged, and empty sockets */
 
 	struct list devices; /* of struct device, creation order */
 	struct list objects; /* of vmm/object.c */
@@ -95,7 +95,7 @@ struct machine {
 	void *machine_data; /* the machine file's own; finish() frees it */
 	void (*finish)(struct machine *m); /* NULL until it has some */
 	bool no_reboot, no_shutdown;
-	int watchdog_action; /* vmm/watchdog.h */
+	int watchdog_action;            /* vmm/watchdog.h */
 	void (*nmi)(struct machine *m); /* the button; NULL: none */
 	/* Called (main loop) when the guest presses or is pressed: */
 	void (*powerdown)(void *arg);

@@ -156,6 +156,7 @@ static int pc_add_firmware_data(struct machine *m, struct pc *pc,
 
 	/* Before the tables: they name the slots (_SUN) when it is there. */
 	if (!pc_add(m, &acpi_hotplug_class, err) ||
+	    !pc_add(m, &acpi_cpus_class, err) ||
 	    !pc_add(m, &fw_cfg_class, err))
 		return -EINVAL;
 	list_for_each (i, &c->items, node) {

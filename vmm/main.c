@@ -490,8 +490,11 @@ static int vmon_create_vcpus(struct machine *m, struct err *err)
 {
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < m->topo.cpus; i++)
+	for (int i = 0; r == 0 && i < m->topo.maxcpus; i++) {
 		r = vcpu_create(m, i, err);
+		if (r == 0 && i >= m->topo.cpus)
+			atomic_store(&m->vcpus[i]->unplugged, true);
+	}
 	return r;
 }
 

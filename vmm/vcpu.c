@@ -230,11 +230,17 @@ static void vcpu_park(struct vcpu *v) REQUIRES(v->lock)
 	}
 }
 
+/* What comes while it does not is kept, and forgotten at its reset. */
+static bool vcpu_lives(struct vcpu *v)
+{
+	return !atomic_load(&v->dead) && !atomic_load(&v->unplugged);
+}
+
 /* Until it is woken or the alarm's time: the signal ends no wait. */
 static void vcpu_sleep(struct vcpu *v) REQUIRES(v->lock)
 {
 	bool timed = v->alarms == VCPU_ALARM_READY &&
-		     v->alarm_mono_ns != ALARM_OFF && !atomic_load(&v->dead);
+		     v->alarm_mono_ns != ALARM_OFF && vcpu_lives(v);
 
 	atomic_store(&v->halted, true);
 	if (!timed)
@@ -261,7 +267,7 @@ static bool vcpu_wait(struct vcpu *v, bool halted) NO_TSA
 		}
 		if (atomic_load(&v->request) & VCPU_REQ_WORK)
 			continue;
-		if (!atomic_load(&v->dead) &&
+		if (vcpu_lives(v) &&
 		    (!halted || v->cpu_changed || atomic_load(&v->request)))
 			break;
 		vcpu_sleep(v);
@@ -399,6 +405,43 @@ void vcpu_destroy(struct vcpu *v) NO_TSA
 	cond_fini(&v->done);
 	lock_fini(&v->lock);
 	free(v);
+}
+
+/* ---- Plug and unplug ---- */
+
+struct vcpu *vcpu_plugged(const struct machine *m, u64 index)
+{
+	struct vcpu *v = index < (u64)m->nvcpus ? m->vcpus[index] : NULL;
+
+	return v && !atomic_load(&v->unplugged) ? v : NULL;
+}
+
+static void vcpu_plug_in(struct vcpu *v, void *unused)
+{
+	/* As firmware or the guest has set them on all. */
+	struct cpu_mtrr mtrr = vcpu_cpu(v)->mtrr;
+
+	/* What an accelerator has kept for it, INIT or SIPI, is done when it is
+	 * asked for its state, and does not outlast the reset then. */
+	v->m->accel->get(v);
+	vcpu_reset(v, false);
+	v->cpu.mtrr = mtrr;
+	atomic_store(&v->unplugged, false);
+}
+
+void vcpu_plug(struct vcpu *v)
+{
+	assert_locked(&machine_lock);
+	v->m->topo.cpus++;
+	vcpu_run_on(v, vcpu_plug_in, NULL);
+}
+
+void vcpu_unplug(struct vcpu *v)
+{
+	assert_locked(&machine_lock);
+	v->m->topo.cpus--;
+	atomic_store(&v->unplugged, true);
+	vcpu_request(v, VCPU_REQ_WORK);
 }
 
 /* ---- Pause and resume ---- */

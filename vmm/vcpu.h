@@ -102,6 +102,9 @@ struct vcpu {
 	u64 tsc_offset;
 	/* Triple fault or internal error: waits for a machine reset. */
 	_Atomic bool dead;
+	/* An empty socket: no thread of the guest's runs, nothing is delivered
+	 * here, and nobody shows it. */
+	_Atomic bool unplugged;
 
 	struct vcpu_debug debug; /* vmm/debug.h */
 
@@ -126,6 +129,15 @@ struct vcpu {
 int vcpu_create(struct machine *m, int index, struct err *err);
 int vcpu_start(struct vcpu *v, struct err *err); /* starts parked */
 void vcpu_destroy(struct vcpu *v);
+
+/* Which of the machine's vCPUs are there: at most topo.maxcpus have been
+ * created, topo.cpus of them are plugged.  NULL: no such one, or unplugged. */
+struct vcpu *vcpu_plugged(const struct machine *m, u64 index);
+/* Puts one that is unplugged in, in power-on state but for its memory types;
+ * drops machine_lock meanwhile.  Takes it out: it leaves the guest as soon as
+ * the instruction is over.  machine_lock held. */
+void vcpu_plug(struct vcpu *v);
+void vcpu_unplug(struct vcpu *v);
 
 /* Any thread. */
 void vcpu_request(struct vcpu *v, u32 bits); /* sets and kicks */

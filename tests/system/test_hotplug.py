@@ -40,6 +40,38 @@ class Hotplug(unittest.TestCase):
             guest.send("poweroff -f\n")
             self.assertEqual(guest.wait(60), 0)
 
+    def test_cpus_come_and_go(self):
+        with vm.LinuxVm("-smp", "2,maxcpus=4", monitor=True) as guest:
+            guest.boot(400)
+            self.assertEqual(self.cpus(guest), "0-1")
+            for round in range(3):
+                for n in (2, 3):
+                    self.assertEqual(guest.monitor(f"cpu_set {n} online"), "")
+                    guest.run("c=/sys/devices/system/cpu; for i in $(seq 100); do "
+                              f"[ -d $c/cpu{n} ] && break; sleep 0.1; done; "
+                              f"echo 1 >$c/cpu{n}/online", 60)
+                self.assertEqual(self.cpus(guest), "0-3")
+                self.assertEqual(guest.run("for n in 0 1 2 3; do taskset -c $n nproc; done"),
+                                 "1\n" * 4)
+                self.assertEqual(guest.monitor("info cpus").count("CPU #"), 4)
+                # Also one that is busy, and one that the guest has turned off.
+                guest.run("taskset -c 3 sh -c 'while :; do :; done' & "
+                          "echo 0 >/sys/devices/system/cpu/cpu2/online")
+                for n in (2, 3):
+                    self.assertEqual(guest.monitor(f"cpu_set -w 30 {n} offline", 40), "")
+                self.assertEqual(self.cpus(guest), "0-1")
+                self.assertEqual(guest.monitor("info cpus").count("CPU #"), 2)
+                guest.run("kill $!")
+            # An empty socket stays out of what stops and goes on.
+            guest.monitor("stop")
+            guest.monitor("cont")
+            guest.send("poweroff -f\n")
+            self.assertEqual(guest.wait(60), 0)
+
+    @staticmethod
+    def cpus(guest):
+        return guest.run("cat /sys/devices/system/cpu/online").strip()
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -27,6 +27,7 @@ static void setup(void)
 	bare_add(&b, &isa_bridge_class, NULL);
 	bare_add(&b, &acpi_pm_class, NULL);
 	bare_add(&b, &acpi_hotplug_class, NULL);
+	bare_add(&b, &acpi_cpus_class, NULL);
 	bare_add(&b, &fw_cfg_class, NULL);
 	bare_add(&b, &serial_class, NULL);
 	pci_assign(b.m->pci);

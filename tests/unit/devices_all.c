@@ -34,9 +34,10 @@ static const struct {
 	{ &pic_class, NULL },          { &ioapic_class, NULL },
 	{ &lapic_class, NULL },        { &pci_host_class, NULL },
 	{ &isa_bridge_class, NULL },   { &acpi_pm_class, NULL },
-	{ &acpi_hotplug_class, NULL }, { &debugcon_class, NULL },
-	{ &debug_exit_class, NULL },   { &testdev_class, NULL },
-	{ &fw_cfg_class, NULL },       { &i6300esb_class, NULL },
+	{ &acpi_hotplug_class, NULL }, { &acpi_cpus_class, NULL },
+	{ &debugcon_class, NULL },     { &debug_exit_class, NULL },
+	{ &testdev_class, NULL },      { &fw_cfg_class, NULL },
+	{ &i6300esb_class, NULL },
 };
 
 /* A machine with the chip and what it needs. */

@@ -77,6 +77,11 @@ bool chr_is_mux(const struct chardev *c)
 	return c->mux;
 }
 
+struct vcpu *vcpu_plugged(const struct machine *m, u64 index)
+{
+	return index < (u64)m->nvcpus ? m->vcpus[index] : NULL;
+}
+
 void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg),
 		 void *arg)
 {
