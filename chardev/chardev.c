@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "chardev/internal.h"
@@ -95,6 +96,18 @@ bool chr_attached(const struct chardev *chr)
 bool chr_open(const struct chardev *chr)
 {
 	return chr && chr->peer;
+}
+
+bool chr_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows)
+{
+	struct winsize size;
+	int fd = chr && chr->class->terminal ? chr->class->terminal(chr) : -1;
+
+	if (fd < 0 || ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+		return false;
+	*ret_columns = size.ws_col;
+	*ret_rows = size.ws_row;
+	return true;
 }
 
 void chr_want_fds(struct chardev *chr)

@@ -289,6 +289,11 @@ static void pty_filename(struct chardev *chr, struct buf *out)
 	buf_printf(out, "pty:%s", s->name);
 }
 
+static int pty_terminal(struct chardev *chr)
+{
+	return ((struct chr_pty *)chr)->io.in;
+}
+
 const struct chardev_class pty_chardev_class = {
 	.name = "pty",
 	.desc = "pseudo-terminal",
@@ -299,5 +304,6 @@ const struct chardev_class pty_chardev_class = {
 	.write = pty_write,
 	.poll_output = pty_poll_output,
 	.accept_input = pty_accept_input,
+	.terminal = pty_terminal,
 	.filename = pty_filename,
 };

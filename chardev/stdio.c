@@ -210,6 +210,11 @@ static void stdio_accept_input(struct chardev *chr)
 	chr_fd_update(&s->io);
 }
 
+static int stdio_terminal(struct chardev *chr)
+{
+	return ((struct chr_stdio *)chr)->io.in;
+}
+
 const struct chardev_class stdio_chardev_class = {
 	.name = "stdio",
 	.desc = "standard input and output",
@@ -220,4 +225,5 @@ const struct chardev_class stdio_chardev_class = {
 	.write = stdio_write,
 	.poll_output = stdio_poll_output,
 	.accept_input = stdio_accept_input,
+	.terminal = stdio_terminal,
 };

@@ -212,6 +212,11 @@ static void tty_filename(struct chardev *chr, struct buf *out)
 	buf_puts(out, "serial");
 }
 
+static int tty_terminal(struct chardev *chr)
+{
+	return ((struct chr_tty *)chr)->io.in;
+}
+
 #define TTY_CLASS(text)                                                     \
 	{                                                                   \
 		.name = text, .desc = "terminal or serial line",            \
@@ -220,6 +225,7 @@ static void tty_filename(struct chardev *chr, struct buf *out)
 		.poll_output = tty_poll_output,                             \
 		.accept_input = tty_accept_input, .set_line = tty_set_line, \
 		.send_break = tty_send_break, .filename = tty_filename,     \
+		.terminal = tty_terminal,                                   \
 	}
 
 const struct chardev_class serial_chardev_class = TTY_CLASS("serial");

@@ -12,42 +12,99 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/parse.h"
 #include "monitor/internal.h"
 #include "monitor/qmp.h"
 #include "monitor/script.h"
 
+static int set_flag(struct monitor *mon, void *field, const char *value,
+		    struct err *err)
+{
+	bool on = !value || !strcmp(value, "on");
+
+	if (!on && strcmp(value, "off"))
+		return err_set(err, -EINVAL, "expected 'on' or 'off', not '%s'",
+			       value);
+	*(bool *)field = on;
+	return 0;
+}
+
+static void show_flag(const struct monitor *mon, const void *field,
+		      struct buf *out)
+{
+	buf_puts(out, *(const bool *)field ? "on" : "off");
+}
+
+static int set_columns(struct monitor *mon, void *field, const char *value,
+		       struct err *err)
+{
+	u64 columns = 0;
+
+	if (!value ||
+	    (strcmp(value, "off") && (parse_u64(value, &columns) < 0 ||
+				      columns < 2 || columns > RL_SCREEN_MAX)))
+		return err_set(err, -EINVAL,
+			       "expected 2 to %d columns, or 'off'",
+			       RL_SCREEN_MAX);
+	*(u32 *)field = (u32)columns;
+	return 0;
+}
+
+static void show_columns(const struct monitor *mon, const void *field,
+			 struct buf *out)
+{
+	u32 columns = *(const u32 *)field;
+
+	if (columns)
+		buf_printf(out, "%u", columns);
+	else
+		buf_puts(out, "off");
+}
+
 static const struct {
 	const char *name;
 	size_t offset;
+	int (*set)(struct monitor *mon, void *field, const char *value,
+		   struct err *err);
+	void (*show)(const struct monitor *mon, const void *field,
+		     struct buf *out);
 	const char *help;
 } session_settings[] = {
-	{ "events", offsetof(struct monitor, set_events),
+	{ "events", offsetof(struct monitor, set_events), set_flag, show_flag,
 	  "show what happens to the machine" },
-	{ "status", offsetof(struct monitor, set_status),
+	{ "status", offsetof(struct monitor, set_status), set_flag, show_flag,
 	  "end each command with [ok TIME] or [err NUMBER TEXT, TIME]" },
-	{ "syntax", offsetof(struct monitor, set_syntax),
+	{ "syntax", offsetof(struct monitor, set_syntax), set_flag, show_flag,
 	  "understand A ; B   A && B   A | grep TEXT   # comment" },
-	{ "time", offsetof(struct monitor, set_time),
+	{ "time", offsetof(struct monitor, set_time), set_flag, show_flag,
 	  "begin each line with the time" },
+	{ "width", offsetof(struct monitor, set_width), set_columns,
+	  show_columns, "columns of the terminal; off: ask it, if it is ours" },
 };
+
+const char *session_setting(int n)
+{
+	return n < (int)ARRAY_SIZE(session_settings) ? session_settings[n].name
+						     : NULL;
+}
 
 int cmd_set(struct monitor *mon, const struct args *a, struct err *err)
 {
 	const char *name = args_str(a, "name");
 
 	for (size_t i = 0; i < ARRAY_SIZE(session_settings); i++) {
-		bool *field =
-			(bool *)((char *)mon + session_settings[i].offset);
+		void *field = (char *)mon + session_settings[i].offset;
+		struct buf value = { 0 };
 
-		if (!name)
-			mon_printf(mon, "%-6s %-3s  %s\n",
-				   session_settings[i].name,
-				   *field ? "on" : "off",
-				   session_settings[i].help);
-		else if (!strcmp(name, session_settings[i].name)) {
-			*field = args_u64(a, "value") || !args_has(a, "value");
-			return 0;
-		}
+		if (name && !strcmp(name, session_settings[i].name))
+			return session_settings[i].set(
+				mon, field, args_str(a, "value"), err);
+		if (name)
+			continue;
+		session_settings[i].show(mon, field, &value);
+		mon_printf(mon, "%-7s %-3s  %s\n", session_settings[i].name,
+			   buf_str(&value), session_settings[i].help);
+		buf_fini(&value);
 	}
 	if (name)
 		return err_set(err, -EINVAL,

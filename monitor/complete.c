@@ -55,6 +55,12 @@ static void complete_offer(struct readline *rl, const char *typed,
 		rl_candidate(rl, strlen(typed), name);
 }
 
+static void complete_switch(struct readline *rl, const char *typed)
+{
+	complete_offer(rl, typed, "on");
+	complete_offer(rl, typed, "off");
+}
+
 static void complete_names(struct readline *rl, const struct command *table,
 			   const char *typed)
 {
@@ -159,8 +165,7 @@ static void complete_value(struct monitor *mon, struct readline *rl,
 	} else if (row->type == &opt_chardev) {
 		complete_chardevs(mon, rl, typed);
 	} else if (row->type == &opt_bool) {
-		complete_offer(rl, typed, "on");
-		complete_offer(rl, typed, "off");
+		complete_switch(rl, typed);
 	}
 }
 
@@ -211,11 +216,10 @@ static void complete_driver(struct monitor *mon, struct readline *rl,
 static void complete_settings(struct monitor *mon, struct readline *rl,
 			      const char *typed)
 {
-	static const char *const names[] = { "events", "status", "syntax",
-					     "time" };
+	const char *name;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		complete_offer(rl, typed, names[i]);
+	for (int i = 0; (name = session_setting(i)); i++)
+		complete_offer(rl, typed, name);
 }
 
 /* The last key of a chord. */
@@ -267,13 +271,12 @@ static void complete_argument(struct monitor *mon, struct readline *rl,
 	switch (args_type_at(c->types, word)) {
 	case 'F': complete_files(rl, last); break;
 	case 'B': complete_drives(rl, last); break;
-	case 'b':
-		complete_offer(rl, last, "on");
-		complete_offer(rl, last, "off");
-		break;
+	case 'b': complete_switch(rl, last); break;
 	case 's':
 		if (word == 0)
 			complete_named(mon, rl, c, last);
+		else if (command_has_name(c, "set", 3))
+			complete_switch(rl, last);
 		break;
 	}
 }

@@ -61,6 +61,7 @@ struct monitor {
 
 	/* The command `set` */
 	bool set_status, set_syntax, set_time, set_events;
+	u32 set_width;   /* columns; 0: ask the terminal */
 	bool line_begun; /* a stamp stands before it */
 
 	int cpu_index; /* default vCPU */
@@ -168,6 +169,8 @@ const struct command *command_find(const struct command *table,
 int command_run(struct monitor *mon, const char *line);
 /* Candidates for Tab; readline_ops.complete. */
 void command_complete(void *opaque, struct readline *rl, const char *text);
+
+const char *session_setting(int n); /* names for `set`; NULL: no more */
 
 /* ---- value trees ---- */
 

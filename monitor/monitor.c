@@ -133,10 +133,22 @@ static void mon_rl_line(void *opaque, const char *line)
 	script_line(mon, line);
 }
 
+/* The terminal that vmon has; one at the far end of a wire has no size. */
+static u32 mon_rl_columns(void *opaque)
+{
+	struct monitor *mon = opaque;
+	u32 columns, rows;
+
+	if (mon->set_width)
+		return mon->set_width;
+	return chr_window(mon->chr, &columns, &rows) ? columns : 0;
+}
+
 static const struct readline_ops mon_rl_ops = {
 	.write = mon_rl_write,
 	.line = mon_rl_line,
 	.complete = command_complete,
+	.columns = mon_rl_columns,
 };
 
 /* ---- chardev ---- */
@@ -350,6 +362,7 @@ static void mon_closed(struct monitor *mon)
 	script_interrupt(mon);
 	mon->set_status = mon->set_syntax = mon->set_time = mon->set_events =
 		false;
+	mon->set_width = 0;
 	mon_pump(mon);
 	mon_reap_later(mon->m, mon->chr);
 }

@@ -6,8 +6,9 @@
  * intermediates, then one final byte), so that an unknown key inserts
  * nothing.  A UTF-8 character is one unit; it is echoed when complete.
  *
- * Deviation: the line must fit the terminal's width for cursor keys to look
- * right, as the width is not known.
+ * Positions on the screen are columns counted from the begin of the prompt,
+ * as if the terminal were endless; with its width they become rows.  Without
+ * it the line must fit into one for cursor keys to look right.
  */
 #include "monitor/readline.h"
 
@@ -19,7 +20,7 @@
 
 #define CTRL(c) ((c)&0x1f)
 
-#define RL_SCREEN_WIDTH 80
+#define RL_SCREEN_WIDTH 80 /* of lists, when it is unknown */
 #define RL_COLUMN_MIN   10
 
 /* ---- characters ---- */
@@ -90,22 +91,35 @@ static int rl_width(u32 c)
 	return 1;
 }
 
-/* Columns that bytes [from, to) of the line take. */
-static int rl_columns(const struct readline *rl, size_t from, size_t to)
+/* The column behind `text`, which begins in column `at`. */
+static int rl_advance(const struct readline *rl, const char *text, size_t len,
+		      int at)
 {
-	int columns = 0;
+	int screen = (int)rl->columns;
+	size_t i = 0;
 
-	while (from < to) {
-		u8 lead = rl->line[from];
-		int n = rl_utf8_length(lead);
+	while (i < len) {
+		u8 lead = text[i];
+		int n = rl_utf8_length(lead), width;
 		u32 c = n == 1 ? lead : lead & (0x7f >> n);
 
-		from++;
-		while (--n > 0 && from < to && rl_is_tail(rl->line[from]))
-			c = c << 6 | ((u8)rl->line[from++] & 0x3f);
-		columns += rl_width(c);
+		i++;
+		while (--n > 0 && i < len && rl_is_tail(text[i]))
+			c = c << 6 | ((u8)text[i++] & 0x3f);
+		width = rl_width(c);
+		/* A wide one does not stand on two rows. */
+		if (screen > 1 && width == 2 && at % screen == screen - 1)
+			at++;
+		at += width;
 	}
-	return columns;
+	return at;
+}
+
+static int rl_column(const struct readline *rl, size_t pos)
+{
+	int at = rl_advance(rl, rl->prompt, strlen(rl->prompt), 0);
+
+	return rl_advance(rl, rl->line, pos, at);
 }
 
 /* ---- echo ---- */
@@ -134,29 +148,68 @@ static void rl_move(struct readline *rl, int columns, char direction)
 	rl_puts(rl, seq);
 }
 
-static void rl_left(struct readline *rl, int columns)
+static int rl_row(const struct readline *rl, int column)
 {
-	rl_move(rl, columns, 'D');
+	return rl->columns ? column / (int)rl->columns : 0;
+}
+
+/* The cursor stands in column `from` and shall stand in column `to`. */
+static void rl_travel(struct readline *rl, int from, int to)
+{
+	int rows = rl_row(rl, to) - rl_row(rl, from);
+
+	if (!rows) {
+		rl_move(rl, from - to, 'D');
+		rl_move(rl, to - from, 'C');
+		return;
+	}
+	rl_move(rl, -rows, 'A');
+	rl_move(rl, rows, 'B');
+	rl_puts(rl, "\r");
+	rl_move(rl, to % (int)rl->columns, 'C');
+}
+
+/* Text was written up to the end of the line.  When that is the right edge,
+ * terminals go to the next row only with the next character. */
+static void rl_leave_edge(struct readline *rl)
+{
+	int at = rl->columns ? rl_column(rl, rl->len) : 1;
+
+	if (at && rl->columns && at % (int)rl->columns == 0)
+		rl_puts(rl, " \r");
+}
+
+/* Erases what is behind the cursor, which stands at the end of the line. */
+static void rl_erase(struct readline *rl)
+{
+	rl_puts(rl, rl->columns ? "\033[J" : "\033[K");
 }
 
 /* The cursor stands at pos: shows what is to the right of it again. */
 static void rl_show_tail(struct readline *rl, bool shorter)
 {
 	rl_write(rl, rl->line + rl->pos, rl->len - rl->pos);
+	if (rl->pos < rl->len)
+		rl_leave_edge(rl);
 	if (shorter)
-		rl_puts(rl, "\033[K");
-	rl_left(rl, rl_columns(rl, rl->pos, rl->len));
+		rl_erase(rl);
+	rl_travel(rl, rl_column(rl, rl->len), rl_column(rl, rl->pos));
 }
 
 /* ---- edits ---- */
 
 static void rl_goto(struct readline *rl, size_t pos)
 {
-	if (pos < rl->pos)
-		rl_left(rl, rl_columns(rl, pos, rl->pos));
-	else
-		rl_move(rl, rl_columns(rl, rl->pos, pos), 'C');
+	rl_travel(rl, rl_column(rl, rl->pos), rl_column(rl, pos));
 	rl->pos = pos;
+}
+
+/* Output follows: it belongs below the last row. */
+static void rl_leave(struct readline *rl)
+{
+	if (rl_row(rl, rl_column(rl, rl->pos)) !=
+	    rl_row(rl, rl_column(rl, rl->len)))
+		rl_goto(rl, rl->len);
 }
 
 static void rl_insert(struct readline *rl, const char *s, size_t n)
@@ -170,6 +223,8 @@ static void rl_insert(struct readline *rl, const char *s, size_t n)
 	rl_write(rl, s, n);
 	if (rl->pos < rl->len)
 		rl_show_tail(rl, false);
+	else
+		rl_leave_edge(rl);
 }
 
 static void rl_delete(struct readline *rl, size_t from, size_t to)
@@ -182,18 +237,29 @@ static void rl_delete(struct readline *rl, size_t from, size_t to)
 	rl_show_tail(rl, true);
 }
 
+static void rl_kill(struct readline *rl, size_t from, size_t to)
+{
+	if (from == to)
+		return;
+	free(rl->killed);
+	rl->killed = xprintf("%.*s", (int)(to - from), rl->line + from);
+	rl_delete(rl, from, to);
+}
+
 static void rl_replace(struct readline *rl, const char *s)
 {
 	size_t n = MIN(strlen(s), (size_t)RL_LINE_MAX);
 	bool shorter;
 
 	rl_goto(rl, 0);
-	shorter = rl_columns(rl, 0, rl->len) > 0;
+	shorter = rl->len > 0;
 	memcpy(rl->line, s, n);
 	rl->len = rl->pos = n;
 	rl_write(rl, s, n);
+	if (n)
+		rl_leave_edge(rl);
 	if (shorter)
-		rl_puts(rl, "\033[K");
+		rl_erase(rl);
 }
 
 static size_t rl_word_left(const struct readline *rl)
@@ -220,20 +286,18 @@ static size_t rl_word_right(const struct readline *rl)
 
 /* ---- history ---- */
 
-static void rl_remember(struct readline *rl)
+void rl_history_add(struct readline *rl, const char *line)
 {
 	char *entry = NULL;
 	int i;
 
-	if (!rl->len)
-		return;
 	for (i = 0; i < rl->history_len; i++)
-		if (!strcmp(rl->history[i], rl->line))
+		if (!strcmp(rl->history[i], line))
 			break;
 	if (i < rl->history_len) {
 		entry = rl->history[i];
 	} else {
-		entry = xstrdup(rl->line);
+		entry = xstrdup(line);
 		if (rl->history_len < RL_HISTORY_MAX) {
 			rl->history[rl->history_len++] = entry;
 			return;
@@ -246,6 +310,15 @@ static void rl_remember(struct readline *rl)
 	rl->history[rl->history_len - 1] = entry;
 }
 
+static void rl_remember(struct readline *rl)
+{
+	if (!rl->len)
+		return;
+	rl_history_add(rl, rl->line);
+	if (rl->ops->remember)
+		rl->ops->remember(rl->opaque, rl->line);
+}
+
 static void rl_history_step(struct readline *rl, int step)
 {
 	int at = rl->history_at + step;
@@ -254,6 +327,96 @@ static void rl_history_step(struct readline *rl, int step)
 		return;
 	rl->history_at = at;
 	rl_replace(rl, at == rl->history_len ? "" : rl->history[at]);
+}
+
+/* ---- searching the history ---- */
+
+static void rl_set_line(struct readline *rl, const char *s, size_t pos)
+{
+	rl->len = MIN(strlen(s), (size_t)RL_LINE_MAX);
+	memcpy(rl->line, s, rl->len);
+	rl->pos = MIN(pos, rl->len);
+}
+
+/* Takes prompt and line off the screen; rl_prompt() shows them anew. */
+static void rl_wipe(struct readline *rl)
+{
+	rl_travel(rl, rl_column(rl, rl->pos), 0);
+	rl_puts(rl, "\r");
+	rl_erase(rl);
+}
+
+static void rl_search_show(struct readline *rl, bool failed)
+{
+	snprintf(rl->search_prompt, sizeof rl->search_prompt,
+		 "(%sreverse-i-search)`%s': ", failed ? "failed " : "",
+		 rl->search);
+	rl->prompt = rl->search_prompt;
+	rl_prompt(rl);
+}
+
+/* Shows the newest entry, from `at` down, that has the text. */
+static void rl_search_from(struct readline *rl, int at)
+{
+	for (; at >= 0 && rl->search_len; at--) {
+		const char *hit = strstr(rl->history[at], rl->search);
+
+		if (!hit)
+			continue;
+		rl->found = at;
+		rl_set_line(rl, rl->history[at], hit - rl->history[at]);
+		break;
+	}
+	rl_search_show(rl, at < 0 && rl->search_len);
+}
+
+static void rl_search_begin(struct readline *rl)
+{
+	rl->line[rl->len] = '\0';
+	rl->unsearched = xstrdup(rl->line);
+	rl->searching = true;
+	rl->search_len = 0;
+	rl->search[0] = '\0';
+	rl->found = rl->history_len;
+	rl_wipe(rl);
+	rl_search_show(rl, false);
+}
+
+static void rl_search_end(struct readline *rl)
+{
+	free(rl->unsearched);
+	rl->unsearched = NULL;
+	rl->searching = false;
+	rl->prompt = rl->plain_prompt;
+}
+
+/* False: the search is over, and `c` means what it always does. */
+static bool rl_search_byte(struct readline *rl, u8 c)
+{
+	rl_wipe(rl);
+	if (c == CTRL('R')) {
+		rl_search_from(rl, rl->found - 1);
+	} else if (c == CTRL('H') || c == 0x7f) {
+		while (rl->search_len &&
+		       rl_is_tail(rl->search[--rl->search_len]))
+			;
+		rl->search[rl->search_len] = '\0';
+		rl_search_from(rl, rl->history_len - 1);
+	} else if (c == CTRL('C') || c == CTRL('G')) {
+		rl_set_line(rl, rl->unsearched, RL_LINE_MAX);
+		rl_search_end(rl);
+		rl_prompt(rl);
+	} else if (c >= 0x20 && c != 0x9b) {
+		if (rl->search_len < RL_SEARCH_MAX)
+			rl->search[rl->search_len++] = (char)c;
+		rl->search[rl->search_len] = '\0';
+		rl_search_from(rl, MIN(rl->found, rl->history_len - 1));
+	} else {
+		rl_search_end(rl);
+		rl_prompt(rl);
+		return false;
+	}
+	return true;
 }
 
 /* ---- completion ---- */
@@ -290,16 +453,18 @@ static size_t rl_common_prefix(const struct readline *rl)
 
 static void rl_list_candidates(struct readline *rl)
 {
+	int screen = rl->columns ? (int)rl->columns : RL_SCREEN_WIDTH;
 	int width = RL_COLUMN_MIN, columns;
-	char cell[RL_SCREEN_WIDTH + 1];
+	char cell[RL_SCREEN_MAX + 1];
 
 	for (int i = 0; i < rl->ncandidates; i++)
 		width = MAX(width, (int)strlen(rl->candidates[i]) + 2);
-	width = MIN(width, RL_SCREEN_WIDTH);
-	columns = RL_SCREEN_WIDTH / width;
+	width = MIN(width, screen);
+	columns = screen / width;
+	rl_leave(rl);
 	rl_puts(rl, "\r\n");
 	for (int i = 0; i < rl->ncandidates; i++) {
-		if (strlen(rl->candidates[i]) < sizeof cell) {
+		if ((int)strlen(rl->candidates[i]) <= screen) {
 			snprintf(cell, sizeof cell, "%-*s", width,
 				 rl->candidates[i]);
 			rl_puts(rl, cell);
@@ -343,12 +508,21 @@ static void rl_complete(struct readline *rl)
 
 /* ---- keys ---- */
 
+/* The terminal may have become another or larger. */
+static void rl_ask_columns(struct readline *rl)
+{
+	u32 columns = rl->ops->columns ? rl->ops->columns(rl->opaque) : 0;
+
+	rl->columns = MIN(columns, (u32)RL_SCREEN_MAX);
+}
+
 static void rl_enter(struct readline *rl)
 {
 	char line[RL_LINE_MAX + 1];
 
 	rl->line[rl->len] = '\0';
 	rl_remember(rl);
+	rl_leave(rl);
 	rl_puts(rl, "\r\n");
 	memcpy(line, rl->line, rl->len + 1);
 	rl_reset(rl);
@@ -357,10 +531,12 @@ static void rl_enter(struct readline *rl)
 
 static void rl_control(struct readline *rl, u8 c)
 {
+	rl_ask_columns(rl);
 	switch (c) {
 	case CTRL('A'): rl_goto(rl, 0); break;
 	case CTRL('B'): rl_goto(rl, rl_before(rl, rl->pos)); break;
 	case CTRL('C'):
+		rl_leave(rl);
 		rl_puts(rl, "^C\r\n");
 		rl_reset(rl);
 		rl_prompt(rl);
@@ -373,15 +549,20 @@ static void rl_control(struct readline *rl, u8 c)
 	case '\t': rl_complete(rl); break;
 	case '\r':
 	case '\n': rl_enter(rl); break;
-	case CTRL('K'): rl_delete(rl, rl->pos, rl->len); break;
+	case CTRL('K'): rl_kill(rl, rl->pos, rl->len); break;
 	case CTRL('L'):
 		rl_puts(rl, "\033[2J\033[1;1H");
 		rl_prompt(rl);
 		break;
 	case CTRL('N'): rl_history_step(rl, 1); break;
 	case CTRL('P'): rl_history_step(rl, -1); break;
-	case CTRL('U'): rl_delete(rl, 0, rl->pos); break;
-	case CTRL('W'): rl_delete(rl, rl_word_left(rl), rl->pos); break;
+	case CTRL('R'): rl_search_begin(rl); break;
+	case CTRL('U'): rl_kill(rl, 0, rl->pos); break;
+	case CTRL('W'): rl_kill(rl, rl_word_left(rl), rl->pos); break;
+	case CTRL('Y'):
+		if (rl->killed)
+			rl_insert(rl, rl->killed, strlen(rl->killed));
+		break;
 	case 0x1b: rl->state = RL_ESC; break;
 	}
 }
@@ -469,9 +650,9 @@ static void rl_escape(struct readline *rl, u8 c)
 	case 0x1b: rl->state = RL_ESC; break;
 	case 'b': rl_goto(rl, rl_word_left(rl)); break;
 	case 'f': rl_goto(rl, rl_word_right(rl)); break;
-	case 'd': rl_delete(rl, rl->pos, rl_word_right(rl)); break;
+	case 'd': rl_kill(rl, rl->pos, rl_word_right(rl)); break;
 	case 0x08:
-	case 0x7f: rl_delete(rl, rl_word_left(rl), rl->pos); break;
+	case 0x7f: rl_kill(rl, rl_word_left(rl), rl->pos); break;
 	case '\r':
 	case '\n': rl_enter(rl); break;
 	}
@@ -479,6 +660,8 @@ static void rl_escape(struct readline *rl, u8 c)
 
 static void rl_text(struct readline *rl, u8 c)
 {
+	if (rl->searching && rl_search_byte(rl, c))
+		return;
 	if (rl->utf8_len) {
 		if (rl_is_tail(c)) {
 			rl->utf8[rl->utf8_len++] = c;
@@ -529,24 +712,31 @@ void rl_init(struct readline *rl, const struct readline_ops *ops, void *opaque,
 	memset(rl, 0, sizeof *rl);
 	rl->ops = ops;
 	rl->opaque = opaque;
-	rl->prompt = prompt;
+	rl->prompt = rl->plain_prompt = prompt;
 }
 
 void rl_fini(struct readline *rl)
 {
 	while (rl->history_len)
 		free(rl->history[--rl->history_len]);
+	free(rl->unsearched);
+	free(rl->killed);
 }
 
 void rl_prompt(struct readline *rl)
 {
+	rl_ask_columns(rl);
 	rl_puts(rl, rl->prompt);
 	rl_write(rl, rl->line, rl->len);
-	rl_left(rl, rl_columns(rl, rl->pos, rl->len));
+	if (rl->len)
+		rl_leave_edge(rl);
+	rl_travel(rl, rl_column(rl, rl->len), rl_column(rl, rl->pos));
 }
 
 void rl_reset(struct readline *rl)
 {
+	if (rl->searching)
+		rl_search_end(rl);
 	rl->len = rl->pos = 0;
 	rl->line[0] = '\0';
 	rl->state = RL_PLAIN;

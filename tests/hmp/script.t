@@ -4,15 +4,24 @@ args: -name vm1
 print|p: extraneous characters at the end of line
 Try "help p" for more information
 (qemu) set
-events off  {any}
-status off  {any}
-syntax off  {any}
-time   off  {any}
+events  off  {any}
+status  off  {any}
+syntax  off  {any}
+time    off  {any}
+width   off  {any}
 (qemu) set bogus on
 Error: there is no setting 'bogus'; 'set' lists them
 (qemu) set syntax maybe
-Expected 'on' or 'off'
-Try "help set" for more information
+Error: expected 'on' or 'off', not 'maybe'
+(qemu) set width
+Error: expected 2 to 1000 columns, or 'off'
+(qemu) set width 1
+Error: expected 2 to 1000 columns, or 'off'
+(qemu) set width 132
+(qemu) set
+...
+width   132  {any}
+(qemu) set width off
 (qemu) set syntax on
 (qemu) p 1; p 2 # three
 1

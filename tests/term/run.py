@@ -14,6 +14,7 @@ as a keyboard sends them, and what counts is the screen that comes out.
     stdio    vmon itself in the pane, monitor on its terminal
     keys     every key of the line editor, in 200 columns and in 20
     paste    a thousand lines at once
+    width    lines over several rows, where the width is known, and C-r
 """
 import os
 import re
@@ -332,7 +333,7 @@ def every_key(pane):
             (["C-p"], "two", 3), (["C-p"], "one", 3), (["C-p"], "one", 3), (["C-n"], "two", 3),
             (["C-n"], "", 0), (["Up"], "two", 3), (["Up"], "one", 3), (["Down"], "two", 3),
             (["C-a", "C-f", "C-u"], "wo", 0), (["M-d"], "", 0),
-            (["F1"], "", 0), (["F5"], "", 0), (["PPage"], "", 0), (["C-y"], "", 0),
+            (["F1"], "", 0), (["F5"], "", 0), (["PPage"], "", 0), (["C-y"], "wo", 2),
             (["x", "y", "C-c"], "", 0), (["q", "u", "i", "C-l"], "qui", 3),
             (["Tab"], "quit", 5), (["C-u"], "", 0)):
         if typed:
@@ -376,6 +377,75 @@ def case_keys(vmon, tmp):
             vm.close()
 
 
+def rows(pane, columns, line, at):
+    """The last rows of the screen are the line, with the cursor in it."""
+    line = "(qemu) " + line
+    want = [line[i:i + columns] for i in range(0, len(line) + 1, columns)]
+    at += len("(qemu) ")
+
+    def shown():
+        x, y = map(int, pane.tmux("display-message", "-p", "#{cursor_x} #{cursor_y}").split())
+        text = pane.tmux("capture-pane", "-p").rstrip("\n").split("\n")
+        top = y - at // columns
+        return x == at % columns and top >= 0 and \
+            [l.rstrip() for l in text[top:]] == [w.rstrip() for w in want if w]
+    try:
+        until("", shown)
+    except Failure:
+        raise Failure("not %r, %d, but %r:\n%s" % (line, at, pane.line(), pane.text()))
+
+
+def case_width(vmon, tmp):
+    columns = 20
+    accel = os.environ.get("VMON_ACCEL")
+    pane = Pane(tmp, "w", "%s -S -m 16 -nodefaults -display none -kernel %s -monitor stdio%s" % (
+        vmon, GUEST, " -accel " + accel if accel else ""), columns)
+    try:
+        pane.expect_line("")
+        line = "p 1+20+300+4000+50000+600000"
+        for n in (12, 13, 14, len(line)):  # before, at and behind the edge
+            pane.type(line[:n])
+            rows(pane, columns, line[:n], n)
+            pane.keys("C-a")
+            rows(pane, columns, line[:n], 0)
+            pane.type("xx")
+            rows(pane, columns, "xx" + line[:n], 2)
+            pane.keys("BSpace", "BSpace")
+            rows(pane, columns, line[:n], 0)
+            pane.keys("C-e", "C-Left", "C-e")
+            rows(pane, columns, line[:n], n)
+            pane.keys("Left", "Left")
+            rows(pane, columns, line[:n], n - 2)
+            pane.keys("C-e", "C-u")
+            rows(pane, columns, "", 0)
+        pane.keys("C-y", "C-a")
+        rows(pane, columns, line, 0)
+        pane.keys("Enter")
+        pane.expect_text(r"^654321$")
+        pane.type("info nam")
+        pane.keys("Enter", "C-r")
+        pane.expect_text(r"^\(reverse-i-search\)`'$")
+        pane.type("+300")
+        pane.expect_text(r"^\(reverse-i-search\)`\+$")
+        pane.keys("Right", "BSpace")
+        rows(pane, columns, line.replace("+3", "3"), line.index("+3"))
+        pane.keys("C-e", "C-u", "C-r")
+        pane.type("nosuch")
+        pane.expect_text(r"^\(failed reverse-i-se$")
+        pane.keys("C-g")
+        rows(pane, columns, "", 0)
+        pane.type("info p")
+        pane.keys("Tab")  # two in a row
+        pane.expect_text(r"^pci +pic *$")
+        rows(pane, columns, "info p", 6)
+        pane.keys("C-u")
+        pane.type("set width 60")
+        pane.keys("Enter")
+        pane.expect_line("")
+    finally:
+        pane.close()
+
+
 def case_paste(vmon, tmp):
     """Every line is run, in order, and shown."""
     lines = 1000
@@ -402,7 +472,7 @@ def case_paste(vmon, tmp):
 
 CASES = {n[5:]: f for n, f in list(globals().items()) if n.startswith("case_")}
 NEEDS = {"socat": ["socat"], "minicom": ["minicom"], "screen": ["screen"],
-         "tty": ["socat"], "stdio": [], "keys": [], "paste": ["socat"]}
+         "tty": ["socat"], "stdio": [], "keys": [], "paste": ["socat"], "width": []}
 
 
 def main():

@@ -72,6 +72,11 @@ bool chr_open(const struct chardev *c)
 	return c->open;
 }
 
+bool chr_window(struct chardev *c, u32 *ret_columns, u32 *ret_rows)
+{
+	return false;
+}
+
 bool chr_is_mux(const struct chardev *c)
 {
 	return c->mux;

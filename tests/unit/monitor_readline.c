@@ -198,6 +198,9 @@ static const struct {
 	{ "\x08", "abc de", 6 },
 	{ "\x7f", "abc de", 6 },
 	{ "\x01\x7f", "abc def", 0 },
+	{ "\x15\x19X", "abc defX", 8 },
+	{ "\x17\x19\x19", "abc defdef", 10 },
+	{ "\x19", "abc def", 7 },
 	{ "\x01\x04", "bc def", 0 },
 	{ "\x01\033[3~", "bc def", 0 },
 	{ "\x04", "abc def", 7 },
@@ -354,6 +357,36 @@ START_TEST(readline_history_moves_a_repeated_line_to_the_end)
 
 END_TEST
 
+START_TEST(readline_searches_the_history)
+{
+	type("block a\rquit\rblock b\rinfo\rxyz\x12");
+	expect("xyz", 3);
+	type("bl");
+	expect("block b", 0);
+	type("\x12");
+	expect("block a", 0);
+	type("\x12"); /* no other: it stays */
+	expect("block a", 0);
+	type("\x7f\x7fqu");
+	expect("quit", 0);
+	type("\x07");
+	expect("xyz", 3);
+	expect_screen();
+	type("\x12k b\x05!");
+	expect("block b!", 8);
+	expect_screen();
+	type("\x15\x12qui\r");
+	ck_assert_str_eq(last, "quit");
+	ck_assert_str_eq(rl.history[rl.history_len - 1], "quit");
+	type("\x12\x12\x7f\x7f\x03");
+	expect("", 0);
+	type("\x12qu");
+	rl_reset(&rl);
+	ck_assert_str_eq(rl.prompt, "> ");
+}
+
+END_TEST
+
 START_TEST(readline_history_appends_an_edited_entry)
 {
 	type("one\rtwo\r\033[A\033[Ax\r");
@@ -480,6 +513,7 @@ int main(void)
 	tcase_add_test(t, readline_stops_at_the_longest_line);
 	tcase_add_test(t, readline_history_goes_up_and_down);
 	tcase_add_test(t, readline_history_moves_a_repeated_line_to_the_end);
+	tcase_add_test(t, readline_searches_the_history);
 	tcase_add_test(t, readline_history_appends_an_edited_entry);
 	tcase_add_test(t, readline_history_keeps_the_newest_64);
 	tcase_add_test(t, readline_completes_the_only_candidate_with_a_blank);
