@@ -31,8 +31,7 @@
 struct door {
 	struct machine *m;
 	char *path; /* owned */
-	const char *mode;
-	bool pretty;
+	struct monitor_options options;
 	int fd, clients, max;
 	unsigned serial;
 	struct watch watch;
@@ -68,7 +67,7 @@ static int door_admit(struct door *d, int fd, struct err *err)
 		close(fd);
 		return err->code;
 	}
-	r = monitor_create(d->m, chr, d->mode, d->pretty, err);
+	r = monitor_create(d->m, chr, &d->options, err);
 	if (r < 0)
 		(void)chr_remove(chr, NULL);
 	else
@@ -152,8 +151,9 @@ static void door_free(struct door *d)
 	free(d);
 }
 
-int door_open(struct machine *m, const char *path, const char *mode,
-	      bool pretty, int clients, struct err *err)
+int door_open(struct machine *m, const char *path,
+	      const struct monitor_options *options, int clients,
+	      struct err *err)
 {
 	static unsigned serial;
 	int fd = door_listen(path, err), r;
@@ -164,8 +164,7 @@ int door_open(struct machine *m, const char *path, const char *mode,
 	d = xalloc(sizeof *d);
 	d->m = m;
 	d->path = xstrdup(path);
-	d->mode = mode;
-	d->pretty = pretty;
+	d->options = *options;
 	d->fd = fd;
 	d->max = clients;
 	d->serial = ++serial;
@@ -221,13 +220,14 @@ static bool door_folder_safe(const char *path)
 
 void door_publish(struct machine *m)
 {
+	const struct monitor_options options = { .mode = MONITOR_CONTROL };
 	struct buf path = { 0 };
 	struct err err = { 0 };
 
 	if (!door_folder(&path) && door_folder_safe(buf_str(&path))) {
 		buf_printf(&path, "/%d", getpid());
-		if (door_open(m, buf_str(&path), "control", false,
-			      DOOR_CLIENTS_MAX, &err) < 0)
+		if (door_open(m, buf_str(&path), &options, DOOR_CLIENTS_MAX,
+			      &err) < 0)
 			log_warn("'vmon ctl' will not find this machine: %s",
 				 err.msg);
 	}

@@ -11,13 +11,15 @@
 
 struct err;
 struct machine;
+struct monitor_options;
 
 #define DOOR_CLIENTS_MAX 64
 
-/* `mode` and `pretty` as in monitor_create(); one client more than `clients`
- * is told so and sent away.  The socket file is its owner's only. */
-int door_open(struct machine *m, const char *path, const char *mode,
-	      bool pretty, int clients, struct err *err);
+/* `options` as in monitor_create(); one client more than `clients` is told
+ * so and sent away.  The socket file is its owner's only. */
+int door_open(struct machine *m, const char *path,
+	      const struct monitor_options *options, int clients,
+	      struct err *err);
 void door_close_all(void); /* before the sessions end */
 
 /* A session whose chardev came through a door lost its peer and is gone. */

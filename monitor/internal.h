@@ -64,6 +64,11 @@ struct monitor {
 	u32 set_width;   /* columns; 0: ask the terminal */
 	bool line_begun; /* a stamp stands before it */
 
+	/* Script mode: what a command prints is sent whole, behind a head. */
+	bool frames;
+	bool framing; /* the head is missing: out_start is where it goes */
+	u64 frame;    /* number of the line */
+
 	int cpu_index; /* default vCPU */
 	/* Sticky formats, separately for print and for x and xp. */
 	struct mem_fmt print_fmt, dump_fmt;
@@ -94,6 +99,11 @@ void mon_wake(struct monitor *mon); /* input may be looked at again */
 const char *mon_label(const struct monitor *mon);
 void mon_list_sessions(const struct monitor *self, struct buf *out);
 void mon_tell_event(const char *text); /* to those who asked */
+
+const char *mon_eol(const struct monitor *mon);
+/* In script mode: `kind` is '=' for the last command of a line, else '+'. */
+void mon_frame_begin(struct monitor *mon);
+void mon_frame_end(struct monitor *mon, char kind, int code);
 
 /* A handler that goes on after it returns calls mon_suspend(); the session
  * takes no input until mon_resume(), from the main loop.  `err` may be NULL;

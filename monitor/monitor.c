@@ -24,6 +24,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/loop.h"
+#include "lib/opt.h"
 #include "monitor/door.h"
 #include "monitor/dump.h"
 #include "monitor/internal.h"
@@ -31,7 +32,8 @@
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
 
-#define MON_PROMPT "(qemu) "
+#define MON_PROMPT     "(qemu) "
+#define MON_EVENTS_MAX (64 * KIB) /* that wait for the peer */
 /* Scripts written for QEMU look for "QEMU" and "monitor" in the first line,
  * and take the number for the dialect that is spoken. */
 #define MON_BANNER                                 \
@@ -46,18 +48,21 @@ static void mon_drop_output(struct monitor *mon)
 {
 	buf_clear(&mon->out);
 	mon->out_start = 0;
+	mon->framing = false;
 }
 
 void mon_flush(struct monitor *mon)
 {
-	size_t n;
+	size_t ready, n;
 
 	if (!mon->open)
 		mon_drop_output(mon);
-	if (!mon->out.len || !mon->focused || !mon->chr)
+	/* A frame waits for its head. */
+	ready = mon->framing ? mon->out_start : mon->out.len;
+	if (!ready || !mon->focused || !mon->chr)
 		return;
-	n = chr_write(mon->chr, mon->out.data, mon->out.len);
-	n = MIN(n, mon->out.len);
+	n = chr_write(mon->chr, mon->out.data, ready);
+	n = MIN(n, ready);
 	buf_consume(&mon->out, n);
 	mon->out_start -= MIN(n, mon->out_start);
 }
@@ -91,6 +96,11 @@ static void mon_stamp(struct monitor *mon)
 	mon_raw(mon, text, n);
 }
 
+const char *mon_eol(const struct monitor *mon)
+{
+	return mon->frames ? "\n" : "\r\n";
+}
+
 void mon_puts(struct monitor *mon, const char *s)
 {
 	const char *nl;
@@ -98,7 +108,7 @@ void mon_puts(struct monitor *mon, const char *s)
 	for (; (nl = strchr(s, '\n')); s = nl + 1) {
 		mon_stamp(mon);
 		mon_raw(mon, s, nl - s);
-		mon_raw(mon, "\r\n", 2);
+		mon_raw(mon, mon_eol(mon), strlen(mon_eol(mon)));
 		mon->line_begun = false;
 	}
 	if (*s)
@@ -151,7 +161,80 @@ static const struct readline_ops mon_rl_ops = {
 	.columns = mon_rl_columns,
 };
 
+/* ---- frames ---- */
+
+/* Into the output, before what was begun last. */
+static void mon_insert(struct monitor *mon, const char *text)
+{
+	struct buf rest = { 0 };
+
+	buf_append(&rest, mon->out.data + mon->out_start,
+		   mon->out.len - mon->out_start);
+	mon->out.len = mon->out_start;
+	buf_puts(&mon->out, text);
+	mon->out_start = mon->out.len;
+	buf_append(&mon->out, rest.data, rest.len);
+	buf_fini(&rest);
+}
+
+void mon_frame_begin(struct monitor *mon)
+{
+	mon->out_start = mon->out.len;
+	mon->framing = mon->frames;
+}
+
+void mon_frame_end(struct monitor *mon, char kind, int code)
+{
+	size_t len = mon->out.len - mon->out_start;
+	char head[96];
+
+	if (!mon->framing)
+		return;
+	if (code < 0)
+		snprintf(head, sizeof head, "%c%llu err %zu %s\n", kind,
+			 (unsigned long long)mon->frame, len,
+			 strerrorname_np(-code) ? strerrorname_np(-code)
+						: "EINVAL");
+	else
+		snprintf(head, sizeof head, "%c%llu ok %zu\n", kind,
+			 (unsigned long long)mon->frame, len);
+	mon_insert(mon, head);
+	mon->framing = false;
+	mon->out_start = mon->out.len;
+}
+
+/* A byte of a line in script mode: no echo, no keys. */
+static void mon_frame_byte(struct monitor *mon, u8 byte)
+{
+	struct readline *rl = &mon->rl;
+	bool whole = rl->len < RL_LINE_MAX;
+
+	if (byte != '\n') {
+		if (whole && byte)
+			rl->line[rl->len++] = (char)byte;
+		return;
+	}
+	if (rl->len && rl->line[rl->len - 1] == '\r')
+		rl->len--;
+	rl->line[rl->len] = '\0';
+	rl->len = 0;
+	mon->frame++;
+	if (whole) {
+		mon_rl_line(mon, rl->line);
+		return;
+	}
+	mon_frame_begin(mon);
+	mon_printf(mon, "a line has less than %d bytes\n", RL_LINE_MAX);
+	mon_frame_end(mon, '=', -E2BIG);
+}
+
 /* ---- chardev ---- */
+
+static void mon_prompt(struct monitor *mon)
+{
+	if (!mon->frames)
+		rl_prompt(&mon->rl);
+}
 
 /* Looks at the input until it is used up or output has to wait. */
 static void mon_pump(struct monitor *mon)
@@ -173,8 +256,12 @@ static void mon_pump(struct monitor *mon)
 		       mon->in[stop] != '\n')
 			stop++;
 		stop = MIN(stop + 1, mon->in_len);
-		while (at < stop)
-			rl_byte(&mon->rl, mon->in[at++]);
+		for (; at < stop; at++) {
+			if (mon->frames)
+				mon_frame_byte(mon, mon->in[at]);
+			else
+				rl_byte(&mon->rl, mon->in[at]);
+		}
 		mon_flush(mon);
 	}
 	mon->in_len -= at;
@@ -270,6 +357,21 @@ void mon_list_sessions(const struct monitor *self, struct buf *out)
 	}
 }
 
+/* Between two frames; not for a peer that does not read. */
+static void mon_frame_event(struct monitor *mon, const char *text)
+{
+	char *line;
+
+	if (mon->out_start > MON_EVENTS_MAX)
+		return;
+	if (!mon->framing)
+		mon->out_start = mon->out.len;
+	line = xprintf("!%s\n", text);
+	mon_insert(mon, line);
+	free(line);
+	mon_flush(mon);
+}
+
 /* Above the line that is being typed; a session at work hears it later, by
  * looking. */
 void mon_tell_event(const char *text)
@@ -277,7 +379,13 @@ void mon_tell_event(const char *text)
 	struct monitor *mon;
 
 	list_for_each (mon, &monitors, node) {
-		if (!mon->set_events || !mon->open || mon->out.len)
+		if (!mon->set_events || !mon->open)
+			continue;
+		if (mon->frames) {
+			mon_frame_event(mon, text);
+			continue;
+		}
+		if (mon->out.len)
 			continue;
 		if (!mon->script.active)
 			mon_raw(mon, "\r\033[K", 4);
@@ -292,12 +400,12 @@ void mon_tell_event(const char *text)
 
 static void mon_greet(struct monitor *mon)
 {
-	if (!mon->greeted)
+	if (!mon->greeted && !mon->frames)
 		mon_puts(mon, MON_BANNER);
 	mon->greeted = true;
 	rl_reset(&mon->rl);
 	if (!mon->busy && !mon->script.active)
-		rl_prompt(&mon->rl);
+		mon_prompt(mon);
 	mon_flush(mon);
 }
 
@@ -305,6 +413,7 @@ static void mon_opened(struct monitor *mon)
 {
 	mon->open = true;
 	mon->greeted = false;
+	mon->frame = 0;
 	mon_drop_output(mon);
 	if (mon->focused)
 		mon_greet(mon);
@@ -329,6 +438,7 @@ static void mon_end(struct monitor *mon)
 {
 	struct chardev *chr = mon->chr;
 
+	mon_frame_end(mon, '=', mon->busy ? -ECANCELED : 0);
 	mon_flush(mon);
 	chr_detach(chr, mon);
 	mon_free(mon);
@@ -381,7 +491,8 @@ static void mon_event(void *opaque, enum chr_event event)
 		break;
 	case CHR_FOCUS_OUT:
 		rl_reset(&mon->rl);
-		mon_puts(mon, "\n");
+		if (!mon->frames)
+			mon_puts(mon, "\n");
 		mon_flush(mon);
 		mon->focused = false;
 		break;
@@ -472,20 +583,42 @@ void mon_detached_free(struct monitor *mon)
 	mon_free(mon);
 }
 
-int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
-		   bool pretty, struct err *err)
+int monitor_options_take(struct opts *o, struct monitor_options *ret,
+			 struct err *err)
 {
+	static const char *const modes[] = { "readline", "control", "script" };
+	const char *mode = opts_take(o, "mode");
+	const char *pretty = opts_take(o, "pretty");
+	size_t i = 0;
+
+	*ret = (struct monitor_options){ 0 };
+	while (mode && i < ARRAY_SIZE(modes) && strcmp(mode, modes[i]))
+		i++;
+	if (i == ARRAY_SIZE(modes))
+		return err_set(err, -EINVAL,
+			       "Invalid value '%s' for monitor mode; accepted: "
+			       "readline, control, script",
+			       mode);
+	if (pretty && strcmp(pretty, "on") && strcmp(pretty, "off"))
+		return err_set(err, -EINVAL,
+			       "Parameter 'pretty' expects 'on' or 'off'");
+	ret->mode = (enum monitor_mode)i;
+	ret->pretty = pretty && !strcmp(pretty, "on");
+	return 0;
+}
+
+int monitor_create(struct machine *m, struct chardev *chr,
+		   const struct monitor_options *options, struct err *err)
+{
+	static const struct monitor_options none;
+	const struct monitor_options *o = options ? options : &none;
 	struct monitor *mon;
 	int r;
 
-	if (mode && !strcmp(mode, "control"))
-		return qmp_create(m, chr, pretty, err);
-	if (mode && strcmp(mode, "readline"))
-		return err_set(err, -EINVAL,
-			       "Invalid value '%s' for monitor mode; accepted: "
-			       "readline, control",
-			       mode);
+	if (o->mode == MONITOR_CONTROL)
+		return qmp_create(m, chr, o->pretty, err);
 	mon = mon_new(m, chr);
+	mon->frames = o->mode == MONITOR_SCRIPT;
 	mon->fds_from = chr;
 	chr_want_fds(chr);
 	mon->focused = !chr_is_mux(chr);

@@ -18,12 +18,27 @@ struct chardev;
 struct err;
 struct gdb_ops;
 struct machine;
+struct opts;
 
-/* Attaches a session to `chr`.  `mode` and `pretty` are those of -mon: NULL
- * or "readline" for people, "control" for QMP.  0, -EBUSY when `chr` is in
- * use, -EINVAL for another mode. */
-int monitor_create(struct machine *m, struct chardev *chr, const char *mode,
-		   bool pretty, struct err *err);
+enum monitor_mode {
+	MONITOR_READLINE, /* for people */
+	MONITOR_CONTROL,  /* QMP */
+	MONITOR_SCRIPT,   /* the human language, in frames */
+};
+
+/* As -mon has them; zeroed: the default. */
+struct monitor_options {
+	enum monitor_mode mode;
+	bool pretty;
+};
+
+/* Takes what is for a monitor out of `o`. */
+int monitor_options_take(struct opts *o, struct monitor_options *ret,
+			 struct err *err);
+/* Attaches a session to `chr`; `options` may be NULL.  0, -EBUSY when `chr`
+ * is in use. */
+int monitor_create(struct machine *m, struct chardev *chr,
+		   const struct monitor_options *options, struct err *err);
 
 /* Is `chr` nothing but a monitor's? */
 bool monitor_uses(const struct chardev *chr);

@@ -114,7 +114,7 @@ static void filter_range(struct buf *text, size_t first, size_t count)
 }
 
 /* False: there is no such filter. */
-static bool filter_apply(struct buf *text, const char *stage)
+static bool filter_apply(struct buf *text, const char *stage, const char *eol)
 {
 	char name[16], number[16];
 	const char *rest = filter_word(stage, name, sizeof name);
@@ -132,7 +132,7 @@ static bool filter_apply(struct buf *text, const char *stage)
 	} else if (!strcmp(name, "count")) {
 		lines = filter_count(text);
 		buf_clear(text);
-		buf_printf(text, "%zu\r\n", lines);
+		buf_printf(text, "%zu%s", lines, eol);
 	} else {
 		return false;
 	}
@@ -148,13 +148,13 @@ static void script_filter(struct monitor *mon, char **stage, int n)
 		   mon->out.len - mon->out_start);
 	mon->out.len = mon->out_start;
 	for (int i = 0; i < n; i++) {
-		if (filter_apply(&text, stage[i]))
+		if (filter_apply(&text, stage[i], mon_eol(mon)))
 			continue;
 		buf_clear(&text);
 		buf_printf(&text,
 			   "unknown filter '%s'; there are grep, head, tail "
-			   "and count\r\n",
-			   stage[i]);
+			   "and count%s",
+			   stage[i], mon_eol(mon));
 		mon->script.code = -EINVAL;
 		break;
 	}
@@ -171,11 +171,12 @@ static void script_done(struct monitor *mon)
 	unsigned long long ms = (clock_mono_ns() - s->started_ns) / NS_PER_MS;
 
 	if (mon->out_cut) {
-		mon->out_start = mon->out.len;
-		mon_printf(mon,
-			   "\n[output cut: a command may print %llu MiB]\n",
-			   MON_OUTPUT_MAX / MIB);
+		buf_printf(&mon->out,
+			   "%s[output cut: a command may print %llu MiB]%s",
+			   mon_eol(mon), MON_OUTPUT_MAX / MIB, mon_eol(mon));
 	}
+	if (mon->frames)
+		return;
 	mon->out_start = mon->out.len;
 	if (!mon->set_status)
 		return;
@@ -214,7 +215,7 @@ static void script_run(struct monitor *mon, const char *line, bool plain)
 	int stages = plain ? 0 : script_stages(copy, stage);
 
 	mon->cpu_valid = false;
-	mon->out_start = mon->out.len;
+	mon_frame_begin(mon);
 	mon->out_cut = false;
 	s->started_ns = clock_mono_ns();
 	s->code = command_run(mon, copy);
@@ -269,7 +270,10 @@ static void script_end(struct monitor *mon)
 	s->active = false;
 	s->only_if_ok = false;
 	buf_fini(&s->rest);
-	if (!mon->quitting)
+	if (mon->frames && !mon->framing) /* nothing was run */
+		mon_frame_begin(mon);
+	mon_frame_end(mon, '=', s->code);
+	if (!mon->quitting && !mon->frames)
 		rl_prompt(&mon->rl);
 }
 
@@ -278,6 +282,7 @@ static void script_again(struct monitor *mon)
 	struct script *s = &mon->script;
 
 	if (s->left) {
+		mon_frame_end(mon, '+', s->code);
 		timer_set(&s->timer, clock_mono_ns() + s->interval_ns);
 		return;
 	}
@@ -303,6 +308,7 @@ void script_go(struct monitor *mon)
 			script_end(mon);
 			return;
 		}
+		mon_frame_end(mon, '+', s->code);
 		if (!first)
 			mon_flush(mon);
 		if (!first && mon->out.len)
@@ -368,6 +374,7 @@ static void script_tick(void *arg)
 	struct monitor *mon = arg;
 	struct script *s = &mon->script;
 
+	mon_frame_end(mon, '+', s->code);
 	mon_flush(mon);
 	if (mon->out.len) {
 		timer_set(&s->timer, clock_mono_ns() + SCRIPT_RETRY);
@@ -413,7 +420,8 @@ void script_interrupt(struct monitor *mon)
 	buf_fini(&s->rest);
 	if (mon->busy)
 		return;
-	mon_puts(mon, "^C\n");
+	if (!mon->frames)
+		mon_puts(mon, "^C\n");
 	script_end(mon);
 	mon_wake(mon);
 }

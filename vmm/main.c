@@ -324,7 +324,7 @@ static int vmon_each(struct vmon *v, enum config_kind kind,
 static int vmon_attach_monitor(struct vmon *v, struct chardev *chr,
 			       struct err *err)
 {
-	return monitor_create(v->machine, chr, NULL, false, err);
+	return monitor_create(v->machine, chr, NULL, err);
 }
 
 static int vmon_add_serial(struct vmon *v, int index, const char *text,
@@ -391,10 +391,27 @@ static int vmon_add_serials(struct vmon *v, struct err *err)
 	return 0;
 }
 
-/* "unix:PATH,clients=N": that many sessions at one socket. */
-static int vmon_open_door(struct vmon *v, const char *text, const char *mode,
-			  bool pretty, struct err *err)
+/* -monitor can have another mode, -qmp not. */
+static int vmon_door_options(struct opts *o, struct monitor_options *options,
+			     struct err *err)
 {
+	struct monitor_options given;
+	int r;
+
+	if (options->mode == MONITOR_CONTROL)
+		return 0;
+	r = monitor_options_take(o, &given, err);
+	if (r == 0)
+		*options = given;
+	return r;
+}
+
+/* "unix:PATH,clients=N": that many sessions at one socket. */
+static int vmon_open_door(struct vmon *v, const char *text,
+			  const struct monitor_options *options,
+			  struct err *err)
+{
+	struct monitor_options own = *options;
 	const char *path, *clients;
 	struct opts o;
 	u64 n = 0;
@@ -409,13 +426,15 @@ static int vmon_open_door(struct vmon *v, const char *text, const char *mode,
 	clients = opts_take(&o, "clients");
 	opts_take(&o, "server");
 	opts_take(&o, "wait");
-	r = opts_check_used(&o, NULL, err);
+	r = vmon_door_options(&o, &own, err);
+	if (r == 0)
+		r = opts_check_used(&o, NULL, err);
 	if (r == 0 &&
 	    (parse_u64(clients, &n) < 0 || n < 1 || n > DOOR_CLIENTS_MAX))
 		r = err_set(err, -EINVAL, "clients=%s is not from 1 to %d",
 			    clients, DOOR_CLIENTS_MAX);
 	if (r == 0)
-		r = door_open(v->machine, path, mode, pretty, (int)n, err);
+		r = door_open(v->machine, path, &own, (int)n, err);
 	opts_fini(&o);
 	return r < 0 ? r : 1;
 }
@@ -426,7 +445,8 @@ static int vmon_add_monitors(struct vmon *v, struct err *err)
 	int index = 0;
 
 	list_for_each (i, &v->config.items, node) {
-		bool qmp = i->kind == CONFIG_QMP, pretty;
+		bool qmp = i->kind == CONFIG_QMP;
+		struct monitor_options options = { 0 };
 		struct chardev *chr;
 		char label[32];
 		int r;
@@ -435,15 +455,13 @@ static int vmon_add_monitors(struct vmon *v, struct err *err)
 		    !strcmp(i->text, "none"))
 			continue;
 		snprintf(label, sizeof label, "compat_monitor%d", index++);
-		pretty = !strcmp(i->option, "qmp-pretty");
-		r = vmon_open_door(v, i->text, qmp ? "control" : NULL, pretty,
-				   err);
+		options.mode = qmp ? MONITOR_CONTROL : MONITOR_READLINE;
+		options.pretty = !strcmp(i->option, "qmp-pretty");
+		r = vmon_open_door(v, i->text, &options, err);
 		if (r == 0) {
 			chr = chr_create_short(v->machine->loop, i->text, label,
 					       err);
-			r = chr ? monitor_create(v->machine, chr,
-						 qmp ? "control" : NULL, pretty,
-						 err)
+			r = chr ? monitor_create(v->machine, chr, &options, err)
 				: -EINVAL;
 		}
 		if (r < 0)
@@ -456,25 +474,22 @@ static int vmon_add_mon(struct vmon *v, struct config_item *i, struct err *err)
 {
 	struct chardev *chr;
 	struct opts o;
-	const char *id, *mode, *pretty;
+	struct monitor_options options;
+	const char *id;
 	int r = opts_parse(&o, i->text, "chardev", err);
 
 	if (r < 0)
 		return r;
 	id = opts_take(&o, "chardev");
-	mode = opts_take(&o, "mode");
-	pretty = opts_take(&o, "pretty");
-	r = opts_check_used(&o, NULL, err);
-	if (r == 0 && pretty && strcmp(pretty, "on") && strcmp(pretty, "off"))
-		r = err_set(err, -EINVAL,
-			    "Parameter 'pretty' expects 'on' or 'off'");
+	r = monitor_options_take(&o, &options, err);
+	if (r == 0)
+		r = opts_check_used(&o, NULL, err);
 	chr = id ? chr_find(id) : NULL;
 	if (r == 0 && !chr)
 		r = err_set(err, -ENOENT, "chardev \"%s\" not found",
 			    id ? id : "");
 	if (r == 0)
-		r = monitor_create(v->machine, chr, mode,
-				   pretty && !strcmp(pretty, "on"), err);
+		r = monitor_create(v->machine, chr, &options, err);
 	opts_fini(&o);
 	return r;
 }

@@ -174,6 +174,7 @@ void fuzz_session(const char *mode, const u8 *data, size_t len, size_t piece)
 	struct config c;
 	struct chardev *chr;
 	struct machine *m;
+	struct monitor_options options = { 0 };
 	struct err err = { 0 };
 
 	lock_acquire(&machine_lock);
@@ -182,11 +183,15 @@ void fuzz_session(const char *mode, const u8 *data, size_t len, size_t piece)
 	m = fuzz_machine(&c);
 	chr = chr_alloc(&peer_class, m->loop, "mon0");
 	chr_register(chr);
+	if (mode && !strcmp(mode, "control"))
+		options.mode = MONITOR_CONTROL;
+	if (mode && !strcmp(mode, "script"))
+		options.mode = MONITOR_SCRIPT;
 	if (mode && !strcmp(mode, "gdb"))
 		must(gdb_start(m, "chardev:mon0", &monitor_gdb_ops, &err),
 		     &err);
 	else
-		must(monitor_create(m, chr, mode, false, &err), &err);
+		must(monitor_create(m, chr, &options, &err), &err);
 	fuzz_play(m, chr, data, len, piece);
 	fuzz_end(m, &c);
 	fuzz_fenced = false;

@@ -205,7 +205,7 @@ static void setup(void)
 {
 	chr = other = (struct chardev){ .room = 1 << 30 };
 	ran[0] = '\0';
-	ck_assert_int_eq(monitor_create(&machine, &chr, NULL, false, NULL), 0);
+	ck_assert_int_eq(monitor_create(&machine, &chr, NULL, NULL), 0);
 	event(&chr, CHR_OPENED);
 	got(&chr, BANNER "(qemu) ");
 }
@@ -301,8 +301,7 @@ END_TEST
 START_TEST(monitor_a_stuck_session_does_not_delay_another)
 {
 	other.open = true;
-	ck_assert_int_eq(
-		monitor_create(&machine, &other, "readline", false, NULL), 0);
+	ck_assert_int_eq(monitor_create(&machine, &other, NULL, NULL), 0);
 	got(&other, BANNER "(qemu) ");
 	chr.room = 0;
 	send_some(&chr, "big\nbig\n");
@@ -318,8 +317,7 @@ START_TEST(monitor_sessions_have_their_own_history)
 	struct monitor *a = chr.opaque, *b;
 
 	other.open = true;
-	ck_assert_int_eq(monitor_create(&machine, &other, NULL, false, NULL),
-			 0);
+	ck_assert_int_eq(monitor_create(&machine, &other, NULL, NULL), 0);
 	b = other.opaque;
 	send_all(&chr, "one\n");
 	ck_assert_int_eq(a->rl.history_len, 1);
@@ -373,8 +371,7 @@ END_TEST
 START_TEST(monitor_on_a_mux_waits_for_the_focus)
 {
 	other.mux = other.open = true;
-	ck_assert_int_eq(monitor_create(&machine, &other, NULL, false, NULL),
-			 0);
+	ck_assert_int_eq(monitor_create(&machine, &other, NULL, NULL), 0);
 	got(&other, "");
 	event(&other, CHR_FOCUS_IN);
 	got(&other, BANNER "(qemu) ");
@@ -394,10 +391,14 @@ START_TEST(monitor_refuses_what_it_cannot_be)
 {
 	struct err err = { 0 };
 
-	ck_assert_int_lt(monitor_create(&machine, &other, "bogus", false, &err),
-			 0);
+	struct monitor_options options;
+	struct opts o;
+
+	ck_assert_int_eq(opts_parse(&o, "mode=bogus", NULL, &err), 0);
+	ck_assert_int_lt(monitor_options_take(&o, &options, &err), 0);
+	opts_fini(&o);
 	ck_assert_ptr_nonnull(strstr(err.msg, "'bogus'"));
-	ck_assert_int_lt(monitor_create(&machine, &chr, NULL, false, &err), 0);
+	ck_assert_int_lt(monitor_create(&machine, &chr, NULL, &err), 0);
 	ck_assert_str_eq(err.msg, "busy");
 }
 
