@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "chardev/internal.h"
@@ -98,10 +99,27 @@ bool chr_open(const struct chardev *chr)
 	return chr && chr->peer;
 }
 
+bool chr_peer(struct chardev *chr, u32 *ret_pid, u32 *ret_uid)
+{
+	int fd = chr && chr->class->descriptor ? chr->class->descriptor(chr)
+					       : -1;
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (fd < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    peer.pid <= 0)
+		return false;
+	*ret_pid = (u32)peer.pid;
+	*ret_uid = peer.uid;
+	return true;
+}
+
 bool chr_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows)
 {
 	struct winsize size;
-	int fd = chr && chr->class->terminal ? chr->class->terminal(chr) : -1;
+	int fd = chr && chr->class->descriptor ? chr->class->descriptor(chr)
+					       : -1;
 
 	if (fd < 0 || ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col)
 		return false;

@@ -76,8 +76,8 @@ struct chardev_class {
 	void (*filename)(struct chardev *chr, struct buf *out);
 	/* A descriptor that the peer sent; -ENOENT. */
 	int (*take_fd)(struct chardev *chr);
-	/* A descriptor of the terminal, borrowed; NULL: there is none. */
-	int (*terminal)(struct chardev *chr);
+	/* The terminal or socket, borrowed; NULL: it has none. */
+	int (*descriptor)(struct chardev *chr);
 	/* For a back end with several front ends (mux); else NULL. */
 	int (*attach)(struct chardev *chr, const struct chr_front *front,
 		      void *opaque, struct err *err);
@@ -117,6 +117,8 @@ bool chr_attached(const struct chardev *chr); /* front end present */
 bool chr_open(const struct chardev *chr);     /* peer present */
 /* Size of the terminal behind it; false: there is none, or it has none. */
 bool chr_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows);
+/* Who is at the other end of its Unix socket; false: nobody knows. */
+bool chr_peer(struct chardev *chr, u32 *ret_pid, u32 *ret_uid);
 /* A guest asked for a login since chr_forget_login(): wrote "login: ". */
 bool chr_saw_login(struct chardev *chr);
 void chr_forget_login(struct chardev *chr);

@@ -430,11 +430,11 @@ static void mux_send_break(struct chardev *chr)
 	chr_send_break(s->base);
 }
 
-static int mux_terminal(struct chardev *chr)
+static int mux_descriptor(struct chardev *chr)
 {
 	struct chardev *base = ((struct chr_mux *)chr)->base;
 
-	return base->class->terminal ? base->class->terminal(base) : -1;
+	return base->class->descriptor ? base->class->descriptor(base) : -1;
 }
 
 static const struct chardev_class mux_class = {
@@ -449,7 +449,7 @@ static const struct chardev_class mux_class = {
 	.attach = mux_attach,
 	.detach = mux_detach,
 	.event = mux_event,
-	.terminal = mux_terminal,
+	.descriptor = mux_descriptor,
 };
 
 struct chardev *mux_create(struct loop *loop, const char *label,

@@ -289,7 +289,7 @@ static void pty_filename(struct chardev *chr, struct buf *out)
 	buf_printf(out, "pty:%s", s->name);
 }
 
-static int pty_terminal(struct chardev *chr)
+static int pty_descriptor(struct chardev *chr)
 {
 	return ((struct chr_pty *)chr)->io.in;
 }
@@ -304,6 +304,6 @@ const struct chardev_class pty_chardev_class = {
 	.write = pty_write,
 	.poll_output = pty_poll_output,
 	.accept_input = pty_accept_input,
-	.terminal = pty_terminal,
+	.descriptor = pty_descriptor,
 	.filename = pty_filename,
 };

@@ -561,6 +561,11 @@ static void socket_filename(struct chardev *chr, struct buf *out)
 	buf_fini(&local);
 }
 
+static int socket_descriptor(struct chardev *chr)
+{
+	return ((struct chr_socket *)chr)->io.in;
+}
+
 const struct chardev_class socket_chardev_class = {
 	.name = "socket",
 	.desc = "Unix or TCP socket",
@@ -572,5 +577,6 @@ const struct chardev_class socket_chardev_class = {
 	.poll_output = socket_poll_output,
 	.accept_input = socket_accept_input,
 	.take_fd = socket_take_fd,
+	.descriptor = socket_descriptor,
 	.filename = socket_filename,
 };

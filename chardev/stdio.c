@@ -210,7 +210,7 @@ static void stdio_accept_input(struct chardev *chr)
 	chr_fd_update(&s->io);
 }
 
-static int stdio_terminal(struct chardev *chr)
+static int stdio_descriptor(struct chardev *chr)
 {
 	return ((struct chr_stdio *)chr)->io.in;
 }
@@ -225,5 +225,5 @@ const struct chardev_class stdio_chardev_class = {
 	.write = stdio_write,
 	.poll_output = stdio_poll_output,
 	.accept_input = stdio_accept_input,
-	.terminal = stdio_terminal,
+	.descriptor = stdio_descriptor,
 };

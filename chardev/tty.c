@@ -212,7 +212,7 @@ static void tty_filename(struct chardev *chr, struct buf *out)
 	buf_puts(out, "serial");
 }
 
-static int tty_terminal(struct chardev *chr)
+static int tty_descriptor(struct chardev *chr)
 {
 	return ((struct chr_tty *)chr)->io.in;
 }
@@ -225,7 +225,7 @@ static int tty_terminal(struct chardev *chr)
 		.poll_output = tty_poll_output,                             \
 		.accept_input = tty_accept_input, .set_line = tty_set_line, \
 		.send_break = tty_send_break, .filename = tty_filename,     \
-		.terminal = tty_terminal,                                   \
+		.descriptor = tty_descriptor,                               \
 	}
 
 const struct chardev_class serial_chardev_class = TTY_CLASS("serial");

@@ -241,6 +241,10 @@ int command_run(struct monitor *mon, const char *line)
 		mon_printf(mon, "%s\n", c->absent);
 		return -ENOTSUP;
 	}
+	if (role_check(mon->role, c->names, c->query != NULL, &err) < 0) {
+		command_show_error(mon, &err);
+		return -EPERM;
+	}
 	r = args_parse(&a, c->types, c->query ? "json:-j" : "", c->names,
 		       word + n, &env, &err);
 	if (r < 0) {

@@ -269,7 +269,10 @@ static void complete_argument(struct monitor *mon, struct readline *rl,
 	for (int i = first; i < w->n - 1; i++)
 		word += w->v[i][0] != '-' && w->v[i][0] != '/';
 	switch (args_type_at(c->types, word)) {
-	case 'F': complete_files(rl, last); break;
+	case 'F':
+		if (mon->role == MONITOR_ADMIN)
+			complete_files(rl, last);
+		break;
 	case 'B': complete_drives(rl, last); break;
 	case 'b': complete_switch(rl, last); break;
 	case 's':

@@ -17,6 +17,7 @@
 #include "lib/types.h"
 #include "monitor/args.h"
 #include "monitor/readline.h"
+#include "monitor/roles.h"
 #include "monitor/script.h"
 #include "vmm/cpu.h"
 
@@ -69,6 +70,7 @@ struct monitor {
 	bool framing; /* the head is missing: out_start is where it goes */
 	u64 frame;    /* number of the line */
 
+	enum monitor_role role;
 	int cpu_index; /* default vCPU */
 	/* Sticky formats, separately for print and for x and xp. */
 	struct mem_fmt print_fmt, dump_fmt;
@@ -97,6 +99,9 @@ void mon_printf(struct monitor *mon, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void mon_flush(struct monitor *mon);
 void mon_wake(struct monitor *mon); /* input may be looked at again */
 const char *mon_label(const struct monitor *mon);
+/* The end of a line of `who`: peer and role. */
+void mon_list_peer(struct chardev *chr, enum monitor_role role,
+		   struct buf *out);
 void mon_list_sessions(const struct monitor *self, struct buf *out);
 void mon_tell_event(const char *text); /* to those who asked */
 

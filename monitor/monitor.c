@@ -25,6 +25,7 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "lib/opt.h"
+#include "monitor/audit.h"
 #include "monitor/door.h"
 #include "monitor/dump.h"
 #include "monitor/internal.h"
@@ -353,8 +354,21 @@ void mon_list_sessions(const struct monitor *self, struct buf *out)
 		buf_printf(out, "%c %-18s human  ", mon == self ? '*' : ' ',
 			   mon_label(mon));
 		chr_filename(mon->chr, out);
-		buf_puts(out, mon->open ? "\n" : " (nobody)\n");
+		if (!mon->open)
+			buf_puts(out, " (nobody)");
+		mon_list_peer(mon->chr, mon->role, out);
 	}
+}
+
+void mon_list_peer(struct chardev *chr, enum monitor_role role, struct buf *out)
+{
+	u32 pid, uid;
+
+	if (chr_peer(chr, &pid, &uid))
+		buf_printf(out, " pid %u uid %u", pid, uid);
+	if (role != MONITOR_ADMIN)
+		buf_printf(out, " may %s", role_name(role));
+	buf_putc(out, '\n');
 }
 
 /* Between two frames; not for a peer that does not read. */
@@ -589,6 +603,7 @@ int monitor_options_take(struct opts *o, struct monitor_options *ret,
 	static const char *const modes[] = { "readline", "control", "script" };
 	const char *mode = opts_take(o, "mode");
 	const char *pretty = opts_take(o, "pretty");
+	const char *role = opts_take(o, "role");
 	size_t i = 0;
 
 	*ret = (struct monitor_options){ 0 };
@@ -604,7 +619,7 @@ int monitor_options_take(struct opts *o, struct monitor_options *ret,
 			       "Parameter 'pretty' expects 'on' or 'off'");
 	ret->mode = (enum monitor_mode)i;
 	ret->pretty = pretty && !strcmp(pretty, "on");
-	return 0;
+	return role ? role_parse(role, &ret->role, err) : 0;
 }
 
 int monitor_create(struct machine *m, struct chardev *chr,
@@ -616,9 +631,10 @@ int monitor_create(struct machine *m, struct chardev *chr,
 	int r;
 
 	if (o->mode == MONITOR_CONTROL)
-		return qmp_create(m, chr, o->pretty, err);
+		return qmp_create(m, chr, o, err);
 	mon = mon_new(m, chr);
 	mon->frames = o->mode == MONITOR_SCRIPT;
+	mon->role = o->role;
 	mon->fds_from = chr;
 	chr_want_fds(chr);
 	mon->focused = !chr_is_mux(chr);
@@ -654,4 +670,5 @@ void monitor_destroy_all(void)
 	qmp_destroy_all();
 	guest_forget();
 	dump_abort();
+	audit_close();
 }

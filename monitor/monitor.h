@@ -13,6 +13,7 @@
 #define MONITOR_MONITOR_H
 
 #include "lib/types.h"
+#include "monitor/roles.h"
 
 struct chardev;
 struct err;
@@ -30,6 +31,7 @@ enum monitor_mode {
 struct monitor_options {
 	enum monitor_mode mode;
 	bool pretty;
+	enum monitor_role role;
 };
 
 /* Takes what is for a monitor out of `o`. */
@@ -39,6 +41,9 @@ int monitor_options_take(struct opts *o, struct monitor_options *ret,
  * is in use. */
 int monitor_create(struct machine *m, struct chardev *chr,
 		   const struct monitor_options *options, struct err *err);
+
+/* From now on every command is written to a file (monitor/audit.h). */
+int monitor_audit(const char *path, struct err *err);
 
 /* Is `chr` nothing but a monitor's? */
 bool monitor_uses(const struct chardev *chr);

@@ -25,6 +25,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "monitor/audit.h"
 #include "monitor/door.h"
 #include "monitor/json_stream.h"
 #include "vmm/event.h"
@@ -253,8 +254,22 @@ static void qmp_request_free(struct qmp_request *r)
 	free(r);
 }
 
+static void qmp_audit(struct qmp *q, const char *name, const json_t *args,
+		      const json_t *reply)
+{
+	const json_t *error = json_object_get(reply, "error");
+	char *text = args ? json_dumps(args, JSON_PRESERVE_ORDER) : NULL;
+	char *line = xprintf("%s%s%s", name, text ? " " : "", text ? text : "");
+
+	audit_command(q->chr, "qmp", line,
+		      error ? val_str(error, "desc") : "ok");
+	free(line);
+	free(text);
+}
+
 static void qmp_answer(struct qmp *q, struct qmp_request *r)
 {
+	qmp_audit(q, r->command->name, r->args, r->result);
 	if (!r->stale) {
 		if (r->id)
 			json_object_set(r->result, "id", r->id);
@@ -516,6 +531,8 @@ static json_t *qmp_refuse(struct qmp *q, const char *name,
 			name);
 	if (err.code)
 		return qmp_error("CommandNotFound", err.msg);
+	if (c && role_check(q->mon->role, c->name, c->query != NULL, &err) < 0)
+		return qmp_error("GenericError", err.msg);
 	if (!oob)
 		return NULL;
 	if (!q->oob)
@@ -560,6 +577,8 @@ static void qmp_value(void *opaque, json_t *v)
 	else if (!reply && oob)
 		reply = qmp_execute(q, c, args);
 	if (reply) {
+		if (name)
+			qmp_audit(q, name, args, reply);
 		qmp_reply(q, reply, id);
 	} else {
 		struct qmp_request *r = xalloc(sizeof *r);
@@ -714,21 +733,24 @@ void qmp_list_sessions(struct buf *out)
 	list_for_each (q, &qmps, node) {
 		buf_printf(out, "  %-18s qmp    ", chr_label(q->chr));
 		chr_filename(q->chr, out);
-		buf_puts(out, q->open ? "\n" : " (nobody)\n");
+		if (!q->open)
+			buf_puts(out, " (nobody)");
+		mon_list_peer(q->chr, q->mon->role, out);
 	}
 }
 
-int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
-	       struct err *err)
+int qmp_create(struct machine *m, struct chardev *chr,
+	       const struct monitor_options *options, struct err *err)
 {
 	struct qmp *q = xalloc(sizeof *q);
 	int r;
 
 	q->m = m;
 	q->chr = chr;
-	q->pretty = pretty;
+	q->pretty = options->pretty;
 	q->mon = mon_detached_create(m, qmp_resumed, q);
 	q->mon->fds_from = chr;
+	q->mon->role = options->role;
 	chr_want_fds(chr);
 	list_init(&q->requests);
 	json_stream_init(&q->json, &qmp_json_ops, q);

@@ -12,6 +12,7 @@
 #define MONITOR_QMP_H
 
 #include "monitor/internal.h"
+#include "monitor/monitor.h"
 
 struct qmp;
 
@@ -38,8 +39,8 @@ extern const struct qmp_command qmp_table[]; /* NULL-ended */
 #undef QMP_RUN
 #undef QMP_QUERY
 
-int qmp_create(struct machine *m, struct chardev *chr, bool pretty,
-	       struct err *err);
+int qmp_create(struct machine *m, struct chardev *chr,
+	       const struct monitor_options *options, struct err *err);
 void qmp_listen(struct machine *m); /* for events; idempotent */
 void qmp_list_sessions(struct buf *out);
 void qmp_reap(void); /* sessions of a door without peer */

@@ -557,6 +557,7 @@ static int qmp_human_start(struct monitor *mon, const char *line, int cpu,
 	h->mon->cpu_index = cpu;
 	h->mon->fds_from = mon->fds_from;
 	h->mon->json = json;
+	h->mon->role = mon->role;
 	h->code = command_run(h->mon, line);
 	if (h->mon->busy) {
 		mon_suspend(mon);

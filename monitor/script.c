@@ -17,6 +17,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "monitor/audit.h"
 #include "monitor/internal.h"
 #include "vmm/machine.h"
 
@@ -170,6 +171,8 @@ static void script_done(struct monitor *mon)
 	struct script *s = &mon->script;
 	unsigned long long ms = (clock_mono_ns() - s->started_ns) / NS_PER_MS;
 
+	audit_command(mon->chr, "hmp", s->current ? s->current : "",
+		      s->code < 0 ? strerror(-s->code) : "ok");
 	if (mon->out_cut) {
 		buf_printf(&mon->out,
 			   "%s[output cut: a command may print %llu MiB]%s",
@@ -218,6 +221,8 @@ static void script_run(struct monitor *mon, const char *line, bool plain)
 	mon_frame_begin(mon);
 	mon->out_cut = false;
 	s->started_ns = clock_mono_ns();
+	free(s->current);
+	s->current = xstrdup(line);
 	s->code = command_run(mon, copy);
 	log_item(LOG_MONITOR, "%s: %s: %s", mon_label(mon), line,
 		 s->code < 0 ? strerror(-s->code) : "ok");
@@ -437,5 +442,6 @@ void script_fini(struct monitor *mon)
 
 	timer_cancel(&s->timer);
 	free(s->again);
+	free(s->current);
 	buf_fini(&s->rest);
 }

@@ -27,6 +27,7 @@ struct script {
 	bool only_if_ok; /* "&&" stands before the rest */
 	int code;        /* of the last command */
 	u64 started_ns;
+	char *current; /* owned; the command */
 
 	char *again; /* owned; what is repeated, or NULL */
 	u32 left;    /* times; UINT32_MAX: until told to stop */

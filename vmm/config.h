@@ -72,7 +72,7 @@ struct config {
 	enum config_rtc rtc;
 	s64 rtc_seconds; /* RTC_DATE: since 1970 */
 	u32 log_items;
-	const char *log_file, *log_filter;
+	const char *log_file, *log_filter, *audit_file;
 	bool msg_timestamp, msg_guest_name; /* -msg */
 	int echr;                           /* -1: default */
 };

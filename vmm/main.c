@@ -391,19 +391,20 @@ static int vmon_add_serials(struct vmon *v, struct err *err)
 	return 0;
 }
 
-/* -monitor can have another mode, -qmp not. */
+/* -monitor can have another mode, -qmp not; both have roles. */
 static int vmon_door_options(struct opts *o, struct monitor_options *options,
 			     struct err *err)
 {
 	struct monitor_options given;
 	int r;
 
-	if (options->mode == MONITOR_CONTROL)
-		return 0;
 	r = monitor_options_take(o, &given, err);
-	if (r == 0)
-		*options = given;
-	return r;
+	if (r < 0)
+		return r;
+	if (options->mode != MONITOR_CONTROL)
+		options->mode = given.mode;
+	options->role = given.role;
+	return 0;
 }
 
 /* "unix:PATH,clients=N": that many sessions at one socket. */
@@ -670,6 +671,9 @@ static int vmon_prepare(struct vmon *v, struct err *err)
 	int r;
 
 	log_set_prefix(c->msg_timestamp, c->msg_guest_name ? c->name : NULL);
+	r = c->audit_file ? monitor_audit(c->audit_file, err) : 0;
+	if (r < 0)
+		return err_wrap(err, "-audit %s", c->audit_file);
 	r = c->log_file ? log_set_file(c->log_file, err) : 0;
 	if (r < 0)
 		return err_wrap(err, "-D %s", c->log_file);

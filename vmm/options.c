@@ -813,6 +813,13 @@ static int config_log_file(struct config *c, const char *option,
 	return CONFIG_RUN;
 }
 
+static int config_audit(struct config *c, const char *option, const char *arg,
+			struct err *err)
+{
+	c->audit_file = arg;
+	return CONFIG_RUN;
+}
+
 static int config_log_filter(struct config *c, const char *option,
 			     const char *arg, struct err *err)
 {

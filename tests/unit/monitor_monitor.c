@@ -12,6 +12,7 @@
 #include "chardev/chardev.h"
 #include "lib/err.h"
 #include "monitor/door.h"
+#include "monitor/audit.h"
 #include "monitor/internal.h"
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
@@ -72,6 +73,20 @@ bool chr_open(const struct chardev *c)
 	return c->open;
 }
 
+bool chr_peer(struct chardev *c, u32 *ret_pid, u32 *ret_uid)
+{
+	return false;
+}
+
+void audit_command(struct chardev *c, const char *tongue, const char *command,
+		   const char *outcome)
+{
+}
+
+void audit_close(void)
+{
+}
+
 bool chr_window(struct chardev *c, u32 *ret_columns, u32 *ret_rows)
 {
 	return false;
@@ -93,8 +108,8 @@ void vcpu_run_on(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg),
 	ck_abort();
 }
 
-int qmp_create(struct machine *m, struct chardev *c, bool pretty,
-	       struct err *err)
+int qmp_create(struct machine *m, struct chardev *c,
+	       const struct monitor_options *options, struct err *err)
 {
 	ck_abort();
 }
