@@ -61,6 +61,30 @@ static void show_columns(const struct monitor *mon, const void *field,
 		buf_puts(out, "off");
 }
 
+static int set_rows(struct monitor *mon, void *field, const char *value,
+		    struct err *err)
+{
+	u64 rows = 1;
+
+	if (value && !strcmp(value, "off"))
+		rows = 0;
+	else if (value && strcmp(value, "on") &&
+		 (parse_u64(value, &rows) < 0 || rows < 2 || rows > 1000))
+		return err_set(err, -EINVAL,
+			       "expected 'on', 'off' or 2 to 1000 rows");
+	*(u32 *)field = (u32)rows;
+	return 0;
+}
+
+static void show_rows(const struct monitor *mon, const void *field,
+		      struct buf *out)
+{
+	if (*(const u32 *)field == 1)
+		buf_puts(out, "on");
+	else
+		show_columns(mon, field, out);
+}
+
 static const struct {
 	const char *name;
 	size_t offset;
@@ -72,6 +96,9 @@ static const struct {
 } session_settings[] = {
 	{ "events", offsetof(struct monitor, set_events), set_flag, show_flag,
 	  "show what happens to the machine" },
+	{ "pager", offsetof(struct monitor, set_pager), set_rows, show_rows,
+	  "show long answers by pages, of a terminal that is ours or of so "
+	  "many rows" },
 	{ "status", offsetof(struct monitor, set_status), set_flag, show_flag,
 	  "end each command with [ok TIME] or [err NUMBER TEXT, TIME]" },
 	{ "syntax", offsetof(struct monitor, set_syntax), set_flag, show_flag,

@@ -62,6 +62,9 @@ struct monitor {
 
 	/* The command `set` */
 	bool set_status, set_syntax, set_time, set_events;
+	u32 set_pager;   /* rows; 1: ask the terminal; 0: off */
+	struct buf held; /* monitor/pager.c: what was not shown yet */
+	int history_fd;  /* -1: none */
 	u32 set_width;   /* columns; 0: ask the terminal */
 	bool line_begun; /* a stamp stands before it */
 
@@ -104,6 +107,15 @@ void mon_list_peer(struct chardev *chr, enum monitor_role role,
 		   struct buf *out);
 void mon_list_sessions(const struct monitor *self, struct buf *out);
 void mon_tell_event(const char *text); /* to those who asked */
+
+u32 mon_columns(struct monitor *mon); /* 0: unknown */
+/* Begins to show the output of a command by pages; a key while some waits. */
+void pager_begin(struct monitor *mon);
+void pager_key(struct monitor *mon, u8 key);
+/* The history file. */
+int history_open(struct monitor *mon, const char *path, struct err *err);
+void history_close(struct monitor *mon);
+void history_line(struct monitor *mon, const char *line);
 
 const char *mon_eol(const struct monitor *mon);
 /* In script mode: `kind` is '=' for the last command of a line, else '+'. */

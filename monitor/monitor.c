@@ -145,9 +145,8 @@ static void mon_rl_line(void *opaque, const char *line)
 }
 
 /* The terminal that vmon has; one at the far end of a wire has no size. */
-static u32 mon_rl_columns(void *opaque)
+u32 mon_columns(struct monitor *mon)
 {
-	struct monitor *mon = opaque;
 	u32 columns, rows;
 
 	if (mon->set_width)
@@ -155,11 +154,22 @@ static u32 mon_rl_columns(void *opaque)
 	return chr_window(mon->chr, &columns, &rows) ? columns : 0;
 }
 
+static u32 mon_rl_columns(void *opaque)
+{
+	return mon_columns(opaque);
+}
+
+static void mon_rl_remember(void *opaque, const char *line)
+{
+	history_line(opaque, line);
+}
+
 static const struct readline_ops mon_rl_ops = {
 	.write = mon_rl_write,
 	.line = mon_rl_line,
 	.complete = command_complete,
 	.columns = mon_rl_columns,
+	.remember = mon_rl_remember,
 };
 
 /* ---- frames ---- */
@@ -249,8 +259,14 @@ static void mon_pump(struct monitor *mon)
 	if (!mon->out.len)
 		script_go(mon);
 	while (at < mon->in_len && !mon->out.len && !mon->quitting &&
-	       !mon->busy && !mon->script.active) {
+	       !mon->busy && (!mon->script.active || mon->held.len)) {
 		size_t stop = at;
+
+		if (mon->held.len) {
+			pager_key(mon, mon->in[at++]);
+			mon_flush(mon);
+			continue;
+		}
 
 		/* A line at a time, so that echo leaves in one piece. */
 		while (stop < mon->in_len && mon->in[stop] != '\r' &&
@@ -280,7 +296,7 @@ static size_t mon_can_read(void *opaque)
 	struct monitor *mon = opaque;
 
 	/* For a Ctrl-C that ends a repetition. */
-	if (mon->script.again && !mon->running)
+	if ((mon->script.again || mon->held.len) && !mon->running)
 		return MON_INPUT_MAX - mon->in_len;
 	if (mon->out.len || mon->running || mon->quitting || mon->busy ||
 	    mon->script.active)
@@ -399,7 +415,7 @@ void mon_tell_event(const char *text)
 			mon_frame_event(mon, text);
 			continue;
 		}
-		if (mon->out.len)
+		if (mon->out.len || mon->held.len)
 			continue;
 		if (!mon->script.active)
 			mon_raw(mon, "\r\033[K", 4);
@@ -438,6 +454,8 @@ static void mon_free(struct monitor *mon)
 	list_remove(&mon->node);
 	rl_fini(&mon->rl);
 	script_fini(mon);
+	history_close(mon);
+	buf_fini(&mon->held);
 	buf_fini(&mon->out);
 	json_decref(mon->result);
 	free(mon);
@@ -486,7 +504,8 @@ static void mon_closed(struct monitor *mon)
 	script_interrupt(mon);
 	mon->set_status = mon->set_syntax = mon->set_time = mon->set_events =
 		false;
-	mon->set_width = 0;
+	mon->set_width = mon->set_pager = 0;
+	buf_fini(&mon->held);
 	mon_pump(mon);
 	mon_reap_later(mon->m, mon->chr);
 }
@@ -564,6 +583,7 @@ static struct monitor *mon_new(struct machine *m, struct chardev *chr)
 
 	mon->m = m;
 	mon->chr = chr;
+	mon->history_fd = -1;
 	mon->print_fmt = (struct mem_fmt){ .format = 'd' };
 	mon->dump_fmt = (struct mem_fmt){ .format = 'x', .size = 4 };
 	list_init(&mon->node);
@@ -619,6 +639,7 @@ int monitor_options_take(struct opts *o, struct monitor_options *ret,
 			       "Parameter 'pretty' expects 'on' or 'off'");
 	ret->mode = (enum monitor_mode)i;
 	ret->pretty = pretty && !strcmp(pretty, "on");
+	ret->history = opts_take(o, "history");
 	return role ? role_parse(role, &ret->role, err) : 0;
 }
 
@@ -638,9 +659,11 @@ int monitor_create(struct machine *m, struct chardev *chr,
 	mon->fds_from = chr;
 	chr_want_fds(chr);
 	mon->focused = !chr_is_mux(chr);
+	r = o->history ? history_open(mon, o->history, err) : 0;
 	list_append(&monitors, &mon->node);
 	qmp_listen(m);
-	r = chr_attach(chr, &mon_front, mon, err);
+	if (r == 0)
+		r = chr_attach(chr, &mon_front, mon, err);
 	if (r < 0) {
 		mon_free(mon);
 		return r;

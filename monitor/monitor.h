@@ -32,6 +32,7 @@ struct monitor_options {
 	enum monitor_mode mode;
 	bool pretty;
 	enum monitor_role role;
+	const char *history; /* NULL: no file; borrowed until it is made */
 };
 
 /* Takes what is for a monitor out of `o`. */

@@ -180,6 +180,8 @@ static void script_done(struct monitor *mon)
 	}
 	if (mon->frames)
 		return;
+	if (!s->again)
+		pager_begin(mon);
 	mon->out_start = mon->out.len;
 	if (!mon->set_status)
 		return;
@@ -300,7 +302,7 @@ void script_go(struct monitor *mon)
 	struct script *s = &mon->script;
 	bool first = true;
 
-	while (s->active && !mon->busy && !mon->quitting &&
+	while (s->active && !mon->busy && !mon->held.len && !mon->quitting &&
 	       !timer_armed(&s->timer)) {
 		bool and, skip;
 		char *line;
@@ -338,7 +340,8 @@ void script_line(struct monitor *mon, const char *line)
 	if (!s->plain) {
 		buf_puts(&s->rest, line);
 		script_go(mon);
-		if (s->active && !s->rest.len && !mon->busy && !s->again)
+		if (s->active && !s->rest.len && !mon->busy && !s->again &&
+		    !mon->held.len)
 			script_end(mon);
 		return;
 	}

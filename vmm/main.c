@@ -401,6 +401,8 @@ static int vmon_door_options(struct opts *o, struct monitor_options *options,
 	r = monitor_options_take(o, &given, err);
 	if (r < 0)
 		return r;
+	if (given.history)
+		return err_set(err, -EINVAL, "clients cannot share a history");
 	if (options->mode != MONITOR_CONTROL)
 		options->mode = given.mode;
 	options->role = given.role;

@@ -5,6 +5,7 @@ print|p: extraneous characters at the end of line
 Try "help p" for more information
 (qemu) set
 events  off  {any}
+pager   off  {any}
 status  off  {any}
 syntax  off  {any}
 time    off  {any}
@@ -17,6 +18,16 @@ Error: expected 'on' or 'off', not 'maybe'
 Error: expected 2 to 1000 columns, or 'off'
 (qemu) set width 1
 Error: expected 2 to 1000 columns, or 'off'
+(qemu) set pager 1
+Error: expected 'on', 'off' or 2 to 1000 rows
+(qemu) set pager on
+(qemu) help info block
+info block {any}
+(qemu) help
+...
+x {any}
+xp {any}
+(qemu) set pager off
 (qemu) set width 132
 (qemu) set
 ...

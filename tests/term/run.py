@@ -14,6 +14,7 @@ as a keyboard sends them, and what counts is the screen that comes out.
     stdio    vmon itself in the pane, monitor on its terminal
     keys     every key of the line editor, in 200 columns and in 20
     paste    a thousand lines at once
+    pager    long answers by pages, and a history file
     width    lines over several rows, where the width is known, and C-r
 """
 import os
@@ -446,6 +447,52 @@ def case_width(vmon, tmp):
         pane.close()
 
 
+def case_pager(vmon, tmp):
+    accel = os.environ.get("VMON_ACCEL")
+    history = os.path.join(tmp, "history")
+    with open(history, "w") as f:
+        f.write("p 41\n\033[2Jbad\n" + "p 42\n" * 60000)
+    command = ("%s -S -m 16 -nodefaults -display none -kernel %s -chardev stdio,id=c "
+               "-mon c,history=%s%s" % (vmon, GUEST, history, " -accel " + accel if accel else ""))
+    for name in "ab":
+        pane = Pane(tmp, name, command)
+        try:
+            pane.expect_line("")
+            pane.keys("Up")
+            pane.expect_line("quit" if name == "b" else "p 42")
+            pane.keys("C-u")
+            pane.type("set pager on")
+            pane.keys("Enter")
+            pane.expect_line("")
+            pane.type("help")
+            pane.keys("Enter")
+            more = lambda: pane.line() == ("--More--", 8)
+            until("a page", more)
+            shown = pane.tmux("capture-pane", "-p").split("\n")
+            if not any(l.startswith("(qemu) help") for l in shown[:2]):
+                raise Failure("the first page begins with %r" % shown)
+            pane.keys("Enter", "x")
+            until("a line", lambda: more() and
+                  pane.tmux("capture-pane", "-p").split("\n")[0] != shown[0])
+            pane.keys("q")
+            pane.expect_line("")
+            pane.type("help")
+            pane.keys("Enter", "G")
+            pane.expect_text(r"^xp /fmt")
+            pane.expect_line("")
+            pane.type("p 77")
+            pane.keys("Enter")
+            pane.expect_text(r"^77$")
+            pane.type("quit")
+            pane.keys("Enter")
+            until("it ends", pane.dead)
+        finally:
+            pane.close()
+    lines = open(history).read().split("\n")
+    if len(lines) > 100 or lines[-3:] != ["p 77", "quit", ""] or any("bad" in l for l in lines):
+        raise Failure("history: %r" % lines[-20:])
+
+
 def case_paste(vmon, tmp):
     """Every line is run, in order, and shown."""
     lines = 1000
@@ -472,7 +519,8 @@ def case_paste(vmon, tmp):
 
 CASES = {n[5:]: f for n, f in list(globals().items()) if n.startswith("case_")}
 NEEDS = {"socat": ["socat"], "minicom": ["minicom"], "screen": ["screen"],
-         "tty": ["socat"], "stdio": [], "keys": [], "paste": ["socat"], "width": []}
+         "tty": ["socat"], "stdio": [], "keys": [], "paste": ["socat"], "pager": [],
+         "width": []}
 
 
 def main():
