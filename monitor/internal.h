@@ -58,7 +58,8 @@ struct monitor {
 	bool focused;     /* false: mux gives the terminal to another */
 	bool greeted;     /* the banner was shown since the peer came */
 	bool quitting;
-	bool busy; /* a command goes on in the background, no prompt yet */
+	bool busy;    /* a command goes on in the background, no prompt yet */
+	bool waiting; /* and may be interrupted */
 
 	/* The command `set` */
 	bool set_status, set_syntax, set_time, set_events;
@@ -127,6 +128,9 @@ void mon_frame_end(struct monitor *mon, char kind, int code);
  * a message in it is shown. */
 void mon_suspend(struct monitor *mon);
 void mon_resume(struct monitor *mon, const struct err *err);
+
+void wait_abandon(struct monitor *mon); /* it waits no longer */
+void wait_end_all(void);
 
 /* A session without terminal, for other tongues.  `resumed` is called for
  * mon_resume(). */

@@ -296,7 +296,8 @@ static size_t mon_can_read(void *opaque)
 	struct monitor *mon = opaque;
 
 	/* For a Ctrl-C that ends a repetition. */
-	if ((mon->script.again || mon->held.len) && !mon->running)
+	if ((mon->script.again || mon->held.len || mon->waiting) &&
+	    !mon->running)
 		return MON_INPUT_MAX - mon->in_len;
 	if (mon->out.len || mon->running || mon->quitting || mon->busy ||
 	    mon->script.active)
@@ -325,8 +326,10 @@ static void mon_read_input(void *opaque, const u8 *data, size_t len)
 	len = MIN(len, MON_INPUT_MAX - mon->in_len);
 	memcpy(mon->in + mon->in_len, data, len);
 	mon->in_len += len;
-	if (mon->script.again && mon_take_interrupt(mon))
+	if ((mon->script.again || mon->waiting) && mon_take_interrupt(mon)) {
+		wait_abandon(mon);
 		script_interrupt(mon);
+	}
 	mon_pump(mon);
 }
 
@@ -506,6 +509,7 @@ static void mon_closed(struct monitor *mon)
 		false;
 	mon->set_width = mon->set_pager = 0;
 	buf_fini(&mon->held);
+	wait_abandon(mon);
 	mon_pump(mon);
 	mon_reap_later(mon->m, mon->chr);
 }
@@ -688,6 +692,7 @@ void monitor_destroy_all(void)
 	struct monitor *mon, *next;
 
 	door_close_all();
+	wait_end_all();
 	list_for_each_safe (mon, next, &monitors, node)
 		mon_end(mon);
 	qmp_destroy_all();

@@ -31,6 +31,7 @@
 #include "vmm/event.h"
 #include "vmm/machine.h"
 
+#define QMP_PAST_MAX   256 /* events that are remembered */
 #define QMP_INPUT_MAX  4096
 #define QMP_QUEUE_MAX  8
 #define QMP_EVENTS_MAX (1 * MIB)
@@ -81,6 +82,9 @@ struct qmp_throttle {
 static struct list qmps = LIST_INIT(qmps);
 static struct list qmp_throttles = LIST_INIT(qmp_throttles);
 static struct event_listener qmp_listener;
+/* For `info events`: a ring of the latest. */
+static json_t *qmp_past[QMP_PAST_MAX]; /* owned */
+static u64 qmp_past_count;
 
 static void qmp_go_on(struct qmp *q);
 static void qmp_next(struct qmp *q);
@@ -167,6 +171,9 @@ static void qmp_broadcast(json_t *e)
 {
 	struct qmp *q;
 
+	json_decref(qmp_past[qmp_past_count % QMP_PAST_MAX]);
+	qmp_past[qmp_past_count++ % QMP_PAST_MAX] = json_incref(e);
+
 	list_for_each (q, &qmps, node) {
 		if (!q->negotiated)
 			continue;
@@ -183,6 +190,42 @@ static void qmp_broadcast(json_t *e)
 	}
 	qmp_tell_humans(e);
 	json_decref(e);
+}
+
+json_t *query_events(struct monitor *mon, const struct args *a, struct err *err)
+{
+	u64 n = MIN(qmp_past_count, (u64)QMP_PAST_MAX);
+	json_t *list = json_array();
+
+	if (args_has(a, "count"))
+		n = MIN(n, args_u64(a, "count"));
+	for (u64 i = qmp_past_count - n; i < qmp_past_count; i++)
+		json_array_append(list, qmp_past[i % QMP_PAST_MAX]);
+	return list;
+}
+
+void print_events(const json_t *list, struct buf *out)
+{
+	json_t *e;
+	size_t i;
+
+	json_array_foreach(list, i, e)
+	{
+		const json_t *when = json_object_get(e, "timestamp");
+		const json_t *data = json_object_get(e, "data");
+		time_t t = (time_t)val_u64(when, "seconds");
+		char text[40] = "", *json;
+		struct tm tm;
+
+		if (localtime_r(&t, &tm))
+			strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+		buf_printf(out, "%s.%06u %s", text,
+			   (unsigned)val_u64(when, "microseconds"),
+			   val_str(e, "event"));
+		json = data ? json_dumps(data, JSON_PRESERVE_ORDER) : NULL;
+		buf_printf(out, "%s%s\n", json ? " " : "", json ? json : "");
+		free(json);
+	}
 }
 
 static void qmp_throttle_free(struct qmp_throttle *t)
@@ -796,6 +839,11 @@ void qmp_destroy_all(void)
 
 	event_listen_end(&qmp_listener);
 	qmp_listener.fn = NULL;
+	for (int i = 0; i < QMP_PAST_MAX; i++) {
+		json_decref(qmp_past[i]);
+		qmp_past[i] = NULL;
+	}
+	qmp_past_count = 0;
 	list_for_each_safe (t, next_t, &qmp_throttles, node)
 		qmp_throttle_free(t);
 	list_for_each_safe (q, next, &qmps, node)

@@ -244,6 +244,35 @@ def watches(tmp, c):
     b.close()
 
 
+def waits(tmp, c):
+    """One waits, another acts; a wait ends with its peer."""
+    b = Client(monitor(tmp, 0))
+    b.prompt()
+    b.s.sendall(b"wait status=paused 60\n")
+    check(b.s.recv(100).startswith(b"wait"), "echo")
+    c.run("stop")
+    check(b.prompt().endswith(PROMPT), "wait for paused")
+    b.s.sendall(b"wait event=RESUME\n")
+    data = b""
+    while not data.endswith(b"\n"):
+        data += b.s.recv(100)
+    c.run("cont")
+    check(b.prompt() == PROMPT, "wait for RESUME")
+    b.s.sendall(b"wait event=WATCHDOG 100000\n")
+    data = b""
+    while not data.endswith(b"\n"):
+        data += b.s.recv(100)
+    b.s.sendall(b"\x03p 8\n")
+    data = b""
+    while not data.endswith(b"8\r\n" + PROMPT):
+        data += b.s.recv(100)
+    check(b"interrupted" in data, "Ctrl-C ends a wait: %r" % data)
+    b.s.sendall(b"wait event=WATCHDOG 100000\nstop\n")
+    b.close()
+    until("the wait ends with its peer", lambda: "paused" in c.run("info status"))
+    c.run("cont")
+
+
 def tells_events(tmp, c):
     """Above the line that is being typed, and only to who asked."""
     b = Client(monitor(tmp, 0))
@@ -340,7 +369,7 @@ def main():
                         "unix:%s,server=on,wait=off,clients=3" % os.path.join(tmp, "many"))
         for test in (leaves_at_once, half_closes, ends_lines,
                      keeps_sessions_apart, completes, finishes_files,
-                     watches, tells_events, admits_many):
+                     watches, waits, tells_events, admits_many):
             test(tmp, c)
         does_not_read(tmp, c, proc)
         c.s.sendall(b"quit\n")
