@@ -181,6 +181,63 @@ static void test_smap_ac(void)
 	write_cr4(read_cr4() & ~CR4_SMAP);
 }
 
+#define AC_TIMES 200 /* often enough for a translation */
+
+/* A byte at `va`: as the kernel copies, and forgetting to open the page. */
+void ac_read(void *va);
+void ac_read_closed(void *va);
+u8 ac_got;
+__asm__(".pushsection .text\n"
+	".balign 4096\n"
+	"	.skip 4096 - 3\n"
+	"ac_read:\n"
+	"	stac\n" /* the last of its page */
+	"	movb (%rdi), %al\n"
+	"	clac\n"
+	"	movb %al, ac_got(%rip)\n"
+	"	ret\n"
+	"ac_read_closed:\n"
+	"	stac\n"
+	"	nop\n"
+	"	clac\n"
+	"	movb (%rdi), %al\n"
+	"	movb %al, ac_got(%rip)\n"
+	"	ret\n"
+	".popsection\n");
+
+static bool ac_is_set(void)
+{
+	u64 flags;
+
+	__asm__ volatile("pushfq; popq %0" : "=r"(flags));
+	return flags & BIT(18);
+}
+
+static void test_ac_often(void)
+{
+	u64 wrong = 0;
+
+	if (!has_smap)
+		return;
+	map(P | W | U);
+	for (u32 n = 0; n < AC_TIMES; n++) {
+		bool smap = n % 7 != 3;
+
+		if (smap)
+			write_cr4(read_cr4() | CR4_SMAP);
+		page[0] = (u8)n;
+		ac_got = (u8)~n;
+		ac_read((void *)TEST_VA);
+		wrong += ac_got != (u8)n || ac_is_set();
+		ac_got = (u8)~n;
+		wrong += try_call(ac_read_closed, (void *)TEST_VA) == smap;
+		wrong += (ac_got == (u8)n) == smap || ac_is_set();
+		wrong += smap && (exc.vector != 14 || exc.code != 1);
+		write_cr4(read_cr4() & ~CR4_SMAP);
+	}
+	check_eq("SMAP: opened and closed often", wrong, 0);
+}
+
 /* ---- Large pages ---- */
 
 static void test_large(void)
@@ -397,6 +454,7 @@ void test(void)
 		run_case(&cases[n]);
 	test_bits();
 	test_smap_ac();
+	test_ac_often();
 	test_large();
 	test_pml4_ps();
 	test_global();
