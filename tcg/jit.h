@@ -238,7 +238,32 @@ bool jit_resume(struct tcg_cpu *c);
  * false: the interpreter's turn. */
 bool jit_run(struct tcg_cpu *c, struct tcg_block *b);
 
+/* What translated code calls.  They answer where it goes on, or NULL: leave
+ * it, c->rip is set.  May raise.
+ *
+ * An access to `va ^ tag` was no hit of the TLB slot at offset `slot`: fills
+ * it, or has the interpreter run the whole instruction. */
+const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
+		     const struct jit_slow *at);
+/* A store has hit a page with flags: `flags` is its byte. */
+const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
+		       const struct jit_slow *at);
+/* Runs the handler of an instruction that has no template. */
+const void *jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info,
+		       const void *at);
+/* c->rip is not in the jump cache. */
+const void *jit_miss(struct tcg_cpu *c);
+/* Runs the handler of an instruction that may change everything; true: on at
+ * c->rip. */
+bool jit_step(struct tcg_cpu *c, const struct insn *i);
+/* The block from `off` in its page on, without stack[] and span[]; or NULL,
+ * and it is run next. */
 const void *jit_apart(struct tcg_cpu *c, u32 off);
+
+/* ---- jit_thunk.c ---- */
+
+/* Writes the pieces of code that blocks share, at the start of the buffer. */
+void jit_thunks(struct jit *j);
 
 /* ---- jit_stack.c ---- */
 

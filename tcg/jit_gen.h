@@ -137,12 +137,12 @@ struct gen {
 	int n;                  /* number of the instruction */
 	struct gen_cold cold[GEN_COLD_MAX + GEN_COLD_LEADS];
 	int ncold;
-	int run_end;  /* first instruction behind the run of stack accesses */
-	int run_next; /* where the next run can begin */
-	u32 stack;    /* offset of c->stack[c->mmu] in struct tcg_cpu */
+	int run_end;    /* first instruction behind the run of stack accesses */
+	int run_next;   /* where the next run can begin */
+	u32 stack;      /* offset of c->stack[c->mmu] in struct tcg_cpu */
 	u8 mmu, to_mmu; /* c->mmu, and at the block's exits */
-	int delta;    /* instruction that has left c->stack[].delta in RAX */
-	bool apart;   /* no runs */
+	int delta;      /* instruction that has left c->stack[].delta in RAX */
+	bool apart;     /* no runs */
 	/* A block that jumps to its start: its code comes twice, and the second
 	 * time begins with what the end leaves. */
 	u8 *again_at;  /* there; NULL: the first time */
@@ -289,7 +289,7 @@ struct jit_rm gen_store_operand(struct gen *g, bool free_rax);
  * its instruction but for a jump. */
 void gen_stored(struct gen *g, u32 size);
 
-/* ---- Copied instructions ---- */
+/* ---- Copied instructions (jit_copy.c) ---- */
 
 /* Roles of the operands of a JIT_COPY row. */
 struct gen_form {
@@ -302,6 +302,11 @@ struct gen_form {
 };
 
 void gen_form(const struct gen *g, struct gen_form *f);
+void gen_copy(struct gen *g);
+/* EM_* of the instruction: its opcode, operand size and LOCK. */
+u32 gen_opcode(const struct gen *g);
+/* Is it AH, CH, DH or BH?  By insn.reg8 or .rm8. */
+bool gen_high_byte(u8 reg8);
 /* Is one with this form left to its handler? */
 bool gen_copy_interps(const struct gen *g, const struct gen_form *f);
 
@@ -340,19 +345,45 @@ struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp);
  * RSP and moves RSP. */
 void gen_push_reg(struct gen *g, u8 src, struct jit_rm load);
 
+/* ---- Branches (jit_branch.c) ---- */
+
+/* All targets are relative to the page. */
+bool gen_in_page(s64 target);
+/* R10 becomes the target's address. */
+void gen_linear(struct gen *g, s64 target);
+/* Leaves for `target`; a jump within the page can be linked later.  `kind`:
+ * what is taken back should that be no address.  Flags are in c->cc. */
+void gen_goto(struct gen *g, s64 target, u32 kind);
+/* On to the next instruction from the block's end. */
+void gen_next(struct gen *g);
+/* A displacement that does not fit, or a 66 prefix, is for the interpreter. */
+bool gen_branch_ok(const struct gen *g);
+void gen_jcc(struct gen *g);
+void gen_jmp(struct gen *g);
+void gen_jmp_ind(struct gen *g);
+void gen_call(struct gen *g);
+void gen_call_ind(struct gen *g);
+void gen_ret(struct gen *g);
+
 /* ---- Out of line ---- */
 
 struct gen_cold *gen_cold(struct gen *g, int kind, u8 *from);
+/* What it leads to (jit_cold.c). */
+void gen_cold_code(struct gen *g, struct gen_cold *cold);
+/* Leaves for `target`.  `site`: displacement of the jump or call here, which
+ * may be linked to a block for `mmu`, `apart` or not; or NULL. */
+void gen_exit_stub(struct gen *g, s64 target, const u8 *site, bool apart,
+		   u8 mmu);
+/* Calls a handler; what has to be there has been saved. */
+void gen_call_handler(struct gen *g, const struct insn *i, u32 info);
 /* JIT_INFO() of the instruction. */
 u32 gen_info(const struct gen *g, u32 size, bool write);
 /* Calls the instruction's handler. */
 void gen_interp(struct gen *g);
 /* The same for one that may change everything: the block's end. */
 void gen_step(struct gen *g);
-/* On to the next instruction from the block's end; flags are in c->cc. */
-void gen_next(struct gen *g);
-/* As gen_interp(), out of line, instead of what follows the jump `from`; flags are in
- * c->cc there and at the end of the instruction. */
+/* As gen_interp(), out of line, instead of what follows the jump `from`; flags
+ * are in c->cc there and at the end of the instruction. */
 void gen_interp_instead(struct gen *g, u8 *from);
 /* The interpreter's turn if the condition holds. */
 void gen_refuse(struct gen *g, u8 cond);
