@@ -246,6 +246,12 @@ static bool ctl_connect(struct ctl *c, const char *path)
 
 /* ---- which machine ---- */
 
+/* Is the process gone?  One that starts has a socket before it listens. */
+static bool ctl_dead(const char *pid)
+{
+	return kill((pid_t)atoi(pid), 0) < 0 && errno == ESRCH;
+}
+
 /* Calls fn with a connection to each machine of this user; true: it was the
  * one, and stays connected. */
 static bool ctl_each(struct ctl *c,
@@ -267,8 +273,8 @@ static bool ctl_each(struct ctl *c,
 			continue;
 		path = xprintf("%s/%s", buf_str(&folder), e->d_name);
 		c->fd = ctl_connect_socket(path);
-		if (c->fd < 0 && errno == ECONNREFUSED)
-			unlink(path); /* its machine has died */
+		if (c->fd < 0 && errno == ECONNREFUSED && ctl_dead(e->d_name))
+			unlink(path);
 		/* One that hangs must not hide the others. */
 		c->deadline_ns = MIN(deadline, clock_mono_ns() + CTL_GREET_NS);
 		found = c->fd >= 0 && ctl_greet(c) && fn(c, e->d_name, arg);

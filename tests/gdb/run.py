@@ -22,13 +22,27 @@ ENGINE, IMAGE, SYMBOLS = sys.argv[1:4]
 USER = 0x80000000  # where ring 3 sees everything
 
 
+def connect(path):
+    """Also when the socket is there, but nobody listens yet."""
+    end = time.time() + TIMEOUT
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(TIMEOUT)
+        try:
+            s.connect(path)
+            return s
+        except ConnectionRefusedError:
+            s.close()
+            if time.time() > end:
+                raise
+            time.sleep(0.01)
+
+
 class Bare:
     """A client that speaks packets."""
 
     def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT)
-        self.sock.connect(path)
+        self.sock = connect(path)
         self.data = b""
 
     def more(self):
@@ -105,9 +119,7 @@ class Case(unittest.TestCase):
             raise
 
     def hmp(self, line):
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(TIMEOUT)
-        s.connect(self.monitor)
+        s = connect(self.monitor)
         data = b""
         while not data.endswith(b"(qemu) "):
             data += s.recv(65536)
