@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/opt.h"
 #include "monitor/qmp.h"
+#include "vmm/cmdline.h"
 #include "vmm/machine.h"
 
 #define RING_READ_MAX (16 * MIB)
@@ -34,6 +35,8 @@ static int chardev_create(struct monitor *mon, const char *text,
 	chr_set_notices(notices);
 	if (!chr_create_opts(mon->m->loop, &o, err))
 		r = err->code;
+	else
+		cmdline_add("chardev", text);
 	chr_set_notices(NULL);
 	opts_fini(&o);
 	return r;
@@ -63,7 +66,11 @@ int cmd_chardev_remove(struct monitor *mon, const struct args *a,
 {
 	struct chardev *chr = chardev_find(args_str(a, "id"), err);
 
-	return chr ? chr_remove(chr, err) : -ENODEV;
+	int r = chr ? chr_remove(chr, err) : -ENODEV;
+
+	if (r == 0)
+		cmdline_drop("chardev", args_str(a, "id"));
+	return r;
 }
 
 int cmd_chardev_send_break(struct monitor *mon, const struct args *a,

@@ -16,6 +16,7 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "monitor/internal.h"
+#include "vmm/cmdline.h"
 #include "vmm/device.h"
 #include "vmm/event.h"
 #include "vmm/machine.h"
@@ -93,6 +94,7 @@ int cmd_device_add(struct monitor *mon, const struct args *a, struct err *err)
 		return err->code = -EINVAL;
 	if (dev->class->bus == BUS_PCI)
 		acpi_hotplug_added((struct pci_device *)dev);
+	cmdline_add("device", text);
 	return 0;
 }
 
@@ -258,6 +260,7 @@ int cmd_drive_add(struct monitor *mon, const struct args *a, struct err *err)
 	} else if (!block_create(mon->m->loop, &o, err)) {
 		r = drive_said(mon, err, err->code);
 	} else {
+		cmdline_add("drive", args_str(a, "opts"));
 		mon_puts(mon, "OK\n");
 	}
 	opts_fini(&o);
@@ -284,15 +287,22 @@ int cmd_object_add(struct monitor *mon, const struct args *a, struct err *err)
 	const char *text = args_str(a, "object");
 	struct buf out = { 0 };
 	bool help = object_help(text, &out);
+	int r = help ? 0 : object_create_text(mon->m, text, err);
 
 	mon_puts(mon, buf_str(&out));
 	buf_fini(&out);
-	return help ? 0 : object_create_text(mon->m, text, err);
+	if (!help && r == 0)
+		cmdline_add("object", text);
+	return r;
 }
 
 int cmd_object_del(struct monitor *mon, const struct args *a, struct err *err)
 {
-	return object_delete(mon->m, args_str(a, "id"), err);
+	int r = object_delete(mon->m, args_str(a, "id"), err);
+
+	if (r == 0)
+		cmdline_drop("object", args_str(a, "id"));
+	return r;
 }
 
 /* ---- info qdm ---- */

@@ -8,6 +8,7 @@
 #include "lib/opt.h"
 #include "monitor/internal.h"
 #include "net/net.h"
+#include "vmm/cmdline.h"
 #include "vmm/machine.h"
 
 int cmd_announce_self(struct monitor *mon, const struct args *a,
@@ -33,13 +34,19 @@ int cmd_netdev_add(struct monitor *mon, const struct args *a, struct err *err)
 		return r;
 	if (!netdev_create(mon->m->loop, &o, err))
 		r = err->code;
+	else
+		cmdline_add("netdev", text);
 	opts_fini(&o);
 	return r;
 }
 
 int cmd_netdev_del(struct monitor *mon, const struct args *a, struct err *err)
 {
-	return netdev_delete(args_str(a, "id"), err);
+	int r = netdev_delete(args_str(a, "id"), err);
+
+	if (r == 0)
+		cmdline_drop("netdev", args_str(a, "id"));
+	return r;
 }
 
 /* "[netdev_id] rule": the words shift when the first is left out. */

@@ -19,6 +19,7 @@
 #include "lib/parse.h"
 #include "lib/trace.h"
 #include "vmm/accel.h"
+#include "vmm/cmdline.h"
 #include "vmm/config.h"
 #include "vmm/cpu_models.h"
 #include "vmm/device.h"
@@ -74,6 +75,7 @@ void config_fini(struct config *c)
 	free(c->name);
 	free(c->boot_order);
 	free(c->accel_text);
+	cmdline_clear();
 }
 
 bool config_has(const struct config *c, enum config_kind kind)
@@ -1073,6 +1075,7 @@ enum config_result config_parse(struct config *c, int argc, char **argv,
 		if (name[0] != '-' || !name[1]) {
 			/* A bare word is the first disk, as in QEMU. */
 			config_hd(c, "hda", name, err);
+			cmdline_add(NULL, name);
 			continue;
 		}
 		name += name[1] == '-' ? 2 : 1;
@@ -1098,6 +1101,7 @@ enum config_result config_parse(struct config *c, int argc, char **argv,
 			err_wrap(err, arg ? "-%s %s" : "-%s", name, arg);
 		if (r != CONFIG_RUN)
 			return r;
+		cmdline_add(name, arg);
 	}
 	if (c->initrd && !c->kernel) {
 		err_set(err, -EINVAL,

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `info config`: the command line as it would be now.
+ */
+#include <string.h>
+
+#include "block/block.h"
+#include "monitor/internal.h"
+#include "vmm/cmdline.h"
+#include "vmm/device.h"
+
+/* Devices and their drives leave when the guest lets go. */
+static bool config_is_there(struct monitor *mon, const struct cmdline_item *i)
+{
+	if (!i->option || !i->id)
+		return true;
+	if (!strcmp(i->option, "device"))
+		return device_find(mon->m, i->id);
+	if (!strcmp(i->option, "drive"))
+		return block_find(i->id);
+	return true;
+}
+
+json_t *query_config(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const struct cmdline_item *item;
+	json_t *list = json_array();
+
+	for (int i = 0; (item = cmdline_item(i)); i++) {
+		json_t *words;
+
+		if (!config_is_there(mon, item))
+			continue;
+		words = json_array();
+		if (item->option)
+			json_array_append_new(
+				words, json_sprintf("-%s", item->option));
+		if (item->arg)
+			json_array_append_new(words, val_string(item->arg));
+		json_array_append_new(list, words);
+	}
+	return list;
+}
+
+/* As a shell would need it. */
+static void config_quote(const char *word, struct buf *out)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_-+=.,:/@%";
+
+	if (*word && !word[strspn(word, plain)]) {
+		buf_puts(out, word);
+		return;
+	}
+	buf_putc(out, '\'');
+	for (; *word; word++) {
+		if (*word == '\'')
+			buf_puts(out, "'\\''");
+		else
+			buf_putc(out, *word);
+	}
+	buf_putc(out, '\'');
+}
+
+void print_config(const json_t *list, struct buf *out)
+{
+	json_t *words, *word;
+	size_t i, k;
+
+	buf_puts(out, "vmon");
+	json_array_foreach(list, i, words)
+	{
+		buf_puts(out, " \\\n   ");
+		json_array_foreach(words, k, word)
+		{
+			buf_putc(out, ' ');
+			config_quote(json_string_value(word), out);
+		}
+	}
+	buf_putc(out, '\n');
+}

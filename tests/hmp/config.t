@@ -1,0 +1,38 @@
+# The command line that would make the machine as it is.
+disk: d.raw 1048576
+args: -name it's -drive file=$TMP/d.raw,format=raw,if=none,id=hd0 -device virtio-blk-pci,drive=hd0,id=b0
+(qemu) info config
+vmon \
+    -nodefaults \
+    -display none \
+    -monitor {any} \
+...
+    -kernel {any} \
+    -name 'it'\''s' \
+    -drive file=$TMP/d.raw,format=raw,if=none,id=hd0 \
+    -device virtio-blk-pci,drive=hd0,id=b0
+(qemu) object_add rng-builtin,id=r0
+(qemu) chardev-add ringbuf,id=c0,size=64
+(qemu) netdev_add user,id=n0
+(qemu) device_add virtio-rng-pci,rng=r0,id=g0
+(qemu) device_add virtio-rng-pci,rng=nosuch,id=g1
+Error: {any}
+(qemu) info config
+...
+    -device virtio-blk-pci,drive=hd0,id=b0 \
+    -object rng-builtin,id=r0 \
+    -chardev ringbuf,id=c0,size=64 \
+    -netdev user,id=n0 \
+    -device virtio-rng-pci,rng=r0,id=g0
+(qemu) chardev-remove c0
+(qemu) netdev_del n0
+(qemu) device_del g0
+(qemu) device_del b0
+(qemu) system_reset
+wait: object_del r0 ~ not found
+(qemu) info config
+...
+    -name 'it'\''s'
+(qemu) device_add virtio-rng-pci,id=b0
+(qemu) info config -j
+[["-nodefaults"], ["-display", "none"], {any}, ["-name", "it's"], ["-device", "virtio-rng-pci,id=b0"]]

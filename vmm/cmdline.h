@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The command line as it would be now: what vmon was started with, and what
+ * a monitor has added since.
+ *
+ * Locking: machine_lock (or before the loop runs).
+ */
+#ifndef VMM_CMDLINE_H
+#define VMM_CMDLINE_H
+
+/* `option` without dashes, or NULL for a bare word; `arg` may be NULL.  An
+ * older one of the same option and id= gives way. */
+void cmdline_add(const char *option, const char *arg);
+/* The one of that id is gone. */
+void cmdline_drop(const char *option, const char *id);
+void cmdline_clear(void);
+
+struct cmdline_item {
+	char *option, *arg; /* owned; NULL */
+	char *id;           /* owned; NULL: it has none */
+};
+
+/* The n-th; NULL behind the last. */
+const struct cmdline_item *cmdline_item(int n);
+
+#endif
