@@ -186,8 +186,7 @@ static const struct {
 };
 
 /* Numbers and truth values as such, all else as the text a user types. */
-static json_t *qtree_property(const struct device *dev,
-			      const struct option_row *row)
+json_t *device_property(const struct device *dev, const struct option_row *row)
 {
 	const void *field = (const char *)dev + row->offset;
 	struct buf text = { 0 };
@@ -214,7 +213,8 @@ static json_t *qtree_device(const struct device *dev)
 	struct buf text = { 0 };
 
 	for (; row && row->name; row++)
-		json_object_set_new(props, row->name, qtree_property(dev, row));
+		json_object_set_new(props, row->name,
+				    device_property(dev, row));
 	if (dev->class->info)
 		dev->class->info((struct device *)dev, &text);
 	return json_pack("{ss ss so so}", "driver", dev->class->name, "id",

@@ -22,8 +22,10 @@
 #include "vmm/cpu.h"
 
 struct chardev;
+struct device;
 struct err;
 struct machine;
+struct option_row;
 struct vcpu;
 
 #define MON_INPUT_MAX  4096
@@ -212,6 +214,7 @@ json_t *val_string(const char *s); /* what is not UTF-8 is replaced */
 u64 val_u64(const json_t *obj, const char *key); /* hex string or integer */
 const char *val_str(const json_t *obj, const char *key); /* "" if absent */
 bool val_true(const json_t *obj, const char *key);
+json_t *device_property(const struct device *dev, const struct option_row *row);
 /* A tree that is one piece of text, from a provider in a lower layer. */
 json_t *val_text(struct buf *text); /* empties `text` */
 
