@@ -94,6 +94,8 @@ static const struct {
 		     struct buf *out);
 	const char *help;
 } session_settings[] = {
+	{ "abbrev", offsetof(struct monitor, set_abbrev), set_flag, show_flag,
+	  "understand the beginning of a name, if there is but one" },
 	{ "events", offsetof(struct monitor, set_events), set_flag, show_flag,
 	  "show what happens to the machine" },
 	{ "pager", offsetof(struct monitor, set_pager), set_rows, show_rows,

@@ -70,6 +70,40 @@ const struct command *command_find(const struct command *table,
 	return NULL;
 }
 
+/* The only row with a name that begins so; NULL: none, or several. */
+static const struct command *command_abbreviated(const struct command *table,
+						 const char *typed, size_t len)
+{
+	const struct command *found = NULL;
+
+	for (; table->names && len; table++) {
+		const char *p = table->names;
+
+		while (*p && !table->absent) {
+			size_t n = strcspn(p, "|");
+
+			if (n > len && !memcmp(p, typed, len)) {
+				if (found && found != table)
+					return NULL;
+				found = table;
+			}
+			p += n + (p[n] == '|');
+		}
+	}
+	return found;
+}
+
+/* By its name, or by what a session may use in its place. */
+static const struct command *command_lookup(const struct monitor *mon,
+					    const struct command *table,
+					    const char *typed, size_t len)
+{
+	const struct command *c = command_find(table, typed, len);
+
+	return c || !mon->set_abbrev ? c
+				     : command_abbreviated(table, typed, len);
+}
+
 /* Edits (insert, delete, change, swap) from `a` to `b`, at most `max` + 1. */
 static int command_distance(const char *a, const char *b, size_t b_len)
 {
@@ -225,13 +259,12 @@ int command_run(struct monitor *mon, const char *line)
 
 	if (!*word)
 		return 0;
-	c = command_find(table, word, n);
-	if (c && n == 4 && !memcmp(word, "info", 4) &&
-	    *command_skip(word + n)) {
+	c = command_lookup(mon, table, word, n);
+	if (c && !strcmp(c->names, "info") && *command_skip(word + n)) {
 		table = info_table;
 		word = command_skip(word + n);
 		n = command_word(word);
-		c = command_find(table, word, n);
+		c = command_lookup(mon, table, word, n);
 	}
 	if (!c) {
 		command_unknown(mon, table, line, word, word + n);

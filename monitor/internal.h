@@ -64,7 +64,7 @@ struct monitor {
 	bool waiting; /* and may be interrupted */
 
 	/* The command `set` */
-	bool set_status, set_syntax, set_time, set_events;
+	bool set_abbrev, set_status, set_syntax, set_time, set_events;
 	u32 set_pager;   /* rows; 1: ask the terminal; 0: off */
 	struct buf held; /* monitor/pager.c: what was not shown yet */
 	int history_fd;  /* -1: none */

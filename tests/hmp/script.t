@@ -4,6 +4,7 @@ args: -name vm1
 print|p: extraneous characters at the end of line
 Try "help p" for more information
 (qemu) set
+abbrev  off  {any}
 events  off  {any}
 pager   off  {any}
 status  off  {any}
@@ -18,6 +19,26 @@ Error: expected 'on' or 'off', not 'maybe'
 Error: expected 2 to 1000 columns, or 'off'
 (qemu) set width 1
 Error: expected 2 to 1000 columns, or 'off'
+(qemu) system_po
+unknown command: 'system_po'
+did you mean 'system_powerdown'?
+(qemu) set abbrev on
+(qemu) inf na
+vm1
+(qemu) info st
+unknown command: 'info st'
+(qemu) pr 1+1
+2
+(qemu) sys
+unknown command: 'sys'
+...
+(qemu) migr
+unknown command: 'migr'
+...
+(qemu) set abbrev off
+(qemu) pr 1+1
+unknown command: 'pr'
+...
 (qemu) set pager 1
 Error: expected 'on', 'off' or 2 to 1000 rows
 (qemu) set pager on
