@@ -15,7 +15,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/loop.h"
-#include "monitor/internal.h"
+#include "monitor/qmp.h"
 #include "vmm/cmdline.h"
 #include "vmm/device.h"
 #include "vmm/event.h"
@@ -96,6 +96,17 @@ int cmd_device_add(struct monitor *mon, const struct args *a, struct err *err)
 		acpi_hotplug_added((struct pci_device *)dev);
 	cmdline_add("device", text);
 	return 0;
+}
+
+int cmd_device_plug(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *text = args_str(a, "device");
+	int r;
+
+	if (!args_has(a, "check"))
+		return cmd_device_add(mon, a, err);
+	r = device_can_plug(text ? text : "", err);
+	return r < 0 ? r : device_check_text(mon->m, text ? text : "", err);
 }
 
 /* ---- device_del ---- */

@@ -166,18 +166,13 @@ struct device *device_create(struct machine *m,
 	return dev;
 }
 
-struct device *device_create_text(struct machine *m, const char *text,
-				  struct err *err)
+/* The class that `o` names, or NULL with the reason. */
+static const struct device_class *device_named(struct opts *o, struct err *err)
 {
-	const struct device_class *class;
-	struct device *dev = NULL;
-	const char *driver;
-	struct opts o;
+	const char *driver = opts_take(o, "driver");
+	const struct device_class *class =
+		driver ? device_class_find(driver) : NULL;
 
-	if (opts_parse(&o, text, "driver", err) < 0)
-		return NULL;
-	driver = opts_take(&o, "driver");
-	class = driver ? device_class_find(driver) : NULL;
 	if (!driver)
 		err_set(err, -EINVAL, "Parameter 'driver' is missing");
 	else if (!class || !class->user)
@@ -186,9 +181,46 @@ struct device *device_create_text(struct machine *m, const char *text,
 			"lists them",
 			driver);
 	else
+		return class;
+	return NULL;
+}
+
+struct device *device_create_text(struct machine *m, const char *text,
+				  struct err *err)
+{
+	const struct device_class *class;
+	struct device *dev = NULL;
+	struct opts o;
+
+	if (opts_parse(&o, text, "driver", err) < 0)
+		return NULL;
+	class = device_named(&o, err);
+	if (class)
 		dev = device_create(m, class, &o, err);
 	opts_fini(&o);
 	return dev;
+}
+
+int device_check_text(struct machine *m, const char *text, struct err *err)
+{
+	const struct device_class *class;
+	struct device *dev;
+	struct opts o;
+	int r = opts_parse(&o, text, "driver", err);
+
+	if (r < 0)
+		return r;
+	class = device_named(&o, err);
+	if (class) {
+		dev = xalloc(class->size);
+		dev->class = class;
+		dev->m = m;
+		list_init(&dev->node);
+		r = device_configure(dev, &o, err);
+		device_free(dev);
+	}
+	opts_fini(&o);
+	return class ? r : -EINVAL;
 }
 
 void device_destroy(struct device *dev)

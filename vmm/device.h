@@ -78,6 +78,9 @@ struct device *device_create(struct machine *m,
 /* From "driver,key=value..." as -device and device_add give it. */
 struct device *device_create_text(struct machine *m, const char *text,
 				  struct err *err);
+/* Whether the text is one of a device with such properties and a free id;
+ * what only its creation finds out is not looked at.  0 or -errno. */
+int device_check_text(struct machine *m, const char *text, struct err *err);
 void device_destroy(struct device *dev);
 /* At run time: destroys, and tells with DEVICE_DELETED. */
 void device_unplug(struct device *dev);

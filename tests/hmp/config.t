@@ -36,3 +36,14 @@ wait: object_del r0 ~ not found
 (qemu) device_add virtio-rng-pci,id=b0
 (qemu) info config -j
 [["-nodefaults"], ["-display", "none"], {any}, ["-name", "it's"], ["-device", "virtio-rng-pci,id=b0"]]
+(qemu) device_add -n virtio-rng-pci,id=g7
+(qemu) device_add -n virtio-rng-pci,id=b0
+Error: {any}b0{any}
+(qemu) device_add -n virtio-rng-pci,nosuch=1
+Error: {any}nosuch{any}
+(qemu) device_add -n nosuch
+Error: 'nosuch' is not a valid device model name{any}
+(qemu) device_add -n virtio-blk-pci,drive=nosuch
+Error: {any}nosuch{any}
+(qemu) device_add -n virtio-rng-pci,id=g7
+(qemu) device_add virtio-rng-pci,id=g7
