@@ -617,29 +617,38 @@ static void chr_watch_login(struct chardev *chr, const u8 *data, size_t len)
 {
 	static const char text[] = "login: ";
 
-	for (size_t i = 0; i < len && !chr->login; i++) {
+	if (unlikely(!chr->first_ns && len))
+		chr->first_ns = clock_mono_ns();
+	for (size_t i = 0; i < len && !chr->login_ns; i++) {
 		if (data[i] != (u8)text[chr->login_at])
 			chr->login_at = 0;
 		if (data[i] == (u8)text[chr->login_at])
 			chr->login_at++;
-		chr->login = !text[chr->login_at];
+		if (!text[chr->login_at])
+			chr->login_ns = clock_mono_ns();
 	}
 }
 
 bool chr_saw_login(struct chardev *chr)
 {
-	bool seen;
+	u64 first, login;
 
+	chr_times(chr, &first, &login);
+	return login;
+}
+
+void chr_times(struct chardev *chr, u64 *ret_first_ns, u64 *ret_login_ns)
+{
 	lock_acquire(&chr->out_lock);
-	seen = chr->login;
+	*ret_first_ns = chr->first_ns;
+	*ret_login_ns = chr->login_ns;
 	lock_release(&chr->out_lock);
-	return seen;
 }
 
 void chr_forget_login(struct chardev *chr)
 {
 	lock_acquire(&chr->out_lock);
-	chr->login = false;
+	chr->first_ns = chr->login_ns = 0;
 	chr->login_at = 0;
 	lock_release(&chr->out_lock);
 }

@@ -122,6 +122,8 @@ bool chr_peer(struct chardev *chr, u32 *ret_pid, u32 *ret_uid);
 /* A guest asked for a login since chr_forget_login(): wrote "login: ". */
 bool chr_saw_login(struct chardev *chr);
 void chr_forget_login(struct chardev *chr);
+/* When that was, and when the first byte came, of CLOCK_MONOTONIC; 0: not. */
+void chr_times(struct chardev *chr, u64 *ret_first_ns, u64 *ret_login_ns);
 
 /* Option row type: struct chardev *, named by its id. */
 extern const struct opt_type opt_chardev;

@@ -43,7 +43,8 @@ struct chardev {
 	bool flush_asked; /* posted to the loop */
 	bool out_polled;  /* the back end waits for the peer */
 	u8 login_at;      /* how much of CHR_LOGIN came last */
-	bool login;       /* all of it came */
+	u64 login_ns;     /* when all of it came; 0: it has not */
+	u64 first_ns;     /* when anything came */
 };
 
 /* Options `mux`, `logfile`, `logappend`. */

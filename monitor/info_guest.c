@@ -303,6 +303,38 @@ void print_dmesg(const json_t *v, struct buf *out)
 		buf_printf(out, "[%s]\n", val_str(v, "stopped"));
 }
 
+static void guest_init_record(void *arg, u64 seq, u64 ns, int level,
+			      const char *text)
+{
+	static const char run[] = "Run ", as[] = " as init process";
+	size_t len = strlen(text);
+	struct guest_init *init = arg;
+
+	if (strncmp(text, run, 4) || len < 4 + strlen(as) ||
+	    strcmp(text + len - strlen(as), as))
+		return;
+	len = MIN(len - 4 - strlen(as), sizeof init->program - 1);
+	memcpy(init->program, text + 4, len);
+	init->program[len] = '\0';
+	init->ns = ns;
+}
+
+bool guest_find_init(struct monitor *mon, struct guest_init *ret)
+{
+	struct insight *ins;
+	bool symbols = mon->symbols;
+	struct err err = { 0 };
+
+	ret->program[0] = '\0';
+	ins = guest_open(mon, false, &err);
+	if (!symbols) /* nobody has asked for names so far */
+		mon->symbols = false;
+	if (!ins || insight_stale(ins))
+		return false;
+	insight_dmesg(ins, guest_init_record, ret, &err);
+	return ret->program[0];
+}
+
 /* ---- tasks ---- */
 
 /* As ps has it; the kernel's bits are include/linux/sched.h. */

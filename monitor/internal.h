@@ -162,6 +162,15 @@ const char *mon_symbol(struct monitor *mon, u64 addr, u64 *ret_offset);
 int mon_find_symbol(void *opaque, const char *name, u64 *ret);
 void guest_forget(void); /* at the end */
 
+/* What the log of a Linux guest says of its first process; false: nothing.
+ * `ns` counts from when the kernel began to keep time. */
+struct guest_init {
+	u64 ns;
+	char program[64];
+};
+
+bool guest_find_init(struct monitor *mon, struct guest_init *ret);
+
 /* ---- tables ---- */
 
 /* 0, or -errno: then `err`, unless empty, is shown after "Error: ". */

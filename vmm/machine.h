@@ -35,6 +35,13 @@ struct topology { /* `cpus`: that are plugged now */
 	int cpus, maxcpus, sockets, cores, threads;
 };
 
+/* When it came how far, of clock_mono_ns(); 0: has not. */
+struct machine_times {
+	u64 start; /* the program */
+	u64 built, reset;
+	u64 entry; /* of the guest since its last reset */
+};
+
 struct machine {
 	const char *type; /* "pc" */
 	char *name;       /* owned; NULL when unset */
@@ -83,6 +90,7 @@ struct machine {
 	void *pic, *ioapic, *pit, *rtc, *acpi_pm, *keyboard;
 
 	struct runstate run;
+	struct machine_times times;
 	struct list event_listeners; /* vmm/event.h */
 	struct list vtimers;
 	struct timer vtimer_host;

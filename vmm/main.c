@@ -15,6 +15,7 @@
 #include "gdb/gdb.h"
 #include "lib/alloc.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/fdset.h"
 #include "lib/log.h"
@@ -36,6 +37,7 @@
 #include "vmm/signals.h"
 
 struct vmon {
+	u64 start_ns;
 	struct config config;
 	struct machine *machine;
 	struct boot *boot;
@@ -701,6 +703,8 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 	if (!v->machine)
 		return err->code;
 	r = vmon_build(v, err);
+	v->machine->times.start = v->start_ns;
+	v->machine->times.built = clock_mono_ns();
 	if (r == 0)
 		r = vmon_start(v, err);
 	if (r == 0) {
@@ -714,7 +718,8 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 
 int main(int argc, char **argv)
 {
-	struct vmon v = { .signals.fd = -1,
+	struct vmon v = { .start_ns = clock_mono_ns(),
+			  .signals.fd = -1,
 			  .ready_fd = -1,
 			  .pidfile_fd = -1,
 			  .home_fd = -1 };

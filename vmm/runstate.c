@@ -9,6 +9,7 @@
 
 #include "block/block.h"
 #include "chardev/chardev.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "vmm/accel.h"
@@ -91,6 +92,12 @@ void machine_park(struct machine *m)
 	machine_halt(m, RUN_SHUTDOWN, false);
 }
 
+static void machine_enters(struct machine *m)
+{
+	if (!m->times.entry)
+		m->times.entry = clock_mono_ns();
+}
+
 int machine_cont(struct machine *m, struct err *err)
 {
 	assert_locked(&machine_lock);
@@ -109,6 +116,7 @@ int machine_cont(struct machine *m, struct err *err)
 	if (m->accel->clock)
 		m->accel->clock(m, true);
 	vclock_start(m);
+	machine_enters(m);
 	vcpu_resume_all(m);
 	return 0;
 }
@@ -132,8 +140,13 @@ int machine_reset(struct machine *m, struct err *err)
 	}
 	if (m->run.state == RUN_SHUTDOWN || m->run.state == RUN_INTERNAL_ERROR)
 		run_state_set(m, RUN_PRELAUNCH);
-	if (running)
+	if (m->times.entry)
+		m->times.reset = clock_mono_ns();
+	m->times.entry = 0;
+	if (running) {
+		machine_enters(m);
 		vcpu_resume_all(m);
+	}
 	return 0;
 }
 

@@ -94,6 +94,15 @@ memory backend: pc.ram
   host nodes: 
 
 (qemu) info memory-devices
+(qemu) info boot
+{re: {5}}0.000 s  vmon was started
+{re: +\d+\.\d{3}} s  the machine was built
+{re: +\d+\.\d{3}} s  vCPUs entered the kernel
+(qemu) info boot -j
+[{"event": "start", "seconds": 0.0, "what": "vmon"}, {"event": "built", "seconds": {re:[0-9.e-]+}, "what": "pc"}, {"event": "entry", "seconds": {re:[0-9.e-]+}, "what": "kernel"}]
+(qemu) info boot now
+boot: extraneous characters at the end of line
+Try "help info boot" for more information
 (qemu) info hotpluggable-cpus
 Hotpluggable CPUs:
   type: "x86_64-cpu"

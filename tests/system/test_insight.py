@@ -19,6 +19,7 @@ class Insight(unittest.TestCase):
             self.symbols(guest)
             self.tasks(guest)
             self.dmesg(guest)
+            self.boot(guest)
             self.backtrace(guest)
             guest.send("poweroff -f\n")
             self.assertEqual(guest.wait(60), 0)
@@ -69,6 +70,24 @@ class Insight(unittest.TestCase):
         self.assertIn("vmon was here", found[-1])
         self.assertEqual([l.strip() for l in found],
                          [l.strip() for l in said])
+
+    def boot(self, guest):
+        took = guest.times["vmon-guest: ready\r*\n"]
+        said = self.ask(guest, "info boot")
+        when = {e["event"]: e["seconds"] for e in said}
+        self.assertEqual([e["seconds"] for e in said],
+                         sorted(e["seconds"] for e in said))
+        for early, late in (("start", "built"), ("built", "entry"),
+                            ("entry", "init"), ("entry", "output")):
+            self.assertLess(when[early], when[late])
+        self.assertLess(when["output"], took)
+        self.assertLess(when["init"], took)
+        self.assertNotIn("login", when)
+        self.assertEqual([e["program"] for e in said if e["event"] == "init"],
+                         ["/init"])
+        guest.run("echo; echo 'vmon login: '")
+        self.assertRegex(guest.monitor("info boot"),
+                         r"\n +\d+\.\d{3} s  login prompt on \w+\r?\n")
 
     def backtrace(self, guest):
         for _ in range(300):  # a kworker may run just now
