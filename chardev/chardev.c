@@ -455,6 +455,82 @@ int chr_remove(struct chardev *chr, struct err *err)
 	return 0;
 }
 
+static int chr_can_change(const struct chardev *chr, const struct opts *o,
+			  struct err *err)
+{
+	const char *mux = opts_peek(o, "mux");
+	bool wants_mux = false;
+
+	if (mux)
+		parse_bool(mux, &wants_mux); /* chr_setup() complains */
+	if (chr_is_mux(chr) || wants_mux)
+		return err_set(err, -ENOTSUP,
+			       "Mux device hotswap not supported yet");
+	if (chr->front && !chr->front->change)
+		return err_set(err, -ENOTSUP,
+			       "Chardev user does not support chardev hotswap");
+	if (chr->calls)
+		return err_set(err, -EBUSY, "Chardev '%s' is busy", chr->label);
+	if (opts_peek(o, "id"))
+		return err_set(err, -EINVAL,
+			       "the id stays '%s' and is not given again",
+			       chr->label);
+	return 0;
+}
+
+/* What the one had not passed on yet is for the other. */
+static void chr_take_over(struct chardev *chr, struct chardev *old)
+{
+	lock_acquire(&old->out_lock);
+	lock_acquire(&chr->out_lock);
+	while (old->out.len) {
+		const u8 *data;
+		size_t n = fifo_peek(&old->out, &data);
+
+		if (!fifo_put(&chr->out, data, n))
+			break;
+		fifo_drop(&old->out, n);
+	}
+	chr->login_at = old->login_at;
+	chr->login_ns = old->login_ns;
+	chr->first_ns = old->first_ns;
+	lock_release(&chr->out_lock);
+	lock_release(&old->out_lock);
+}
+
+int chr_change(struct chardev *old, struct opts *o, struct err *err)
+{
+	const struct chr_front *front = old->front;
+	struct list *before = old->node.prev;
+	void *opaque = old->opaque;
+	struct chardev *chr;
+	int r = chr_can_change(old, o, err);
+
+	if (r < 0)
+		return r;
+	list_remove(&old->node); /* its label is needed */
+	opts_add(o, "id", old->label);
+	chr = chr_create_opts(old->loop, o, err);
+	if (!chr) {
+		list_insert(before, &old->node);
+		return err->code ? err->code : -EINVAL;
+	}
+	list_remove(&chr->node);
+	list_insert(before, &chr->node);
+	chr_take_over(chr, old);
+	if (front) {
+		if (old->peer)
+			chr_event(old, CHR_CLOSED);
+		chr_detach(old, opaque);
+		front->change(opaque, chr);
+		chr_attach(chr, front, opaque, NULL);
+		chr_event(chr, CHR_WRITABLE);
+	}
+	chr_destroy(old);
+	chr_flush(chr);
+	return 0;
+}
+
 /* Gives peers that read a chance to get everything. */
 static void chr_drain(u64 deadline_ns)
 {

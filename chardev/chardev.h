@@ -43,6 +43,9 @@ struct chr_front {
 	size_t (*can_read)(void *opaque);
 	void (*read)(void *opaque, const u8 *data, size_t len);
 	void (*event)(void *opaque, enum chr_event event);
+	/* From now on it is this one, attached already (chr_change()).  NULL:
+	 * a front end that cannot do without the one it has. */
+	void (*change)(void *opaque, struct chardev *chr);
 };
 
 /* Modem and line settings a UART passes down; tty back ends use them. */
@@ -102,6 +105,10 @@ struct chardev *chr_create_short(struct loop *loop, const char *text,
 void chr_set_notices(struct buf *out);
 /* -EBUSY while a front end is attached. */
 int chr_remove(struct chardev *chr, struct err *err);
+/* Another back end, as for chr_create_opts() but without an id, takes the
+ * place and label of `chr` under its front end, which sees one peer go and
+ * the next come.  On failure all is as it was. */
+int chr_change(struct chardev *chr, struct opts *o, struct err *err);
 /* At exit, when no front end uses its chardev any more: gives the peers up
  * to half a second to take what is queued, restores terminals. */
 void chr_remove_all(void);

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <termios.h>
 #include <unistd.h>
@@ -239,6 +240,18 @@ static int pty_open(struct chardev *chr, struct err *err)
 	return 0;
 }
 
+/* Another pty may have taken the name since. */
+static bool pty_link_is_ours(const struct chr_pty *s)
+{
+	char to[64];
+	ssize_t n = readlink(s->path, to, sizeof to - 1);
+
+	if (n <= 0)
+		return false;
+	to[n] = '\0';
+	return !strcmp(to, s->name);
+}
+
 static void pty_close(struct chardev *chr)
 {
 	struct chr_pty *s = (struct chr_pty *)chr;
@@ -252,7 +265,7 @@ static void pty_close(struct chardev *chr)
 		close(s->inotify);
 	if (s->master >= 0)
 		close(s->master);
-	if (s->linked)
+	if (s->linked && pty_link_is_ours(s))
 		unlink(s->path);
 	fifo_fini(&s->hold);
 	free(s->name);

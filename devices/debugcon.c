@@ -41,7 +41,12 @@ static const struct region_ops debugcon_ops = {
 	.max_size = 1,
 };
 
-static const struct chr_front debugcon_front = { 0 };
+static void debugcon_change(void *opaque, struct chardev *chr)
+{
+	((struct debugcon *)opaque)->chr = chr;
+}
+
+static const struct chr_front debugcon_front = { .change = debugcon_change };
 
 static const struct option_row debugcon_options[] = {
 	{ "chardev", &opt_chardev, offsetof(struct debugcon, chr), NULL,

@@ -449,10 +449,19 @@ static void serial_chr_event(void *opaque, enum chr_event event)
 	serial_update_irq(s);
 }
 
+static void serial_chr_change(void *opaque, struct chardev *chr)
+{
+	struct serial *s = opaque;
+
+	s->chr = chr;
+	serial_set_line(s);
+}
+
 static const struct chr_front serial_front = {
 	.can_read = serial_chr_can_read,
 	.read = serial_chr_read,
 	.event = serial_chr_event,
+	.change = serial_chr_change,
 };
 
 static const struct option_row serial_options[] = {

@@ -20,9 +20,11 @@
 
 /* ---- add, remove ---- */
 
-/* Notices ("char device redirected to ...") go to the session that asked. */
-static int chardev_create(struct monitor *mon, const char *text,
-			  struct buf *notices, struct err *err)
+/* Makes one, or puts it in the place of `old`.  Notices ("char device
+ * redirected to ...") go to the session that asked. */
+static int chardev_create(struct monitor *mon, struct chardev *old,
+			  const char *text, struct buf *notices,
+			  struct err *err)
 {
 	struct opts o;
 	int r = opts_parse(&o, text, "backend", err);
@@ -33,7 +35,9 @@ static int chardev_create(struct monitor *mon, const char *text,
 	if (opts_peek(&o, "server") && !opts_peek(&o, "wait"))
 		opts_add(&o, "wait", "off");
 	chr_set_notices(notices);
-	if (!chr_create_opts(mon->m->loop, &o, err))
+	if (old)
+		r = chr_change(old, &o, err);
+	else if (!chr_create_opts(mon->m->loop, &o, err))
 		r = err->code;
 	else
 		cmdline_add("chardev", text);
@@ -45,7 +49,7 @@ static int chardev_create(struct monitor *mon, const char *text,
 int cmd_chardev_add(struct monitor *mon, const struct args *a, struct err *err)
 {
 	struct buf notices = { 0 };
-	int r = chardev_create(mon, args_str(a, "args"), &notices, err);
+	int r = chardev_create(mon, NULL, args_str(a, "args"), &notices, err);
 
 	mon_puts(mon, buf_str(&notices));
 	buf_fini(&notices);
@@ -59,6 +63,21 @@ static struct chardev *chardev_find(const char *id, struct err *err)
 	if (!chr)
 		err_set(err, -ENODEV, "Chardev '%s' not found", id);
 	return chr;
+}
+
+int cmd_chardev_change(struct monitor *mon, const struct args *a,
+		       struct err *err)
+{
+	struct chardev *chr = chardev_find(args_str(a, "id"), err);
+	struct buf notices = { 0 };
+	int r;
+
+	if (!chr)
+		return -ENODEV;
+	r = chardev_create(mon, chr, args_str(a, "args"), &notices, err);
+	mon_puts(mon, buf_str(&notices));
+	buf_fini(&notices);
+	return r;
 }
 
 int cmd_chardev_remove(struct monitor *mon, const struct args *a,
@@ -196,8 +215,8 @@ static void chardev_flatten(struct opts *o, const json_t *v)
 	}
 }
 
-int cmd_qmp_chardev_add(struct monitor *mon, const struct args *a,
-			struct err *err)
+static int chardev_qmp(struct monitor *mon, const struct args *a,
+		       struct chardev *old, struct err *err)
 {
 	const json_t *backend = args_json(a, "backend");
 	struct buf text = { 0 }, notices = { 0 }, name = { 0 };
@@ -208,14 +227,15 @@ int cmd_qmp_chardev_add(struct monitor *mon, const struct args *a,
 
 	opts_init(&o);
 	opts_add(&o, "backend", type);
-	opts_add(&o, "id", args_str(a, "id"));
+	if (!old)
+		opts_add(&o, "id", args_str(a, "id"));
 	chardev_flatten(&o, json_object_get(backend, "data"));
 	/* What the schema of QEMU calls otherwise than its options. */
 	if (!strcmp(type, "file") && opts_peek(&o, "out"))
 		opts_add(&o, "path", opts_take(&o, "out"));
 	opts_format(&o, &text);
 	opts_fini(&o);
-	r = chardev_create(mon, buf_str(&text), &notices, err);
+	r = chardev_create(mon, old, buf_str(&text), &notices, err);
 	chr = r < 0 ? NULL : chr_find(args_str(a, "id"));
 	if (chr && !strcmp(type, "pty")) {
 		chr_filename(chr, &name);
@@ -225,4 +245,18 @@ int cmd_qmp_chardev_add(struct monitor *mon, const struct args *a,
 	buf_fini(&notices);
 	buf_fini(&name);
 	return r;
+}
+
+int cmd_qmp_chardev_add(struct monitor *mon, const struct args *a,
+			struct err *err)
+{
+	return chardev_qmp(mon, a, NULL, err);
+}
+
+int cmd_qmp_chardev_change(struct monitor *mon, const struct args *a,
+			   struct err *err)
+{
+	struct chardev *old = chardev_find(args_str(a, "id"), err);
+
+	return old ? chardev_qmp(mon, a, old, err) : -ENODEV;
 }

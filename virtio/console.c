@@ -255,10 +255,16 @@ static void vport_event(void *opaque, enum chr_event event)
 	}
 }
 
+static void vport_change(void *opaque, struct chardev *chr)
+{
+	((struct vport *)opaque)->chr = chr;
+}
+
 static const struct chr_front vport_front = {
 	.can_read = vport_can_read,
 	.read = vport_read,
 	.event = vport_event,
+	.change = vport_change,
 };
 
 /* ---- Control messages from the guest ---- */

@@ -41,6 +41,14 @@ args: -drive file=$TMP/d.raw,format=raw,if=none,id=hd0
 <- {"error":{"class":"GenericError","desc":"Device 'zz' not found"}}
 -> {"execute":"chardev-send-break","arguments":{"id":"zz"}}
 <- {"error":{"class":"GenericError","desc":"Chardev 'zz' not found"}}
+-> {"execute":"chardev-change","arguments":{"id":"c1","backend":{"type":"nosuch","data":{}}}}
+<- {"error":{"class":"GenericError","desc":"'nosuch' is not a valid char driver name"}}
+-> {"execute":"chardev-change","arguments":{"id":"c1","backend":{"type":"pty","data":{}}}}
+<- {"return":{"pty":"~/dev/pts/[0-9]+"}}
+-> {"execute":"chardev-change","arguments":{"id":"c1","backend":{"type":"ringbuf","data":{"size":32}}}}
+<- {"return":{}}
+-> {"execute":"chardev-change","arguments":{"id":"zz","backend":{"type":"null","data":{}}}}
+<- {"error":{"class":"GenericError","desc":"Chardev 'zz' not found"}}
 -> {"execute":"chardev-remove","arguments":{"id":"c1"}}
 <- {"return":{}}
 -> {"execute":"chardev-remove","arguments":{"id":"zz"}}

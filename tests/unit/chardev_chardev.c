@@ -96,6 +96,61 @@ START_TEST(chr_has_one_front_end_and_is_busy_meanwhile)
 
 END_TEST
 
+static struct chardev *changed_to;
+
+static void changed(void *opaque, struct chardev *chr)
+{
+	changed_to = chr;
+}
+
+static int change(struct chardev *chr, const char *text, struct err *err)
+{
+	struct opts o;
+	int r = opts_parse(&o, text, "backend", err);
+
+	if (r == 0)
+		r = chr_change(chr, &o, err);
+	opts_fini(&o);
+	return r;
+}
+
+START_TEST(chr_back_end_changes_under_its_front_end)
+{
+	struct chardev *a = make_opts("null,id=a"), *b, *c;
+	struct chr_front ops = front_ops;
+	struct err err = { 0 };
+	u64 first, login;
+
+	b = make_opts("ringbuf,id=b,size=16");
+	c = make_opts("null,id=c");
+	front_attach(&front, b);
+	ck_assert_int_lt(change(b, "null", &err), 0);
+	ck_assert_ptr_eq(chr_find("b"), b);
+	chr_detach(b, &front);
+	front.chr = NULL;
+	ops.change = changed;
+	ck_assert_int_eq(chr_attach(b, &ops, &front, &err), 0);
+	ck_assert_int_lt(change(b, "file,path=/nonexistent/x", &err), 0);
+	ck_assert_ptr_null(changed_to);
+	ck_assert_ptr_eq(chr_next(a), b);
+	ck_assert_uint_eq(chr_write(b, "x login: ", 9), 9);
+	ck_assert_int_eq(change(b, "ringbuf,size=32", &err), 0);
+	ck_assert_ptr_nonnull(changed_to);
+	ck_assert_ptr_eq(chr_find("b"), changed_to);
+	ck_assert_ptr_eq(chr_next(a), changed_to);
+	ck_assert_ptr_eq(chr_next(changed_to), c);
+	ck_assert(chr_attached(changed_to));
+	chr_times(changed_to, &first, &login);
+	ck_assert(first && login >= first);
+	ck_assert_int_eq(chr_remove(changed_to, &err), -EBUSY);
+	chr_detach(changed_to, &front);
+	/* Without a front end, too. */
+	ck_assert_int_eq(change(changed_to, "null", &err), 0);
+	ck_assert_int_eq(chr_remove(chr_find("b"), &err), 0);
+}
+
+END_TEST
+
 static const struct {
 	const char *text, *message;
 } opts_mistakes[] = {
@@ -372,6 +427,7 @@ int main(void)
 	tcase_add_test(t, chr_null_pointer_discards_everywhere);
 	tcase_add_test(t, chr_registry_keeps_creation_order);
 	tcase_add_test(t, chr_has_one_front_end_and_is_busy_meanwhile);
+	tcase_add_test(t, chr_back_end_changes_under_its_front_end);
 	tcase_add_loop_test(t, chr_option_mistakes_are_named, 0,
 			    ARRAY_SIZE(opts_mistakes));
 	tcase_add_loop_test(t, chr_short_form_mistakes_are_named, 0,
