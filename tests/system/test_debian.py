@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 import vm
 from test_net import Handler, banner, free_port
@@ -119,8 +120,18 @@ class Debian(unittest.TestCase):
         self.assertLess(beside, 16 + 32)
 
     def test_1_disk_and_power_button(self):
-        guest = self.guest()
+        with unittest.mock.patch.dict(os.environ, XDG_RUNTIME_DIR=self.dir):
+            guest = self.guest("-name", "debian")
+            waits = subprocess.Popen(
+                [vm.program(), "ctl", "--timeout", str(int(600 * vm.SLOW)),
+                 "debian", "wait", "login"], stdin=subprocess.DEVNULL)
+        self.addCleanup(waits.wait)
+        self.addCleanup(waits.kill)
         say(f"login prompt after {guest.login():.1f} s")
+        self.assertEqual(waits.wait(30 * vm.SLOW), 0)
+        self.assertRegex(guest.monitor("info boot"),
+                         r"(?s)vCPUs entered the kernel.*first output on "
+                         r".*login prompt on ")
         self.check_network(guest)
         self.check_ssh(guest)
         self.check_units(guest)
