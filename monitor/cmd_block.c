@@ -224,19 +224,47 @@ int cmd_balloon(struct monitor *mon, const struct args *a, struct err *err)
 	return balloon_set_target(mon->m, args_u64(a, "value"), err);
 }
 
+static void balloon_add_stat(void *stats, const char *name, u64 value)
+{
+	json_object_set_new(stats, name, json_integer((json_int_t)value));
+}
+
 json_t *query_balloon(struct monitor *mon, const struct args *a,
 		      struct err *err)
 {
-	u64 actual;
+	u64 actual, age;
+	json_t *v, *stats;
 
 	if (balloon_actual(mon->m, &actual, err) < 0)
 		return NULL;
-	return json_pack("{sI}", "actual", (json_int_t)actual);
+	v = json_pack("{sI}", "actual", (json_int_t)actual);
+	if (!args_has(a, "stats"))
+		return v;
+	stats = json_object();
+	if (balloon_stats(mon->m, balloon_add_stat, stats, &age, err) < 0) {
+		json_decref(stats);
+		json_decref(v);
+		return NULL;
+	}
+	json_object_set_new(v, "stats", stats);
+	json_object_set_new(v, "age", json_real((double)age / NS_PER_S));
+	return v;
 }
 
 void print_balloon(const json_t *v, struct buf *out)
 {
+	const json_t *stats = json_object_get(v, "stats");
+	const char *name;
+	json_t *value;
+
 	buf_printf(out, "balloon: actual=%lld\n",
 		   (long long)json_integer_value(json_object_get(v, "actual")) /
 			   (long long)MIB);
+	if (!stats)
+		return;
+	buf_printf(out, "the guest's statistics, %.1f s old:\n",
+		   json_real_value(json_object_get(v, "age")));
+	json_object_foreach((json_t *)stats, name, value)
+		buf_printf(out, "  %s: %lld\n", name,
+			   (long long)json_integer_value(value));
 }

@@ -332,16 +332,21 @@ int balloon_actual(struct machine *m, u64 *ret, struct err *err)
 	return 0;
 }
 
-int balloon_stats(struct machine *m, struct buf *out, struct err *err)
+int balloon_stats(struct machine *m, balloon_stat_fn *fn, void *arg,
+		  u64 *ret_age_ns, struct err *err)
 {
 	struct balloon *s = balloon_find(m, err);
 
 	if (!s)
 		return -ENODEV;
+	if (!s->stats_seen)
+		return err_set(err, -ENODATA,
+			       "the guest has not sent statistics (yet)");
 	for (size_t i = 0; i < ARRAY_SIZE(balloon_stat_names); i++)
 		if (s->stats_seen & BIT(i))
-			buf_printf(out, "%s=%" PRIu64 "\n",
-				   balloon_stat_names[i], s->stats[i]);
+			fn(arg, balloon_stat_names[i], s->stats[i]);
+	*ret_age_ns = vclock_now(m) - s->stats_ns;
+	balloon_poll(s);
 	return 0;
 }
 

@@ -7,7 +7,6 @@
 
 #include "lib/types.h"
 
-struct buf;
 struct err;
 struct machine;
 
@@ -18,7 +17,10 @@ int balloon_set_target(struct machine *m, u64 bytes, struct err *err);
 /* What the guest has now, in bytes. */
 int balloon_actual(struct machine *m, u64 *ret, struct err *err);
 
-/* The guest's own statistics, one "name=value" a line. */
-int balloon_stats(struct machine *m, struct buf *out, struct err *err);
+/* The guest's own statistics as it sent them last, and how long ago that was
+ * in its time; asks for new ones.  -ENODEV; -ENODATA: it sent none. */
+typedef void balloon_stat_fn(void *arg, const char *name, u64 value);
+int balloon_stats(struct machine *m, balloon_stat_fn *fn, void *arg,
+		  u64 *ret_age_ns, struct err *err);
 
 #endif

@@ -10,3 +10,8 @@ Error: Parameter 'target' expects a size
 (qemu) balloon 1G
 balloon: extraneous characters at the end of line
 Try "help balloon" for more information
+(qemu) info balloon -s
+Error: the guest has not sent statistics (yet)
+(qemu) info balloon -x
+balloon: unsupported option -x
+Try "help info balloon" for more information

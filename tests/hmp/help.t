@@ -11,7 +11,7 @@ x /fmt addr -- {any}
 info status  -- {any}
 (qemu) help info
 info backtrace [-a] -- {any}
-info balloon  -- {any}
+info balloon [-s] -- {any}
 info block [-n] [-v] [device] -- {any}
 ...
 info cpus  -- {any}
@@ -20,7 +20,7 @@ info version  -- {any}
 ...
 (qemu) info
 info backtrace [-a] -- {any}
-info balloon  -- {any}
+info balloon [-s] -- {any}
 info block [-n] [-v] [device] -- {any}
 ...
 info version  -- {any}

@@ -81,6 +81,22 @@ class Memory(unittest.TestCase):
     def actual(self, guest):
         return int(guest.monitor("info balloon").split("=")[1])
 
+    def stats(self, guest):
+        """What the guest says of its memory, once it has been asked."""
+        end = time.monotonic() + 30 * vm.SLOW
+        before = guest.monitor("info balloon -s")
+        guest.run("cat /init >/dev/null")
+        while time.monotonic() < end:
+            text = guest.monitor("info balloon -s")
+            age = float(re.search(r"statistics, (\S+) s old", text).group(1))
+            if age < 1:
+                break
+            time.sleep(0.2)
+        self.assertLess(age, 1)
+        total = int(re.search(r"stat-total-memory: (\d+)", text).group(1))
+        self.assertAlmostEqual(total / MIB, self.total(guest), delta=2)
+        self.assertIn("stat-minor-faults: ", before)
+
     def test_balloon_and_rng(self):
         with vm.LinuxVm("-device", "virtio-balloon-pci",
                         "-device", "virtio-rng-pci",
@@ -103,6 +119,7 @@ class Memory(unittest.TestCase):
             while self.actual(guest) != 256 and time.monotonic() < end:
                 time.sleep(0.2)
             self.assertEqual(self.actual(guest), 256)
+            self.stats(guest)
             text = guest.run("cat /sys/class/misc/hw_random/rng_available; "
                              "dd if=/dev/hwrng bs=64 count=4 2>/dev/null "
                              "| wc -c")

@@ -2,6 +2,7 @@
  *
  * virtio-rng, virtio-balloon and virtio-serial, driven as a guest would.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_console.h>
@@ -204,13 +205,21 @@ START_TEST(balloon_target_reaches_the_guest)
 
 END_TEST
 
+static void print_stat(void *out, const char *name, u64 value)
+{
+	buf_printf(out, "%s=%llu\n", name, (unsigned long long)value);
+}
+
 START_TEST(balloon_reads_statistics)
 {
 	u8 raw[33] = { 0 };
+	u64 age;
 	struct buf out = { 0 };
 
 	pg_plug(&p, m, &virtio_balloon_pci_class, "");
 	pg_start(&p, BIT(VIRTIO_BALLOON_F_STATS_VQ), 3, 16);
+	ck_assert_int_eq(balloon_stats(m, print_stat, &out, &age, NULL),
+			 -ENODATA);
 	put_le16(raw, 4);
 	put_le64(raw + 2, 123456);
 	put_le16(raw + 10, 0xffff); /* unknown */
@@ -220,7 +229,7 @@ START_TEST(balloon_reads_statistics)
 	ck_assert_int_ge(offer(2, BUFFERS, sizeof(raw), false), 0);
 	pg_kick(&p, 2);
 	loop_once(m->loop, 0);
-	ck_assert_int_eq(balloon_stats(m, &out, NULL), 0);
+	ck_assert_int_eq(balloon_stats(m, print_stat, &out, &age, NULL), 0);
 	ck_assert_str_eq(buf_str(&out), "stat-free-memory=123456\n"
 					"stat-total-memory=654321\n");
 	buf_fini(&out);
