@@ -184,7 +184,9 @@ static int log_item_by_name(const char *name, size_t len)
 
 int log_parse_items(const char *list, u32 *mask, struct err *err)
 {
-	u32 bits = 0;
+	static const char traces[] = "trace:";
+	const size_t skip = strlen(traces);
+	u32 bits = 0, points = 0;
 
 	for (const char *p = list; *p;) {
 		size_t len = strcspn(p, ",");
@@ -195,7 +197,10 @@ int log_parse_items(const char *list, u32 *mask, struct err *err)
 		else if (len == 3 && !memcmp(p, "all", 3))
 			bits = (1ull << LOG_ITEM_COUNT) - 1;
 		else if (len == 4 && !memcmp(p, "none", 4))
-			bits = 0;
+			bits = points = 0;
+		else if (len > skip && !memcmp(p, traces, skip) &&
+			 !trace_find_named(p + skip, len - skip, &points))
+			;
 		else
 			return err_set(err, -EINVAL, "unknown log item '%.*s'",
 				       (int)len, p);
@@ -203,6 +208,7 @@ int log_parse_items(const char *list, u32 *mask, struct err *err)
 		p += *p == ',';
 	}
 	*mask = bits;
+	trace_set_named(points);
 	return 0;
 }
 

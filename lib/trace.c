@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/lock.h"
@@ -25,10 +26,13 @@
 _Atomic u32 trace_wanted;
 
 static _Atomic u32 trace_mask;  /* points that are traced */
+static _Atomic u32 trace_named; /* as well, as long as the log's items say */
 static _Atomic u32 trace_items; /* items that the log shows */
 
 static struct lock trace_lock = LOCK_INIT;
-static int trace_fd GUARDED_BY(trace_lock) = -1; /* -1: to the log */
+static int trace_fd GUARDED_BY(trace_lock) = -1; /* -1: there is no file */
+static char *trace_path GUARDED_BY(trace_lock);  /* owned; of that file */
+static bool trace_to_log GUARDED_BY(trace_lock); /* all the same */
 
 static const struct {
 	const char *name;
@@ -50,7 +54,7 @@ const char *trace_name(int p)
 
 bool trace_state(int p)
 {
-	return atomic_load(&trace_mask) & 1u << p;
+	return (atomic_load(&trace_mask) | atomic_load(&trace_named)) & 1u << p;
 }
 
 static void trace_out(const char *line, size_t len)
@@ -58,7 +62,7 @@ static void trace_out(const char *line, size_t len)
 	bool done = false;
 
 	lock_acquire(&trace_lock);
-	if (trace_fd >= 0) {
+	if (trace_fd >= 0 && !trace_to_log) {
 		while (write(trace_fd, line, len) < 0 && errno == EINTR)
 			;
 		done = true;
@@ -90,7 +94,7 @@ void trace_write(enum trace_point p, const char *fmt, ...)
 
 static void trace_update(void)
 {
-	u32 wanted = atomic_load(&trace_mask);
+	u32 wanted = atomic_load(&trace_mask) | atomic_load(&trace_named);
 
 	for (int p = 0; p < TRACE_COUNT; p++)
 		if (atomic_load(&trace_items) & 1u << trace_points[p].item)
@@ -109,21 +113,50 @@ bool trace_matches(int p, const char *pattern)
 	return !fnmatch(pattern, trace_points[p].name, 0);
 }
 
+static int trace_find(const char *pattern, u32 *bits)
+{
+	for (int p = 0; p < TRACE_COUNT; p++)
+		if (trace_matches(p, pattern))
+			*bits |= 1u << p;
+	return *bits || strpbrk(pattern, "*?[") ? 0 : -ENOENT;
+}
+
 int trace_set(const char *pattern, bool on)
 {
 	u32 bits = 0;
+	int r = trace_find(pattern, &bits);
 
-	for (int p = 0; p < TRACE_COUNT; p++)
-		if (trace_matches(p, pattern))
-			bits |= 1u << p;
-	if (!bits && !strpbrk(pattern, "*?["))
-		return -ENOENT;
-	if (on)
+	if (r < 0)
+		return r;
+	if (on) {
 		atomic_fetch_or(&trace_mask, bits);
-	else
+	} else {
 		atomic_fetch_and(&trace_mask, ~bits);
+		atomic_fetch_and(&trace_named, ~bits);
+	}
 	trace_update();
 	return 0;
+}
+
+int trace_find_named(const char *pattern, size_t len, u32 *points)
+{
+	char word[64];
+	u32 bits = 0;
+	int r;
+
+	if (len >= sizeof word)
+		return -ENOENT;
+	memcpy(word, pattern, len);
+	word[len] = '\0';
+	r = trace_find(word, &bits);
+	*points |= bits;
+	return r;
+}
+
+void trace_set_named(u32 points)
+{
+	atomic_store(&trace_named, points);
+	trace_update();
 }
 
 /* ---- files ---- */
@@ -159,8 +192,35 @@ int trace_set_file(const char *path, struct err *err)
 	if (trace_fd >= 0)
 		close(trace_fd);
 	trace_fd = fd;
+	free(trace_path);
+	trace_path = xstrdup(path);
+	trace_to_log = false;
 	lock_release(&trace_lock);
 	return 0;
+}
+
+int trace_use_file(bool on)
+{
+	int r = 0;
+
+	lock_acquire(&trace_lock);
+	if (trace_fd < 0)
+		r = -ENOENT;
+	else
+		trace_to_log = !on;
+	lock_release(&trace_lock);
+	return r;
+}
+
+void trace_say_file(struct buf *out)
+{
+	lock_acquire(&trace_lock);
+	if (trace_path)
+		buf_printf(out, "Trace file \"%s\" %s.\n", trace_path,
+			   trace_to_log ? "off" : "on");
+	else
+		buf_puts(out, "Traces go to the log.\n");
+	lock_release(&trace_lock);
 }
 
 void trace_list(struct buf *out)

@@ -53,6 +53,13 @@ bool trace_matches(int p, const char *pattern);
 int trace_load(const char *path, struct err *err);
 /* Lines of traces go to this file, not the log. */
 int trace_set_file(const char *path, struct err *err);
+/* To the log for a while, and back to the file; -ENOENT: there is none. */
+int trace_use_file(bool on);
+void trace_say_file(struct buf *out); /* a line */
+/* Points that an item "trace:PATTERN" of the log names, added to *points,
+ * and which they are from now on; errors of trace_set(). */
+int trace_find_named(const char *pattern, size_t len, u32 *points);
+void trace_set_named(u32 points);
 void trace_list(struct buf *out); /* names, one a line */
 
 /* For lib/log.c: the log's items have changed. */

@@ -38,6 +38,34 @@ int cmd_trace_event(struct monitor *mon, const struct args *a, struct err *err)
 			  trace_change(a, args_u64(a, "option"), err));
 }
 
+int cmd_trace_file(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *op = args_str(a, "op"), *file = args_str(a, "arg");
+	struct buf out = { 0 };
+	int r = 0;
+
+	if (!op) {
+		trace_say_file(&out);
+		mon_puts(mon, buf_str(&out));
+		buf_fini(&out);
+	} else if (!strcmp(op, "set")) {
+		r = file ? trace_set_file(file, err)
+			 : err_set(err, -EINVAL, "set takes a file");
+	} else if (file) {
+		r = err_set(err, -EINVAL, "'%s' takes no file", op);
+	} else if (!strcmp(op, "on") || !strcmp(op, "off")) {
+		r = trace_use_file(!strcmp(op, "on"));
+		if (r < 0)
+			err_set(err, r,
+				"no trace file has been set; traces go to the "
+				"log");
+	} else if (strcmp(op, "flush")) { /* QEMU's words, as they are */
+		mon_printf(mon, "unexpected argument \"%s\"\n", op);
+		r = -EINVAL;
+	}
+	return r;
+}
+
 int cmd_qmp_trace_set(struct monitor *mon, const struct args *a,
 		      struct err *err)
 {
