@@ -323,15 +323,17 @@ bool guest_find_init(struct monitor *mon, struct guest_init *ret)
 {
 	struct insight *ins;
 	bool symbols = mon->symbols;
+	bool known = guest_kernel;
 	struct err err = { 0 };
 
 	ret->program[0] = '\0';
 	ins = guest_open(mon, false, &err);
 	if (!symbols) /* nobody has asked for names so far */
 		mon->symbols = false;
-	if (!ins || insight_stale(ins))
-		return false;
-	insight_dmesg(ins, guest_init_record, ret, &err);
+	if (ins && !insight_stale(ins))
+		insight_dmesg(ins, guest_init_record, ret, &err);
+	if (!known) /* a look at the clock shall cost no memory */
+		guest_forget();
 	return ret->program[0];
 }
 

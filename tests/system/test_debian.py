@@ -122,6 +122,7 @@ class Debian(unittest.TestCase):
     def test_1_disk_and_power_button(self):
         with unittest.mock.patch.dict(os.environ, XDG_RUNTIME_DIR=self.dir):
             guest = self.guest("-name", "debian")
+            guest.monitor("info name")  # the door is open when it answers
             waits = subprocess.Popen(
                 [vm.program(), "ctl", "--timeout", str(int(600 * vm.SLOW)),
                  "debian", "wait", "login"], stdin=subprocess.DEVNULL)
@@ -129,13 +130,13 @@ class Debian(unittest.TestCase):
         self.addCleanup(waits.kill)
         say(f"login prompt after {guest.login():.1f} s")
         self.assertEqual(waits.wait(30 * vm.SLOW), 0)
-        self.assertRegex(guest.monitor("info boot"),
-                         r"(?s)vCPUs entered the kernel.*first output on "
-                         r".*login prompt on ")
         self.check_network(guest)
         self.check_ssh(guest)
         self.check_units(guest)
         self.check_idle(guest)
+        self.assertRegex(guest.monitor("info boot"),
+                         r"(?s)vCPUs entered the kernel.*first output on "
+                         r".*login prompt on ")
         guest.monitor("system_powerdown")
         self.assertEqual(guest.wait(180), 0)
         self.check_file_system()
