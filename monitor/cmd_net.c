@@ -24,6 +24,17 @@ int cmd_set_link(struct monitor *mon, const struct args *a, struct err *err)
 	return net_set_link(args_str(a, "name"), args_u64(a, "up"), err);
 }
 
+int cmd_net_set_io_throttle(struct monitor *mon, const struct args *a,
+			    struct err *err)
+{
+	const struct net_limits limits = {
+		.bps = { args_u64(a, "bps_in"), args_u64(a, "bps_out") },
+		.pps = { args_u64(a, "pps_in"), args_u64(a, "pps_out") },
+	};
+
+	return net_set_limits(mon->m->loop, args_str(a, "name"), &limits, err);
+}
+
 int cmd_netdev_add(struct monitor *mon, const struct args *a, struct err *err)
 {
 	const char *text = args_str(a, "config");

@@ -20,9 +20,11 @@ static void info_port(const struct net_port *p, struct buf *out)
 	if (p->nic) {
 		buf_printf(out,
 			   "%s: index=0,type=nic,model=%s,"
-			   "macaddr=%02x:%02x:%02x:%02x:%02x:%02x\n",
+			   "macaddr=%02x:%02x:%02x:%02x:%02x:%02x",
 			   p->name, p->model, p->mac[0], p->mac[1], p->mac[2],
 			   p->mac[3], p->mac[4], p->mac[5]);
+		net_throttle_info(p, out);
+		buf_putc(out, '\n');
 		return;
 	}
 	nd = container_of(p, struct netdev, port);

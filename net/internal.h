@@ -36,4 +36,12 @@ extern const struct opt_type net_opt_strings;
 /* Sets the carrier of one port and tells whom it concerns. */
 void net_port_set_link(struct net_port *p, bool up);
 
+/* net/throttle.c: must a frame to this port wait?  Then net_port_ready() comes
+ * when it need not.  One that did pass counts. */
+bool net_throttle_holds(struct net_port *to);
+void net_throttle_passed(struct net_port *to, size_t len);
+void net_throttle_free(struct net_port *nic);
+/* ", bps_in=..." of what is limited. */
+void net_throttle_info(const struct net_port *nic, struct buf *out);
+
 #endif

@@ -54,11 +54,14 @@ static bool net_deliver(struct net_port *to, const struct net_frame *f)
 	struct net_port *from = to->peer;
 	bool taken;
 
+	if (net_throttle_holds(to))
+		return false;
 	to->delivering = true;
 	taken = to->ops->receive(to, f);
 	to->delivering = false;
 	if (!taken)
 		return false;
+	net_throttle_passed(to, f->len);
 	to->stats.rx_frames++;
 	to->stats.rx_bytes += f->len;
 	if (from) {
@@ -355,6 +358,7 @@ void net_nic_fini(struct net_port *p)
 		return;
 	list_remove(&p->node);
 	net_queue_fini(&p->queue);
+	net_throttle_free(p);
 	free(p->name);
 	free(p->model);
 	*p = (struct net_port){ 0 };

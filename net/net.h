@@ -73,6 +73,16 @@ struct net_queue {
 	u32 count;
 };
 
+/* How much may pass a NIC: bytes and frames per second, 0 for no limit; to
+ * the guest, and from it. */
+enum { NET_IN, NET_OUT, NET_WAYS };
+
+struct net_limits {
+	u64 bps[NET_WAYS], pps[NET_WAYS];
+};
+
+#define NET_LIMIT_MAX 1000000000000ull
+
 struct net_port {
 	const struct net_port_ops *ops;
 	struct net_port *peer; /* borrowed; NULL while unconnected */
@@ -88,7 +98,8 @@ struct net_port {
 	u8 mac[6];       /* NIC */
 	char info[512];  /* back end: "net=10.0.2.0,restrict=off" */
 	struct net_stats stats;
-	struct net_queue queue; /* to this port */
+	struct net_queue queue;        /* to this port */
+	struct net_throttle *throttle; /* NIC; NULL: no limits */
 	struct list node;
 };
 
@@ -183,6 +194,9 @@ struct net_port *net_port_next(struct net_port *p);
 struct net_port *net_port_find(const char *name);
 /* Carrier of a NIC or back end by name.  -ENOENT. */
 int net_set_link(const char *name, bool up, struct err *err);
+/* Limits of a NIC, by its name or that of its back end.  -ENOENT, -ERANGE. */
+int net_set_limits(struct loop *loop, const char *name,
+		   const struct net_limits *l, struct err *err);
 void net_announce(void);
 void net_info(struct buf *out);       /* info network */
 void net_info_user(struct buf *out);  /* info usernet */

@@ -31,7 +31,25 @@ unrecognized netdev id 'nosuch'
 ...
         guest_csum = {any}
 ...
+(qemu) net_set_io_throttle nic0 1000000 500*1000
+(qemu) info network
+nic0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56,bps_in=1000000,bps_out=500000
+ \ net0: index=0,type=user,net=10.0.2.0,restrict=off
+(qemu) net_set_io_throttle net0 0 0 100 200
+(qemu) info network
+nic0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56,pps_in=100,pps_out=200
+ \ net0: index=0,type=user,net=10.0.2.0,restrict=off
+(qemu) net_set_io_throttle nic0 0 1000000000001
+Error: limits must be within [0, 1000000000000]
+(qemu) net_set_io_throttle nosuch 1 1
+Error: Device 'nosuch' not found
+(qemu) net_set_io_throttle nic0 1
+unexpected end of expression
+Try "help net_set_io_throttle" for more information
+(qemu) net_set_io_throttle nic0 0 0
 (qemu) netdev_add user,id=net1
+(qemu) net_set_io_throttle net1 1 1
+Error: no network card uses 'net1'
 (qemu) netdev_add user,id=net1
 Error: Duplicate ID 'net1' for netdev
 (qemu) netdev_add bogus,id=net2

@@ -11,6 +11,7 @@
 
 #include "lib/alloc.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "net/internal.h"
@@ -199,6 +200,50 @@ START_TEST(queue_keeps_every_byte)
 	}
 	ck_assert_uint_gt(first, 0);
 	net_queue_fini(&q);
+}
+
+END_TEST
+
+START_TEST(limits_take_their_time)
+{
+	struct net_limits l = { .bps = { 1000000, 0 } };
+	struct netdev *nd = pair();
+	u8 data[60] = { 0 };
+	struct iovec iov = { data, sizeof(data) };
+	struct net_frame f = { &iov, 1, sizeof(data), { 0 } };
+	u64 start = clock_mono_ns();
+
+	nd->port.ops = nd->class->ops;
+	ck_assert_int_eq(net_set_limits(loop, "n", &l, NULL), 0);
+	for (u32 i = 0; i < 100; i++)
+		send(&nd->port, i, 1000);
+	while (nic.got < 100 && clock_mono_ns() < start + 15 * NS_PER_S)
+		loop_once(loop, 10 * NS_PER_MS);
+	ck_assert_int_eq(nic.got, 100);
+	for (u32 i = 0; i < 100; i++)
+		ck_assert_uint_eq(nic.last[i], i);
+	ck_assert_uint_ge(clock_mono_ns() - start, 80 * NS_PER_MS);
+	/* One frame passes, the others until the limit goes. */
+	l = (struct net_limits){ .bps = { 1, 0 }, .pps = { 0, 1 } };
+	ck_assert_int_eq(net_set_limits(loop, nic.port.name, &l, NULL), 0);
+	for (u32 i = 0; i < 3; i++)
+		send(&nd->port, i, 1000);
+	ck_assert_int_eq(nic.got, 101);
+	ck_assert(net_try_send(&nic.port, &f));
+	ck_assert(!net_try_send(&nic.port, &f));
+	ck_assert_int_eq(nic.writable, 0);
+	l = (struct net_limits){ 0 };
+	ck_assert_int_eq(net_set_limits(loop, "n", &l, NULL), 0);
+	ck_assert_int_eq(nic.got, 103);
+	ck_assert_int_eq(nic.writable, 1);
+	ck_assert(net_try_send(&nic.port, &f));
+	ck_assert_ptr_null(nic.port.throttle);
+	l.bps[NET_OUT] = NET_LIMIT_MAX + 1;
+	ck_assert_int_eq(net_set_limits(loop, "n", &l, NULL), -ERANGE);
+	l.bps[NET_OUT] = NET_LIMIT_MAX;
+	ck_assert_int_eq(net_set_limits(loop, "x", &l, NULL), -ENOENT);
+	ck_assert_int_eq(net_set_limits(loop, "n", &l, NULL), 0);
+	net_nic_fini(&nic.port);
 }
 
 END_TEST
@@ -430,6 +475,7 @@ int main(void)
 	tcase_add_test(t, frames_wait_in_order);
 	tcase_add_test(t, full_queue_drops_the_oldest);
 	tcase_add_test(t, queue_keeps_every_byte);
+	tcase_add_test(t, limits_take_their_time);
 	tcase_add_test(t, refused_sender_is_told);
 	tcase_add_test(t, cut_link_swallows_and_releases);
 	tcase_add_test(t, deleted_back_end_stays_below_its_nic);
