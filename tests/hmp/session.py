@@ -249,7 +249,9 @@ def waits(tmp, c):
     b = Client(monitor(tmp, 0))
     b.prompt()
     b.s.sendall(b"wait status=paused 60\n")
-    check(b.s.recv(100).startswith(b"wait"), "echo")
+    data = b""
+    while not data.endswith(b"\n"):
+        data += b.s.recv(100)
     c.run("stop")
     check(b.prompt().endswith(PROMPT), "wait for paused")
     b.s.sendall(b"wait event=RESUME\n")
