@@ -46,7 +46,7 @@ CPU#3
 ...
 (qemu) stop
 (qemu) system_reset
-wait: info cpus ~ (?s)^((?!CPU #2).)*$
+wait: info cpus -j ~ ^(?!.*"CPU": 2).*"CPU": 3
 (qemu) info cpus
 * CPU #0: pc=0x{hex}{any} thread_id={num}
   CPU #1: pc=0x{hex}{any} thread_id={num}
