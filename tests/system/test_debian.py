@@ -117,7 +117,7 @@ class Debian(unittest.TestCase):
             "beside the guest's RAM")
         self.assertLess(share, 0.02)
         # 16, and what has been translated until now.
-        self.assertLess(beside, 16 + 32)
+        self.assertLess(beside, 16 + 64)
 
     def test_1_disk_and_power_button(self):
         with unittest.mock.patch.dict(os.environ, XDG_RUNTIME_DIR=self.dir):
