@@ -232,13 +232,20 @@ static void balloon_add_stat(void *stats, const char *name, u64 value)
 json_t *query_balloon(struct monitor *mon, const struct args *a,
 		      struct err *err)
 {
-	u64 actual, age;
-	json_t *v, *stats;
+	u64 actual;
 
 	if (balloon_actual(mon->m, &actual, err) < 0)
 		return NULL;
-	v = json_pack("{sI}", "actual", (json_int_t)actual);
-	if (!args_has(a, "stats"))
+	return json_pack("{sI}", "actual", (json_int_t)actual);
+}
+
+json_t *query_balloon_stats(struct monitor *mon, const struct args *a,
+			    struct err *err)
+{
+	json_t *v = query_balloon(mon, a, err), *stats;
+	u64 age;
+
+	if (!v || !args_has(a, "stats"))
 		return v;
 	stats = json_object();
 	if (balloon_stats(mon->m, balloon_add_stat, stats, &age, err) < 0) {
