@@ -3,7 +3,7 @@
  * ACPI hot-plug of vCPUs: a selector, what has happened to the selected
  * vCPU, and an eject bit that AML writes when the guest let go of it.
  *
- * The AML is in devices/acpi_tables.c.  The older register block, a bitmap
+ * The AML is in devices/acpi_dsdt_cpus.c.  The older register block, a bitmap
  * of vCPUs, is not offered.
  *
  * Spec: QEMU docs/specs/acpi_cpu_hotplug.

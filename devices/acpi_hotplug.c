@@ -3,7 +3,7 @@
  * ACPI hot-plug of PCI slots: two bitmaps of slots that AML reads after a
  * GPE, and an eject register that it writes when the guest let go.
  *
- * The AML is in devices/acpi_tables.c.  A device is destroyed by the main
+ * The AML is in devices/acpi_dsdt.c.  A device is destroyed by the main
  * loop with all vCPUs parked, never by the vCPU that ejects it.
  *
  * Spec: QEMU docs/specs/acpi_pci_hotplug (bus 0 only).
