@@ -14,13 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "chardev/chardev.h"
 #include "lib/clock.h"
-#include "lib/err.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "monitor/internal.h"
 #include "monitor/monitor.h"
@@ -30,21 +29,18 @@ static bool audit_failed; /* and it was said */
 
 int monitor_audit(const char *path, struct err *err)
 {
-	struct stat st;
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK,
-		      0600);
+	int fd = file_open_append(path, O_WRONLY, err);
 
 	if (fd < 0)
-		return err_errno(err, "Could not open '%s'", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return err_set(err, -EINVAL, "'%s' is not a regular file",
-			       path);
-	}
+		return fd;
 	audit_close();
 	audit_fd = fd;
 	return 0;
+}
+
+bool audit_on(void)
+{
+	return audit_fd >= 0;
 }
 
 void audit_close(void)
@@ -79,12 +75,12 @@ void audit_command(struct chardev *chr, const char *tongue, const char *command,
 	char *text;
 	size_t n;
 
-	if (audit_fd < 0)
+	if (!audit_on())
 		return;
 	snprintf(cut, sizeof cut, "%s", command);
-	line = json_pack("{so si ss ss}", "time", audit_time(), "vm",
-			 (int)getpid(), "session", chr_label(chr), "tongue",
-			 tongue);
+	line = json_pack("{so si so ss}", "time", audit_time(), "vm",
+			 (int)getpid(), "session", val_string(chr_label(chr)),
+			 "tongue", tongue);
 	if (chr_peer(chr, &pid, &uid)) {
 		json_object_set_new(line, "pid", json_integer(pid));
 		json_object_set_new(line, "uid", json_integer(uid));

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "lib/alloc.h"
-#include "lib/err.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "monitor/internal.h"
 
@@ -62,18 +62,13 @@ static void history_cut(struct monitor *mon)
 
 int history_open(struct monitor *mon, const char *path, struct err *err)
 {
+	int fd = file_open_append(path, O_RDWR, err);
 	struct stat st;
-	int fd =
-		open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK,
-		     0600);
 
 	if (fd < 0)
-		return err_errno(err, "Could not open '%s'", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return err_set(err, -EINVAL, "'%s' is not a regular file",
-			       path);
-	}
+		return fd;
+	if (fstat(fd, &st) < 0)
+		st.st_size = 0;
 	mon->history_fd = fd;
 	history_load(mon, st.st_size);
 	if (st.st_size > (off_t)HISTORY_MAX)

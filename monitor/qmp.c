@@ -301,9 +301,12 @@ static void qmp_audit(struct qmp *q, const char *name, const json_t *args,
 		      const json_t *reply)
 {
 	const json_t *error = json_object_get(reply, "error");
-	char *text = args ? json_dumps(args, JSON_PRESERVE_ORDER) : NULL;
-	char *line = xprintf("%s%s%s", name, text ? " " : "", text ? text : "");
+	char *text, *line;
 
+	if (!audit_on())
+		return;
+	text = args ? json_dumps(args, JSON_PRESERVE_ORDER) : NULL;
+	line = xprintf("%s%s%s", name, text ? " " : "", text ? text : "");
 	audit_command(q->chr, "qmp", line,
 		      error ? val_str(error, "desc") : "ok");
 	free(line);

@@ -171,8 +171,9 @@ static void script_done(struct monitor *mon)
 	struct script *s = &mon->script;
 	unsigned long long ms = (clock_mono_ns() - s->started_ns) / NS_PER_MS;
 
-	audit_command(mon->chr, "hmp", s->current ? s->current : "",
-		      s->code < 0 ? strerror(-s->code) : "ok");
+	if (audit_on())
+		audit_command(mon->chr, "hmp", s->current ? s->current : "",
+			      s->code < 0 ? strerror(-s->code) : "ok");
 	if (mon->out_cut) {
 		buf_printf(&mon->out,
 			   "%s[output cut: a command may print %llu MiB]%s",

@@ -11,8 +11,8 @@
 
 #include "chardev/chardev.h"
 #include "lib/err.h"
-#include "monitor/door.h"
 #include "monitor/audit.h"
+#include "monitor/door.h"
 #include "monitor/internal.h"
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
@@ -89,6 +89,11 @@ void wait_abandon(struct monitor *mon)
 
 void wait_end_all(void)
 {
+}
+
+bool audit_on(void)
+{
+	return true;
 }
 
 void audit_close(void)
