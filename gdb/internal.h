@@ -26,6 +26,7 @@ struct gdb_command {
 struct gdb {
 	struct machine *m;
 	struct chardev *chr;
+	bool own_chr; /* made for it, and goes with it */
 	const struct gdb_ops *ops;
 	struct run_notifier notifier;
 	struct gdb_link link;

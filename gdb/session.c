@@ -317,8 +317,11 @@ static const struct chr_front gdb_front = { gdb_can_read, gdb_bytes,
 
 /* ---- Start and end ---- */
 
+/* And its chardev, unless that was there before. */
 static void gdb_free(struct gdb *g)
 {
+	struct chardev *chr = g->own_chr ? g->chr : NULL;
+
 	gdb_release(g);
 	gdb_forget_command(g);
 	run_notifier_remove(&g->notifier);
@@ -326,21 +329,19 @@ static void gdb_free(struct gdb *g)
 	buf_fini(&g->link.last);
 	buf_fini(&g->xml);
 	free(g);
+	if (chr)
+		chr_remove(chr, NULL);
 }
 
 static void gdb_end(struct machine *m)
 {
 	struct gdb *g = m->gdb;
-	struct chardev *chr;
 
 	if (!g)
 		return;
 	m->gdb = NULL;
-	chr = g->chr;
-	chr_detach(chr, g);
+	chr_detach(g->chr, g);
 	gdb_free(g);
-	if (!strcmp(chr_label(chr), "gdb"))
-		chr_remove(chr, NULL);
 }
 
 static int gdb_open(struct machine *m, const char *device,
@@ -361,6 +362,7 @@ static int gdb_open(struct machine *m, const char *device,
 	g = xalloc(sizeof *g);
 	g->m = m;
 	g->chr = chr;
+	g->own_chr = strncmp(device, "chardev:", 8) != 0;
 	g->ops = ops;
 	g->notifier = (struct run_notifier){ .fn = gdb_run_changed, .arg = g };
 	run_notifier_add(m, &g->notifier);
