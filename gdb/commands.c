@@ -300,7 +300,8 @@ static void gdb_insert(struct gdb *g, struct gdb_text t)
 	int r = -EINVAL;
 
 	if (text_point(&t, &kind, &at, &len))
-		r = debug_insert(g->m, (enum debug_kind)kind, at, (u32)len);
+		r = debug_insert(gdb_vcpu(g, g->cpu), (enum debug_kind)kind, at,
+				 (u32)len);
 	if (r == -ENOTSUP)
 		gdb_reply(g, "");
 	else if (r < 0)

@@ -99,8 +99,9 @@ static bool debug_has_room(const struct machine *m, enum debug_kind kind)
 		hard < m->accel->debug_hard);
 }
 
-int debug_insert(struct machine *m, enum debug_kind kind, gva_t va, u32 len)
+int debug_insert(struct vcpu *v, enum debug_kind kind, gva_t va, u32 len)
 {
+	struct machine *m = v->m;
 	struct machine_debug *d = &m->debug;
 	struct debug_point *p = &d->point[d->n];
 	struct debug_patch patch = { .point = p };
@@ -120,7 +121,7 @@ int debug_insert(struct machine *m, enum debug_kind kind, gva_t va, u32 len)
 		return -ENOSPC;
 	*p = (struct debug_point){ .kind = kind, .va = va, .len = MAX(len, 1) };
 	if (kind == DEBUG_BREAK_SOFT && m->accel->debug_hard) {
-		vcpu_run_on(m->vcpus[0], debug_patch, &patch);
+		vcpu_run_on(v, debug_patch, &patch);
 		if (patch.result < 0)
 			return patch.result;
 	}

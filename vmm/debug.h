@@ -18,6 +18,7 @@
 #include "lib/types.h"
 
 struct machine;
+struct vcpu;
 
 #define DEBUG_POINTS_MAX 256
 
@@ -65,9 +66,10 @@ struct vcpu_debug {
 	struct debug_point hit;
 };
 
-/* Machine stopped.  0; -EINVAL, -ENOSPC, -EFAULT, or -ENOTSUP when the
- * accelerator knows no such thing. */
-int debug_insert(struct machine *m, enum debug_kind kind, gva_t va, u32 len);
+/* Machine stopped.  Where an INT3 is needed, the page tables of `v` say where
+ * `va` is.  0; -EINVAL, -ENOSPC, -EFAULT, or -ENOTSUP when the accelerator
+ * knows no such thing. */
+int debug_insert(struct vcpu *v, enum debug_kind kind, gva_t va, u32 len);
 int debug_remove(struct machine *m, enum debug_kind kind, gva_t va, u32 len);
 void debug_remove_all(struct machine *m);
 

@@ -826,10 +826,10 @@ START_TEST(debugger_stops_at_its_points)
 	guest_load(&t, AT_CODE + 0x100, count_handler,
 		   count_handler_end - count_handler);
 	LOAD(&t, debug_code);
-	ck_assert_int_eq(debug_insert(t.m, DEBUG_BREAK_SOFT, AT_CODE, 1), 0);
-	ck_assert_int_eq(debug_insert(t.m, DEBUG_BREAK_SOFT, AT_CODE + 12, 1),
+	ck_assert_int_eq(debug_insert(t.v, DEBUG_BREAK_SOFT, AT_CODE, 1), 0);
+	ck_assert_int_eq(debug_insert(t.v, DEBUG_BREAK_SOFT, AT_CODE + 12, 1),
 			 0);
-	ck_assert_int_eq(debug_insert(t.m, DEBUG_WATCH_READ, AT_DATA, 8),
+	ck_assert_int_eq(debug_insert(t.v, DEBUG_WATCH_READ, AT_DATA, 8),
 			 -ENOTSUP);
 	ck_assert_int_eq(mem_read(&t.m->mem, AT_CODE + 12, &byte, 1), 0);
 	ck_assert_uint_eq(byte, 0xcc);
@@ -843,7 +843,7 @@ START_TEST(debugger_stops_at_its_points)
 	ck_assert_int_eq(debug_remove(t.m, DEBUG_BREAK_SOFT, AT_CODE + 12, 1),
 			 0);
 	ck_assert_int_eq(
-		debug_insert(t.m, DEBUG_BREAK_SOFT, AT_CODE + 0x200, 1), 0);
+		debug_insert(t.v, DEBUG_BREAK_SOFT, AT_CODE + 0x200, 1), 0);
 	t.v->debug.step = true;
 	debug_expect(&t, DEBUG_STEPPED, 13);
 	t.v->debug.step = false;
