@@ -7,13 +7,7 @@
  * Spec: SDM 3A "Handling Self- and Cross-Modifying Code", "Propagation of
  * Paging-Structure Changes to Multiple Processors".
  */
-#include "tests/guest/guest.h"
-
-#define APIC        0xfee00000ULL
-#define APIC_EOI    0xb0
-#define APIC_SVR    0xf0
-#define APIC_ICR    0x300
-#define APIC_ICR_HI 0x310
+#include "tests/guest/smp.h"
 
 #define P BIT(0)
 #define W BIT(1)
@@ -33,34 +27,6 @@ static u8 code[3][4096] __attribute__((aligned(4096)));
 static volatile u32 ap_ready, ap_acks, ap_stop, asked;
 static volatile u64 result, calls;
 static void (*volatile ap_work)(void);
-
-static void apic_write(u32 reg, u32 v)
-{
-	*(volatile u32 *)(APIC + reg) = v;
-}
-
-static void apic_send(u32 dest, u32 icr)
-{
-	apic_write(APIC_ICR_HI, dest << 24);
-	apic_write(APIC_ICR, icr);
-	while (*(volatile u32 *)(APIC + APIC_ICR) & BIT(12))
-		;
-}
-
-static void pause(void)
-{
-	__asm__ volatile("pause");
-}
-
-static bool wait_for(volatile u32 *what, u32 value)
-{
-	for (u32 n = 0; n < 400000000; n++) {
-		if (*what == value)
-			return true;
-		pause();
-	}
-	return false;
-}
 
 /* ---- The other processor ---- */
 
@@ -292,20 +258,11 @@ static void test_calls(void)
 
 void test(void)
 {
-	u8 *low = (u8 *)0x8000;
-
 	boot_pdpt[256] = (u64)pd | P | W;
 	pd[0] = (u64)pt | P | W;
 	pt[0] = (u64)data[0] | P | W;
-	for (u32 n = 0; n < (u32)(ap_code_end - ap_code); n++)
-		low[n] = ap_code[n];
 	handlers[0x60] = on_shootdown;
-	ap_main = ap_loop;
-	apic_write(APIC_SVR, 0x1ff);
-	apic_send(1, 0x4500);
-	for (u32 n = 0; n < 1000000; n++)
-		pause();
-	apic_send(1, 0x4608);
+	start_ap(ap_loop);
 	check("the other processor starts", wait_for(&ap_ready, 1));
 	test_code("code changed by PUSH", change_by_push);
 	test_code("code changed by stores near each other", change_by_words);

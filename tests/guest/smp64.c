@@ -5,15 +5,8 @@
  *
  * Spec: SDM 3A "Local APIC", "Handling Self- and Cross-Modifying Code".
  */
-#include "tests/guest/guest.h"
+#include "tests/guest/smp.h"
 
-#define APIC         0xfee00000ULL
-#define APIC_ID      0x20
-#define APIC_EOI     0xb0
-#define APIC_SVR     0xf0
-#define APIC_IRR     0x200
-#define APIC_ICR     0x300
-#define APIC_ICR_HI  0x310
 #define APIC_LVTT    0x320
 #define APIC_INITIAL 0x380
 #define APIC_DIVIDE  0x3e0
@@ -26,39 +19,6 @@ static u64 counter, ap_mtrrs;
 static u8 crossing[128] __attribute__((aligned(64)));
 static u8 pages[8192] __attribute__((aligned(4096)));
 static u8 code[4096] __attribute__((aligned(4096)));
-
-static u32 apic_read(u32 reg)
-{
-	return *(volatile u32 *)(APIC + reg);
-}
-
-static void apic_write(u32 reg, u32 v)
-{
-	*(volatile u32 *)(APIC + reg) = v;
-}
-
-static void apic_send(u32 dest, u32 icr)
-{
-	apic_write(APIC_ICR_HI, dest << 24);
-	apic_write(APIC_ICR, icr);
-	while (apic_read(APIC_ICR) & BIT(12))
-		;
-}
-
-static void pause(void)
-{
-	__asm__ volatile("pause");
-}
-
-static bool wait_for(volatile u32 *what, u32 value)
-{
-	for (u32 n = 0; n < 400000000; n++) {
-		if (*what == value)
-			return true;
-		pause();
-	}
-	return false;
-}
 
 /* ---- The other processor ---- */
 
@@ -111,16 +71,7 @@ static void ap_loop(void)
 
 static void test_start(void)
 {
-	u8 *low = (u8 *)0x8000;
-
-	for (u32 n = 0; n < (u32)(ap_code_end - ap_code); n++)
-		low[n] = ap_code[n];
-	ap_main = ap_loop;
-	apic_write(APIC_SVR, 0x1ff);
-	apic_send(1, 0x4500);
-	for (u32 n = 0; n < 1000000; n++)
-		pause();
-	apic_send(1, 0x4608);
+	start_ap(ap_loop);
 	check("INIT and SIPI start the other processor",
 	      wait_for(&ap_state, 1));
 	check_eq("... whose APIC has its own number", ap_id, 1);
