@@ -200,7 +200,6 @@ int cmd_commit(struct monitor *mon, const struct args *a, struct err *err)
 {
 	const char *id = args_str(a, "device");
 	struct block *b = block_find(id);
-	int r;
 
 	if (!strcmp(id, "all")) {
 		for (b = block_next(NULL); b; b = block_next(b))
@@ -211,12 +210,7 @@ int cmd_commit(struct monitor *mon, const struct args *a, struct err *err)
 		mon_printf(mon, "Device '%s' not found\n", id);
 		return -ENODEV;
 	}
-	r = block_commit(b, err);
-	if (r < 0) {
-		mon_printf(mon, "%s\n", err->msg);
-		err->msg[0] = '\0';
-	}
-	return r;
+	return mon_say_error(mon, err, block_commit(b, err));
 }
 
 int cmd_balloon(struct monitor *mon, const struct args *a, struct err *err)

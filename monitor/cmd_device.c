@@ -240,16 +240,6 @@ int cmd_cpu_add(struct monitor *mon, const struct args *a, struct err *err)
 
 /* ---- drives ---- */
 
-/* Texts without "Error: " in QEMU 7.2. */
-static int drive_said(struct monitor *mon, struct err *err, int r)
-{
-	if (r < 0) {
-		mon_printf(mon, "%s\n", err->msg);
-		err->msg[0] = '\0';
-	}
-	return r;
-}
-
 int cmd_drive_add(struct monitor *mon, const struct args *a, struct err *err)
 {
 	const char *iface;
@@ -269,7 +259,7 @@ int cmd_drive_add(struct monitor *mon, const struct args *a, struct err *err)
 			    "device_add",
 			    iface ? iface : "virtio");
 	} else if (!block_create(mon->m->loop, &o, err)) {
-		r = drive_said(mon, err, err->code);
+		r = mon_say_error(mon, err, err->code);
 	} else {
 		cmdline_add("drive", args_str(a, "opts"));
 		mon_puts(mon, "OK\n");
@@ -285,7 +275,7 @@ int cmd_drive_del(struct monitor *mon, const struct args *a, struct err *err)
 
 	if (!b) {
 		err_set(err, -ENODEV, "Device '%s' not found", id);
-		return drive_said(mon, err, -ENODEV);
+		return mon_say_error(mon, err, -ENODEV);
 	}
 	block_delete(b);
 	return 0;

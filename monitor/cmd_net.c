@@ -66,13 +66,9 @@ static int hostfwd(struct monitor *mon, const struct args *a,
 		   struct err *err)
 {
 	const char *first = args_str(a, "first"), *rule = args_str(a, "rule");
-	int r = fn(rule ? first : NULL, rule ? rule : first, err);
 
-	if (r < 0) { /* these have no prefix in QEMU */
-		mon_printf(mon, "%s\n", err->msg);
-		err->msg[0] = '\0';
-	}
-	return r;
+	return mon_say_error(mon, err,
+			     fn(rule ? first : NULL, rule ? rule : first, err));
 }
 
 int cmd_hostfwd_add(struct monitor *mon, const struct args *a, struct err *err)

@@ -89,13 +89,9 @@ int cmd_boot_set(struct monitor *mon, const struct args *a, struct err *err)
 	const char *letters = args_str(a, "bootdevice");
 	int r = rtc_set_boot_order(mon->m->rtc, letters, err);
 
-	if (r < 0) {
-		mon_printf(mon, "%s\n", err->msg);
-		err->msg[0] = '\0';
-	} else {
+	if (r == 0)
 		mon_printf(mon, "boot device list now set to %s\n", letters);
-	}
-	return r;
+	return mon_say_error(mon, err, r);
 }
 
 int cmd_cpu(struct monitor *mon, const struct args *a, struct err *err)

@@ -10,16 +10,6 @@
 #include "lib/trace.h"
 #include "monitor/qmp.h"
 
-/* QEMU's words, which have no prefix. */
-static int trace_said(struct monitor *mon, struct err *err, int r)
-{
-	if (r < 0) {
-		mon_printf(mon, "%s\n", err->msg);
-		err->msg[0] = '\0';
-	}
-	return r;
-}
-
 static int trace_change(const struct args *a, bool on, struct err *err)
 {
 	const char *name = args_str(a, "name");
@@ -34,8 +24,8 @@ static int trace_change(const struct args *a, bool on, struct err *err)
 
 int cmd_trace_event(struct monitor *mon, const struct args *a, struct err *err)
 {
-	return trace_said(mon, err,
-			  trace_change(a, args_u64(a, "option"), err));
+	return mon_say_error(mon, err,
+			     trace_change(a, args_u64(a, "option"), err));
 }
 
 int cmd_trace_file(struct monitor *mon, const struct args *a, struct err *err)
@@ -108,7 +98,7 @@ json_t *query_trace_events(struct monitor *mon, const struct args *a,
 	json_t *list = query_qmp_trace(mon, a, err);
 
 	if (!list)
-		trace_said(mon, err, err->code);
+		mon_say_error(mon, err, err->code);
 	return list;
 }
 

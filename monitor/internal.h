@@ -100,6 +100,9 @@ struct monitor {
 
 void mon_puts(struct monitor *mon, const char *s);
 void mon_printf(struct monitor *mon, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* For a handler whose error texts have no "Error: " in QEMU: shows that of
+ * `err` when `r` < 0.  Returns `r`. */
+int mon_say_error(struct monitor *mon, struct err *err, int r);
 
 /* For monitor/script.c and the commands on sessions. */
 void mon_flush(struct monitor *mon);

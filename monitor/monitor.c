@@ -129,6 +129,15 @@ void mon_printf(struct monitor *mon, const char *fmt, ...)
 	buf_fini(&b);
 }
 
+int mon_say_error(struct monitor *mon, struct err *err, int r)
+{
+	if (r < 0) {
+		mon_printf(mon, "%s\n", err->msg);
+		err->msg[0] = '\0';
+	}
+	return r;
+}
+
 /* ---- lines ---- */
 
 static void mon_rl_write(void *opaque, const char *data, size_t len)
