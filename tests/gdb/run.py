@@ -6,6 +6,7 @@ A real gdb and bare packets, against a guest that never ends
 (tests/gdb/gdb64.c).  77 (skipped) without gdb.
 """
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -16,26 +17,12 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from peer import TIMEOUT, connect  # noqa: E402
+
 VMON = os.environ.get("VMON", "vmon")
-TIMEOUT = 60
 ENGINE, IMAGE, SYMBOLS = sys.argv[1:4]
 USER = 0x80000000  # where ring 3 sees everything
-
-
-def connect(path):
-    """Also when the socket is there, but nobody listens yet."""
-    end = time.time() + TIMEOUT
-    while True:
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(TIMEOUT)
-        try:
-            s.connect(path)
-            return s
-        except ConnectionRefusedError:
-            s.close()
-            if time.time() > end:
-                raise
-            time.sleep(0.01)
 
 
 class Bare:

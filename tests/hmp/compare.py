@@ -221,7 +221,7 @@ def start(program, guest, tmp, name):
          "-monitor", "unix:%s,server=on,wait=off" % vm.path],
         stdin=subprocess.DEVNULL, stdout=vm.log, stderr=vm.log)
     try:
-        vm.sock = vm.connect()
+        vm.sock = run.connect(vm.path, vm.proc)
         vm.read_prompt()
     except run.Failure:
         vm.proc.kill()

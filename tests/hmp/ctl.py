@@ -15,17 +15,8 @@ import tempfile
 import threading
 import time
 
-TIMEOUT = 60
-PROMPT = b"(qemu) "
-
-
-class Failure(Exception):
-    pass
-
-
-def check(ok, what):
-    if not ok:
-        raise Failure(what)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from peer import ACCEL, PROMPT, TIMEOUT, Failure, check  # noqa: E402
 
 
 class World:
@@ -38,10 +29,9 @@ class World:
         self.machines = []
 
     def start(self, name, *args):
-        accel = os.environ.get("VMON_ACCEL")
         p = subprocess.Popen(
             [self.vmon, "-nodefaults", "-display", "none", "-m", "16", "-kernel",
-             self.guest, "-name", name, *args] + (["-accel", accel] if accel else []),
+             self.guest, "-name", name, *args] + ACCEL,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.env)
         self.machines.append(p)
         end = time.time() + TIMEOUT

@@ -7,29 +7,14 @@
 import array
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 
-TIMEOUT = 60
-PROMPT = b"(qemu) "
-
-
-def connect(path, proc):
-    end = time.time() + TIMEOUT
-    while True:
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(TIMEOUT)
-        try:
-            s.connect(path)
-            return s
-        except OSError:
-            s.close()
-            if proc.poll() is not None or time.time() > end:
-                raise
-            time.sleep(0.01)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from peer import PROMPT, TIMEOUT, connect  # noqa: E402
 
 
 def send(sock, data, fds=()):

@@ -5,33 +5,17 @@
     frames.py VMON GUEST
 """
 import os
-import socket
-import subprocess
+import pathlib
 import sys
-import tempfile
-import time
 
-import run
-from run import Failure
-
-
-def check(ok, what):
-    if not ok:
-        raise Failure(what)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import peer  # noqa: E402
+from peer import check  # noqa: E402
 
 
 class Client:
     def __init__(self, path):
-        self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(run.TIMEOUT)
-        end = time.time() + run.TIMEOUT
-        while True:
-            try:
-                self.s.connect(path)
-                break
-            except OSError:
-                check(time.time() < end, "nobody listens")
-                time.sleep(0.01)
+        self.s = peer.connect(path)
         self.data = b""
 
     def send(self, text):
@@ -113,38 +97,15 @@ def count_help(path):
 
 def play(vmon, guest, tmp):
     path = os.path.join(tmp, "script")
-    log = open(os.path.join(tmp, "log"), "w+")
-    proc = subprocess.Popen(
-        [vmon, "-nodefaults", "-display", "none", "-S", "-m", "16", "-kernel", guest,
-         "-name", "vm1", "-monitor", "unix:%s,clients=4,mode=script" % path] + run.ACCEL,
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
+    with peer.machine(vmon, guest, "-monitor",
+                      "unix:%s,clients=4,mode=script" % path) as proc:
         frames(path).s.close()
         c = Client(path)
         c.expect(b"p 1\n", ("=1 ok 2", b"1\n"))  # counted anew
         c.expect(b"quit\n", ("=2 ok 0", b""))
         check(c.s.recv(1) == b"", "quit ends the connection")
-        check(proc.wait(run.TIMEOUT) == 0, "exit status")
-    finally:
-        if proc.poll() is None:
-            proc.kill()
-            proc.wait()
-        log.close()
-
-
-def main():
-    vmon, guest = sys.argv[1:3]
-    if not os.access(vmon, os.X_OK):
-        print("skipped: there is no", vmon)
-        return 77
-    try:
-        with tempfile.TemporaryDirectory(prefix="vmon-frames-") as tmp:
-            play(vmon, guest, tmp)
-    except Failure as e:
-        print(e)
-        return 1
-    return 0
+        check(proc.wait(peer.TIMEOUT) == 0, "exit status")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(peer.main(play, "vmon-frames-"))

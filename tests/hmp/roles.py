@@ -10,11 +10,8 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
-import run
-from frames import Client, check
-from run import Failure
+from frames import Client, check, peer
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "monitor" / "roles.def"
 
@@ -114,7 +111,7 @@ def refuses(vmon, guest, tmp):
                  ["-monitor", "unix:%s/x,clients=2,role=king" % tmp],
                  ["-audit", tmp], ["-audit", "/dev/null"]):
         p = subprocess.run([vmon, "-nodefaults", "-display", "none", "-S", "-kernel", guest] + args,
-                           capture_output=True, text=True, timeout=run.TIMEOUT)
+                           capture_output=True, text=True, timeout=peer.TIMEOUT)
         check(p.returncode == 1 and ("role" in p.stderr or "-audit" in p.stderr), p.stderr)
 
 
@@ -125,39 +122,16 @@ def play(vmon, guest, tmp):
         args += ["-monitor", "unix:%s,clients=4,mode=script,role=%s" % (
             os.path.join(tmp, role), role)]
     args += ["-qmp", "unix:%s/qobserve,clients=2,role=observe" % tmp]
-    log = open(os.path.join(tmp, "log"), "w+")
-    proc = subprocess.Popen([vmon, "-nodefaults", "-display", "none", "-S", "-m", "16", "-kernel",
-                             guest, "-name", "vm1"] + args + run.ACCEL,
-                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
+    with peer.machine(vmon, guest, *args) as proc:
         admin, q = allows(tmp)
         names_exist(admin, q)
         hmp(admin, 'p "\u00e9\t\x01')
         hmp(admin, "x" * 2000)
         audited(audit)
         hmp(admin, "quit")
-        check(proc.wait(run.TIMEOUT) == 0, "exit status")
-        refuses(vmon, guest, tmp)
-    finally:
-        if proc.poll() is None:
-            proc.kill()
-            proc.wait()
-        log.close()
-
-
-def main():
-    vmon, guest = sys.argv[1:3]
-    if not os.access(vmon, os.X_OK):
-        print("skipped: there is no", vmon)
-        return 77
-    try:
-        with tempfile.TemporaryDirectory(prefix="vmon-roles-") as tmp:
-            play(vmon, guest, tmp)
-    except Failure as e:
-        print(e)
-        return 1
-    return 0
+        check(proc.wait(peer.TIMEOUT) == 0, "exit status")
+    refuses(vmon, guest, tmp)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(peer.main(play, "vmon-roles-"))

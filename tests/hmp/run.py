@@ -13,7 +13,8 @@ A transcript has lines of these kinds:
     start: paused               do not let the guest run (default: the guest
                                 is waited for until it halts)
     (qemu) COMMAND              sent; the lines below are what must come back
-    wait: COMMAND ~ REGEX       repeats COMMAND until its output matches
+    wait: COMMAND ~ REGEX       repeats COMMAND until its answer matches, as a
+                                whole; '.' is no end of a line
     ...                         any lines, also none
     text {num} {hex} {any}      a line; {re:...} is a regular expression
 
@@ -24,22 +25,16 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-# The same transcripts hold on every engine.
-ACCEL = ["-accel", os.environ["VMON_ACCEL"]] if os.environ.get("VMON_ACCEL") else []
-PROMPT = b"(qemu) "
-TIMEOUT = 60
+sys.path.insert(0, str(HERE.parent))
+from peer import ACCEL, PROMPT, TIMEOUT, Failure, connect  # noqa: E402
+
 WILD = {"num": r"\d+", "hex": r"[0-9a-f]+", "any": r".*"}
-
-
-class Failure(Exception):
-    pass
 
 
 def pattern(line):
@@ -72,24 +67,11 @@ class Vmon:
              "unix:%s,server=on,wait=off" % self.path] + ACCEL + args,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         try:
-            self.sock = self.connect()
+            self.sock = connect(self.path, self.proc)
             self.banner = self.read_prompt()
-        except Failure:
+        except Failure as e:
             self.proc.kill()
-            raise
-
-    def connect(self):
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(TIMEOUT)
-        end = time.time() + TIMEOUT
-        while True:
-            try:
-                s.connect(self.path)
-                return s
-            except OSError:
-                if self.proc.poll() is not None or time.time() > end:
-                    raise Failure("vmon does not answer: " + self.said())
-                time.sleep(0.01)
+            raise Failure("%s; it said: %s" % (e, self.said())) from e
 
     def said(self):
         self.log.seek(0)
@@ -100,7 +82,7 @@ class Vmon:
         while not (data == PROMPT or data.endswith(b"\r\n" + PROMPT)):
             try:
                 more = self.sock.recv(1 << 16)
-            except socket.timeout:
+            except TimeoutError:
                 raise Failure("no prompt after %r" % data[-300:])
             except OSError as e:
                 raise Failure("%s; vmon: %s" % (e, self.end()))
@@ -177,7 +159,7 @@ def wait_for(vm, text):
     end = time.time() + TIMEOUT
     while True:
         lines, _ = vm.command(command)
-        if any(re.search(regex, l) for l in lines):
+        if re.search(regex, "\n".join(lines)):
             return
         if time.time() > end:
             raise Failure("%r never showed %r: %r" % (command, regex, lines))

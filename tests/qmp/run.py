@@ -28,22 +28,17 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-ACCEL = ["-accel", os.environ["VMON_ACCEL"]] if os.environ.get("VMON_ACCEL") else []
-TIMEOUT = 60
+sys.path.insert(0, str(HERE.parent))
+from peer import ACCEL, PROMPT, TIMEOUT, Failure, connect  # noqa: E402
+
 # What takes a device with a driver or a failing disk: tests/unit.
 ELSEWHERE = {"BALLOON_CHANGE", "BLOCK_IO_ERROR", "GUEST_PANICKED", "VSERPORT_CHANGE"}
-PROMPT = b"(qemu) "
-
-
-class Failure(Exception):
-    pass
 
 
 def matches(want, got):
@@ -66,20 +61,6 @@ def matches(want, got):
             got = got[:len(want)]
         return len(want) == len(got) and all(map(matches, want, got))
     return type(want) is type(got) and want == got
-
-
-def connect(path, proc):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(TIMEOUT)
-    end = time.time() + TIMEOUT
-    while True:
-        try:
-            s.connect(path)
-            return s
-        except OSError:
-            if proc.poll() is not None or time.time() > end:
-                raise Failure("vmon does not answer")
-            time.sleep(0.01)
 
 
 class Human:
@@ -125,7 +106,7 @@ class Qmp:
                     raise Failure("not JSON: %r" % line)
             try:
                 more = self.s.recv(1 << 16)
-            except socket.timeout:
+            except TimeoutError:
                 raise Failure("no message after %r" % self.data)
             except OSError as e:
                 raise Failure("%s" % e)
