@@ -674,7 +674,7 @@ int monitor_create(struct machine *m, struct chardev *chr,
 	mon->focused = !chr_is_mux(chr);
 	r = o->history ? history_open(mon, o->history, err) : 0;
 	list_append(&monitors, &mon->node);
-	qmp_listen(m);
+	events_listen(m);
 	if (r == 0)
 		r = chr_attach(chr, &mon_front, mon, err);
 	if (r < 0) {

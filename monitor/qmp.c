@@ -22,16 +22,13 @@
 
 #include "chardev/chardev.h"
 #include "lib/alloc.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "monitor/audit.h"
 #include "monitor/door.h"
 #include "monitor/json_stream.h"
-#include "vmm/event.h"
 #include "vmm/machine.h"
 
-#define QMP_PAST_MAX   256 /* events that are remembered */
 #define QMP_INPUT_MAX  4096
 #define QMP_QUEUE_MAX  8
 #define QMP_EVENTS_MAX (1 * MIB)
@@ -69,22 +66,7 @@ struct qmp_request {
 	bool stale;     /* its peer is gone */
 };
 
-/* What waits because an event of its kind was shown within a second. */
-struct qmp_throttle {
-	struct list node;
-	struct timer timer;
-	struct machine *m;
-	enum event_id id;
-	char *key;       /* owned; the first text of the event */
-	json_t *pending; /* owned; NULL */
-};
-
 static struct list qmps = LIST_INIT(qmps);
-static struct list qmp_throttles = LIST_INIT(qmp_throttles);
-static struct event_listener qmp_listener;
-/* For `info events`: a ring of the latest. */
-static json_t *qmp_past[QMP_PAST_MAX]; /* owned */
-static u64 qmp_past_count;
 
 static void qmp_go_on(struct qmp *q);
 static void qmp_next(struct qmp *q);
@@ -123,56 +105,9 @@ static json_t *qmp_error(const char *class, const char *text)
 			 val_string(text));
 }
 
-/* ---- events ---- */
-
-static json_t *qmp_event(enum event_id id, const struct event_value *v)
-{
-	const struct event_class *c = &event_classes[id];
-	u64 now = clock_realtime_ns();
-	json_t *data = json_object();
-	json_t *e = json_pack("{s{sI sI} ss}", "timestamp", "seconds",
-			      (json_int_t)(now / NS_PER_S), "microseconds",
-			      (json_int_t)(now % NS_PER_S / NS_PER_US), "event",
-			      c->name);
-
-	for (int i = 0; c->field[i].type != EVENT_END; i++) {
-		const struct event_field *f = &c->field[i];
-
-		if (f->type == EVENT_FLAG)
-			json_object_set_new(data, f->name,
-					    json_boolean(v[i].num));
-		else if (f->type == EVENT_NUM)
-			json_object_set_new(data, f->name,
-					    json_integer(v[i].num));
-		else if (v[i].text)
-			json_object_set_new(data, f->name,
-					    val_string(v[i].text));
-	}
-	if (json_object_size(data))
-		json_object_set(e, "data", data);
-	json_decref(data);
-	return e;
-}
-
-static void qmp_tell_humans(const json_t *e)
-{
-	const json_t *data = json_object_get(e, "data");
-	char *text = data ? json_dumps(data, JSON_PRESERVE_ORDER) : NULL;
-	char *line = xprintf("%s%s%s", val_str(e, "event"), text ? " " : "",
-			     text ? text : "");
-
-	mon_tell_event(line);
-	free(line);
-	free(text);
-}
-
-/* Takes the reference. */
-static void qmp_broadcast(json_t *e)
+void qmp_broadcast(json_t *e)
 {
 	struct qmp *q;
-
-	json_decref(qmp_past[qmp_past_count % QMP_PAST_MAX]);
-	qmp_past[qmp_past_count++ % QMP_PAST_MAX] = json_incref(e);
 
 	list_for_each (q, &qmps, node) {
 		if (!q->negotiated)
@@ -188,102 +123,6 @@ static void qmp_broadcast(json_t *e)
 		qmp_emit(q, json_incref(e));
 		qmp_flush(q);
 	}
-	qmp_tell_humans(e);
-	json_decref(e);
-}
-
-json_t *query_events(struct monitor *mon, const struct args *a, struct err *err)
-{
-	u64 n = MIN(qmp_past_count, (u64)QMP_PAST_MAX);
-	json_t *list = json_array();
-
-	if (args_has(a, "count"))
-		n = MIN(n, args_u64(a, "count"));
-	for (u64 i = qmp_past_count - n; i < qmp_past_count; i++)
-		json_array_append(list, qmp_past[i % QMP_PAST_MAX]);
-	return list;
-}
-
-void print_events(const json_t *list, struct buf *out)
-{
-	json_t *e;
-	size_t i;
-
-	json_array_foreach(list, i, e)
-	{
-		const json_t *when = json_object_get(e, "timestamp");
-		const json_t *data = json_object_get(e, "data");
-		time_t t = (time_t)val_u64(when, "seconds");
-		char text[40] = "", *json;
-		struct tm tm;
-
-		if (localtime_r(&t, &tm))
-			strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
-		buf_printf(out, "%s.%06u %s", text,
-			   (unsigned)val_u64(when, "microseconds"),
-			   val_str(e, "event"));
-		json = data ? json_dumps(data, JSON_PRESERVE_ORDER) : NULL;
-		buf_printf(out, "%s%s\n", json ? " " : "", json ? json : "");
-		free(json);
-	}
-}
-
-static void qmp_throttle_free(struct qmp_throttle *t)
-{
-	timer_cancel(&t->timer);
-	list_remove(&t->node);
-	json_decref(t->pending);
-	free(t->key);
-	free(t);
-}
-
-static void qmp_throttle_over(void *arg)
-{
-	struct qmp_throttle *t = arg;
-
-	if (!t->pending) {
-		qmp_throttle_free(t);
-		return;
-	}
-	qmp_broadcast(t->pending);
-	t->pending = NULL;
-	timer_set(&t->timer, clock_mono_ns() + NS_PER_S);
-}
-
-/* True when `e` was kept for later; then it took the reference. */
-static bool qmp_throttle(struct machine *m, enum event_id id, const char *key,
-			 json_t *e)
-{
-	struct qmp_throttle *t;
-
-	list_for_each (t, &qmp_throttles, node) {
-		if (t->id == id && !strcmp(t->key, key)) {
-			json_decref(t->pending);
-			t->pending = e;
-			return true;
-		}
-	}
-	t = xalloc(sizeof *t);
-	t->m = m;
-	t->id = id;
-	t->key = xstrdup(key);
-	timer_init(&t->timer, m->loop, qmp_throttle_over, t);
-	timer_set(&t->timer, clock_mono_ns() + NS_PER_S);
-	list_append(&qmp_throttles, &t->node);
-	return false;
-}
-
-static void qmp_heard(void *arg, enum event_id id, const struct event_value *v)
-{
-	const struct event_class *c = &event_classes[id];
-	json_t *e = qmp_event(id, v);
-	const char *key = "";
-
-	for (int i = 0; c->field[i].type != EVENT_END && !*key; i++)
-		if (c->field[i].type == EVENT_TEXT && v[i].text)
-			key = v[i].text;
-	if (!c->throttled || !qmp_throttle(arg, id, key, e))
-		qmp_broadcast(e);
 }
 
 /* ---- answers ---- */
@@ -764,14 +603,6 @@ static void qmp_free(struct qmp *q)
 	free(q);
 }
 
-void qmp_listen(struct machine *m)
-{
-	if (qmp_listener.fn)
-		return;
-	qmp_listener = (struct event_listener){ .fn = qmp_heard, .arg = m };
-	event_listen(m, &qmp_listener);
-}
-
 void qmp_list_sessions(struct buf *out)
 {
 	struct qmp *q;
@@ -800,7 +631,7 @@ int qmp_create(struct machine *m, struct chardev *chr,
 	chr_want_fds(chr);
 	list_init(&q->requests);
 	json_stream_init(&q->json, &qmp_json_ops, q);
-	qmp_listen(m);
+	events_listen(m);
 	list_append(&qmps, &q->node);
 	r = chr_attach(chr, &qmp_front, q, err);
 	if (r < 0)
@@ -837,18 +668,9 @@ void qmp_reap(void)
 
 void qmp_destroy_all(void)
 {
-	struct qmp_throttle *t, *next_t;
 	struct qmp *q, *next;
 
-	event_listen_end(&qmp_listener);
-	qmp_listener.fn = NULL;
-	for (int i = 0; i < QMP_PAST_MAX; i++) {
-		json_decref(qmp_past[i]);
-		qmp_past[i] = NULL;
-	}
-	qmp_past_count = 0;
-	list_for_each_safe (t, next_t, &qmp_throttles, node)
-		qmp_throttle_free(t);
+	events_end();
 	list_for_each_safe (q, next, &qmps, node)
 		qmp_end(q);
 }

@@ -41,9 +41,14 @@ extern const struct qmp_command qmp_table[]; /* NULL-ended */
 
 int qmp_create(struct machine *m, struct chardev *chr,
 	       const struct monitor_options *options, struct err *err);
-void qmp_listen(struct machine *m); /* for events; idempotent */
+void qmp_broadcast(json_t *e); /* to every session that has negotiated */
 void qmp_list_sessions(struct buf *out);
 void qmp_reap(void); /* sessions of a door without peer */
 void qmp_destroy_all(void);
+
+/* ---- monitor/events.c ---- */
+
+void events_listen(struct machine *m); /* idempotent */
+void events_end(void);
 
 #endif

@@ -135,7 +135,7 @@ void qmp_reap(void)
 {
 }
 
-void qmp_listen(struct machine *m)
+void events_listen(struct machine *m)
 {
 }
 
