@@ -121,10 +121,21 @@ bool chr_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows)
 	int fd = chr && chr->class->descriptor ? chr->class->descriptor(chr)
 					       : -1;
 
+	if (chr && chr->class->window &&
+	    chr->class->window(chr, ret_columns, ret_rows))
+		return true;
 	if (fd < 0 || ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col)
 		return false;
 	*ret_columns = size.ws_col;
 	*ret_rows = size.ws_row;
+	return true;
+}
+
+bool chr_hang_up(struct chardev *chr)
+{
+	if (!chr || !chr->class->hang_up)
+		return false;
+	chr->class->hang_up(chr);
 	return true;
 }
 

@@ -81,6 +81,10 @@ struct chardev_class {
 	int (*take_fd)(struct chardev *chr);
 	/* The terminal or socket, borrowed; NULL: it has none. */
 	int (*descriptor)(struct chardev *chr);
+	/* What the peer said of its window; false: nothing.  NULL: it cannot. */
+	bool (*window)(struct chardev *chr, u32 *ret_columns, u32 *ret_rows);
+	/* Takes leave of the peer, later; NULL: it cannot. */
+	void (*hang_up)(struct chardev *chr);
 	/* For a back end with several front ends (mux); else NULL. */
 	int (*attach)(struct chardev *chr, const struct chr_front *front,
 		      void *opaque, struct err *err);
@@ -124,6 +128,9 @@ bool chr_attached(const struct chardev *chr); /* front end present */
 bool chr_open(const struct chardev *chr);     /* peer present */
 /* Size of the terminal behind it; false: there is none, or it has none. */
 bool chr_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows);
+/* Takes leave of the peer once it has what is queued; false: there is no way to
+ * do that. */
+bool chr_hang_up(struct chardev *chr);
 /* Who is at the other end of its Unix socket; false: nobody knows. */
 bool chr_peer(struct chardev *chr, u32 *ret_pid, u32 *ret_uid);
 /* A guest asked for a login since chr_forget_login(): wrote "login: ". */

@@ -566,6 +566,20 @@ static int socket_descriptor(struct chardev *chr)
 	return ((struct chr_socket *)chr)->io.in;
 }
 
+static bool socket_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows)
+{
+	const struct telnet *t = &((struct chr_socket *)chr)->telnet;
+
+	*ret_columns = t->columns;
+	*ret_rows = t->rows;
+	return t->columns;
+}
+
+static void socket_hang_up(struct chardev *chr)
+{
+	socket_ended(chr, 0);
+}
+
 const struct chardev_class socket_chardev_class = {
 	.name = "socket",
 	.desc = "Unix or TCP socket",
@@ -578,5 +592,7 @@ const struct chardev_class socket_chardev_class = {
 	.accept_input = socket_accept_input,
 	.take_fd = socket_take_fd,
 	.descriptor = socket_descriptor,
+	.window = socket_window,
+	.hang_up = socket_hang_up,
 	.filename = socket_filename,
 };

@@ -3,8 +3,10 @@
  * The telnet protocol on a byte stream.
  *
  * We echo, suppress go-ahead and are binary both ways, so that the client
- * passes every key at once.  Other options are refused; only offers and
- * requests are answered, so two sides can never answer each other for ever.
+ * passes every key at once.  A client that answers to that is asked for the
+ * size of its window; one that does not speak telnet sees QEMU's bytes and no
+ * more.  Other options are refused; only offers and requests are answered, so
+ * two sides can never answer each other for ever.
  */
 #include "chardev/telnet.h"
 
@@ -19,6 +21,7 @@
 #define TELNET_BINARY 0
 #define TELNET_ECHO   1
 #define TELNET_SGA    3
+#define TELNET_NAWS   31
 
 #define TELNET_REPLY_MAX 4096 /* answers that a peer may leave unread */
 
@@ -40,7 +43,8 @@ void telnet_start(struct telnet *t)
 
 	t->state = TELNET_DATA;
 	t->after_cr = false;
-	t->binary = false;
+	t->binary = t->asked = false;
+	t->columns = t->rows = 0;
 	buf_clear(&t->reply);
 	buf_append(&t->reply, hello, sizeof(hello));
 }
@@ -50,7 +54,7 @@ void telnet_fini(struct telnet *t)
 	buf_fini(&t->reply);
 }
 
-static void telnet_refuse(struct telnet *t, u8 verb, u8 option)
+static void telnet_answer(struct telnet *t, u8 verb, u8 option)
 {
 	u8 answer[] = { TELNET_IAC, verb, option };
 
@@ -63,14 +67,35 @@ static void telnet_option(struct telnet *t, u8 option)
 	bool ours = option == TELNET_BINARY || option == TELNET_ECHO ||
 		    option == TELNET_SGA;
 
+	if (!t->asked) {
+		t->asked = true;
+		telnet_answer(t, TELNET_DO, TELNET_NAWS);
+	}
 	if (t->verb == TELNET_WILL && option == TELNET_BINARY)
 		t->binary = true;
 	else if (t->verb == TELNET_WONT && option == TELNET_BINARY)
 		t->binary = false;
-	else if (t->verb == TELNET_WILL)
-		telnet_refuse(t, TELNET_DONT, option);
+	else if (t->verb == TELNET_WILL && option != TELNET_NAWS)
+		telnet_answer(t, TELNET_DONT, option);
 	else if (t->verb == TELNET_DO && !ours)
-		telnet_refuse(t, TELNET_WONT, option);
+		telnet_answer(t, TELNET_WONT, option);
+}
+
+static void telnet_sub_byte(struct telnet *t, u8 c)
+{
+	if (t->sub_len < sizeof t->sub)
+		t->sub[t->sub_len] = c;
+	t->sub_len = MIN(t->sub_len + 1, (u32)sizeof t->sub + 1);
+}
+
+static void telnet_sub_end(struct telnet *t)
+{
+	const u8 *s = t->sub;
+
+	if (t->sub_len != sizeof t->sub || s[0] != TELNET_NAWS)
+		return;
+	t->columns = s[1] << 8 | s[2];
+	t->rows = s[3] << 8 | s[4];
 }
 
 /* One byte after IAC; true when it stands for data. */
@@ -86,7 +111,10 @@ static bool telnet_command(struct telnet *t, u8 c, u32 *breaks)
 		t->verb = c;
 		t->state = TELNET_OPTION;
 		break;
-	case TELNET_SB: t->state = TELNET_SUB; break;
+	case TELNET_SB:
+		t->state = TELNET_SUB;
+		t->sub_len = 0;
+		break;
 	case TELNET_BRK: ++*breaks; break;
 	default: /* NOP, AYT, IP and others mean nothing here */ break;
 	}
@@ -114,9 +142,15 @@ static bool telnet_byte(struct telnet *t, u8 c, u32 *breaks)
 	case TELNET_SUB:
 		if (c == TELNET_IAC)
 			t->state = TELNET_SUB_IAC;
+		else
+			telnet_sub_byte(t, c);
 		return false;
 	default:
 		t->state = c == TELNET_SE ? TELNET_DATA : TELNET_SUB;
+		if (c == TELNET_SE)
+			telnet_sub_end(t);
+		else
+			telnet_sub_byte(t, c); /* a doubled IAC */
 		return false;
 	}
 }

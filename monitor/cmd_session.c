@@ -108,7 +108,8 @@ static const struct {
 	{ "time", offsetof(struct monitor, set_time), set_flag, show_flag,
 	  "begin each line with the time" },
 	{ "width", offsetof(struct monitor, set_width), set_columns,
-	  show_columns, "columns of the terminal; off: ask it, if it is ours" },
+	  show_columns,
+	  "columns of the terminal; off: ask it, if it can be asked" },
 };
 
 const char *session_setting(int n)

@@ -173,12 +173,20 @@ static void mon_rl_remember(void *opaque, const char *line)
 	history_line(opaque, line);
 }
 
+static void mon_rl_leave(void *opaque)
+{
+	struct monitor *mon = opaque;
+
+	chr_hang_up(mon->chr);
+}
+
 static const struct readline_ops mon_rl_ops = {
 	.write = mon_rl_write,
 	.line = mon_rl_line,
 	.complete = command_complete,
 	.columns = mon_rl_columns,
 	.remember = mon_rl_remember,
+	.leave = mon_rl_leave,
 };
 
 /* ---- frames ---- */

@@ -12,6 +12,7 @@
  */
 #include "monitor/readline.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -516,11 +517,48 @@ static void rl_ask_columns(struct readline *rl)
 	rl->columns = MIN(columns, (u32)RL_SCREEN_MAX);
 }
 
+/* What "!!", "!3", "!-2" and "!text" stand for: the last line, that of this
+ * number in `info history`, the last but one, the last that begins so. */
+static const char *rl_recall(const struct readline *rl)
+{
+	const char *what = rl->line + 1;
+	bool back = *what == '-';
+	char *end;
+	long n = strtol(what + back, &end, 10);
+
+	if (!strcmp(what, "!"))
+		n = rl->history_len - 1;
+	else if (isdigit((unsigned char)what[back]) && !*end)
+		n = back ? rl->history_len - n : n;
+	else
+		for (n = rl->history_len - 1; n >= 0; n--)
+			if (!strncmp(rl->history[n], what, strlen(what)))
+				break;
+	return n >= 0 && n < rl->history_len ? rl->history[n] : NULL;
+}
+
+/* A line that begins with '!' becomes the one that it stands for, which is
+ * shown. */
+static void rl_expand(struct readline *rl)
+{
+	const char *found = rl_recall(rl);
+
+	if (!found)
+		return; /* nobody knows a command of that name */
+	rl_leave(rl);
+	rl_puts(rl, "\r\n");
+	rl_set_line(rl, found, RL_LINE_MAX);
+	rl->line[rl->len] = '\0';
+	rl_puts(rl, rl->line);
+}
+
 static void rl_enter(struct readline *rl)
 {
 	char line[RL_LINE_MAX + 1];
 
 	rl->line[rl->len] = '\0';
+	if (rl->line[0] == '!' && rl->len > 1)
+		rl_expand(rl);
 	rl_remember(rl);
 	rl_leave(rl);
 	rl_puts(rl, "\r\n");
@@ -541,7 +579,12 @@ static void rl_control(struct readline *rl, u8 c)
 		rl_reset(rl);
 		rl_prompt(rl);
 		break;
-	case CTRL('D'): rl_delete(rl, rl->pos, rl_after(rl, rl->pos)); break;
+	case CTRL('D'):
+		if (!rl->len && rl->ops->leave)
+			rl->ops->leave(rl->opaque);
+		else
+			rl_delete(rl, rl->pos, rl_after(rl, rl->pos));
+		break;
 	case CTRL('E'): rl_goto(rl, rl->len); break;
 	case CTRL('F'): rl_goto(rl, rl_after(rl, rl->pos)); break;
 	case CTRL('H'):

@@ -32,6 +32,8 @@ struct readline_ops {
 	u32 (*columns)(void *opaque);
 	/* A line went into the history.  May be NULL. */
 	void (*remember)(void *opaque, const char *line);
+	/* Ctrl-D on an empty line.  May be NULL. */
+	void (*leave)(void *opaque);
 };
 
 enum rl_state { RL_PLAIN, RL_ESC, RL_SS3, RL_CSI, RL_CSI_CONSOLE };

@@ -250,6 +250,21 @@ def waits(tmp, c):
     c.run("cont")
 
 
+def leaves(tmp, c):
+    """Ctrl-D on an empty line, and history by number."""
+    b = Client(monitor(tmp, 0))
+    b.prompt()
+    b.run("p 1")
+    b.s.sendall(b"!p\n")
+    check(b.prompt() == b"!p\r\np 1\r\n1\r\n" + PROMPT, "!p")
+    b.s.sendall(b"x\x01\x04")  # deletes
+    b.run("p 2")
+    b.s.sendall(b"\x04")
+    check(b.prompt() == b"", "Ctrl-D")
+    b.close()
+    until("the guest runs on", lambda: "running" in c.run("info status"))
+
+
 def tells_events(tmp, c):
     """Above the line that is being typed, and only to who asked."""
     b = Client(monitor(tmp, 0))
@@ -346,7 +361,7 @@ def main():
                         "unix:%s,server=on,wait=off,clients=3" % os.path.join(tmp, "many"))
         for test in (leaves_at_once, half_closes, ends_lines,
                      keeps_sessions_apart, completes, finishes_files,
-                     watches, waits, tells_events, admits_many):
+                     watches, waits, leaves, tells_events, admits_many):
             test(tmp, c)
         does_not_read(tmp, c, proc)
         c.s.sendall(b"quit\n")

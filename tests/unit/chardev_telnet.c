@@ -42,6 +42,34 @@ START_TEST(data_comes_through)
 
 END_TEST
 
+/* Only who speaks telnet is asked, and once. */
+START_TEST(window_is_asked_for_and_heard)
+{
+	u8 plain[] = "hello\r\n", answer[] = "\xff\xfb\x00\xff\xfd\x03";
+	u8 size[] = "\xff\xfb\x1f"
+		    "\xff\xfa\x1f\x00\xff\xff\x00\x18\xff\xf0x";
+	u8 wrong[] = "\xff\xfa\x1f\x01\xff\xf0\xff\xfa\x1f\x01\x02\x03\x04\x05"
+		     "\xff\xf0\xff\xfa\x18\x00\x01\x00\x02\xff\xf0";
+	size_t hello = t.reply.len;
+	u32 breaks;
+
+	telnet_input(&t, plain, sizeof plain - 1, &breaks);
+	ck_assert_uint_eq(t.reply.len, hello);
+	telnet_input(&t, answer, sizeof answer - 1, &breaks);
+	ck_assert_uint_eq(t.reply.len, hello + 3);
+	ck_assert(!memcmp(t.reply.data + hello, "\xff\xfd\x1f", 3));
+	ck_assert_uint_eq(t.columns, 0);
+	ck_assert_uint_eq(telnet_input(&t, size, sizeof size - 1, &breaks), 1);
+	ck_assert_uint_eq(t.reply.len, hello + 3);
+	ck_assert_uint_eq(t.columns, 255);
+	ck_assert_uint_eq(t.rows, 24);
+	ck_assert_uint_eq(telnet_input(&t, wrong, sizeof wrong - 1, &breaks),
+			  0);
+	ck_assert_uint_eq(t.columns, 255);
+}
+
+END_TEST
+
 /* However the peer cuts its bytes, they mean the same, and answers stay in
  * proportion to what was asked. */
 START_TEST(noise_in_any_pieces)
@@ -98,6 +126,7 @@ int main(void)
 	tcase_set_timeout(tc, fuzz_timeout());
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, data_comes_through);
+	tcase_add_test(tc, window_is_asked_for_and_heard);
 	tcase_add_test(tc, noise_in_any_pieces);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

@@ -105,6 +105,11 @@ bool chr_window(struct chardev *c, u32 *ret_columns, u32 *ret_rows)
 	return false;
 }
 
+bool chr_hang_up(struct chardev *c)
+{
+	return false;
+}
+
 bool chr_is_mux(const struct chardev *c)
 {
 	return c->mux;

@@ -15,7 +15,7 @@
 static struct readline rl;
 static struct buf echo;
 static char last[RL_LINE_MAX + 1];
-static int lines;
+static int lines, leaves;
 
 /* ---- a one-line terminal ---- */
 
@@ -94,10 +94,16 @@ static void test_complete(void *opaque, struct readline *r, const char *text)
 			rl_candidate(r, strlen(word), words[i]);
 }
 
+static void test_leave(void *opaque)
+{
+	leaves++;
+}
+
 static const struct readline_ops ops = {
 	.write = test_write,
 	.line = test_line,
 	.complete = test_complete,
+	.leave = test_leave,
 };
 
 static void setup(void)
@@ -357,6 +363,43 @@ START_TEST(readline_history_moves_a_repeated_line_to_the_end)
 
 END_TEST
 
+START_TEST(readline_recalls_lines_behind_an_exclamation_mark)
+{
+	static const char *const typed[][2] = {
+		{ "!0\n", "one" },  { "!!\n", "one" },
+		{ "!tw\n", "two" }, { "!-3\n", "three" },
+		{ "!\n", "!" },     { "!x y\n", "!x y" },
+		{ "!99\n", "!99" }, { "!-99\n", "!-99" },
+		{ "! 1\n", "! 1" },
+	};
+
+	type("one\ntwo\nthree\n");
+	for (size_t i = 0; i < ARRAY_SIZE(typed); i++) {
+		type(typed[i][0]);
+		ck_assert_str_eq(last, typed[i][1]);
+	}
+	/* What runs is shown, and is the newest line. */
+	buf_clear(&echo);
+	type("!one\n");
+	ck_assert_str_eq(buf_str(&echo), "!one\r\none\r\n> ");
+	ck_assert_str_eq(rl.history[rl.history_len - 1], "one");
+}
+
+END_TEST
+
+START_TEST(readline_ctrl_d_leaves_from_an_empty_line_only)
+{
+	type("ab\001\004");
+	ck_assert_int_eq(leaves, 0);
+	type("\004"); /* deletes the last one */
+	ck_assert_int_eq(leaves, 0);
+	ck_assert_uint_eq(rl.len, 0);
+	type("\004");
+	ck_assert_int_eq(leaves, 1);
+}
+
+END_TEST
+
 START_TEST(readline_searches_the_history)
 {
 	type("block a\rquit\rblock b\rinfo\rxyz\x12");
@@ -513,6 +556,8 @@ int main(void)
 	tcase_add_test(t, readline_stops_at_the_longest_line);
 	tcase_add_test(t, readline_history_goes_up_and_down);
 	tcase_add_test(t, readline_history_moves_a_repeated_line_to_the_end);
+	tcase_add_test(t, readline_recalls_lines_behind_an_exclamation_mark);
+	tcase_add_test(t, readline_ctrl_d_leaves_from_an_empty_line_only);
 	tcase_add_test(t, readline_searches_the_history);
 	tcase_add_test(t, readline_history_appends_an_edited_entry);
 	tcase_add_test(t, readline_history_keeps_the_newest_64);
