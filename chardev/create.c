@@ -174,7 +174,7 @@ static bool chr_vc_size_valid(const char *text)
 static int chr_short_rest(const char *name, const char *rest, struct opts *o,
 			  struct err *err)
 {
-	static const char *const with_path[] = { "file", "pipe", "pty", "tty",
+	static const char *const with_path[] = { "file", "pipe", "tty",
 						 "serial" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(with_path); i++)
@@ -187,11 +187,11 @@ static int chr_short_rest(const char *name, const char *rest, struct opts *o,
 		opts_add(o, "backend", name);
 		return chr_vc_size_valid(rest) ? 0 : -EINVAL;
 	}
-	if (!strcmp(name, "unix")) {
+	if (!strcmp(name, "unix") || !strcmp(name, "pty")) {
 		int r = opts_parse(o, rest, "path", err);
 
 		if (r == 0)
-			opts_add(o, "backend", "socket");
+			opts_add(o, "backend", *name == 'u' ? "socket" : name);
 		return r;
 	}
 	if (!strcmp(name, "tcp") || !strcmp(name, "telnet")) {

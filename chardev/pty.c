@@ -10,12 +10,15 @@
  *
  * Locking: `reader` and `hold` by out_lock; the rest by machine_lock.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -24,6 +27,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/parse.h"
 
 #define PTY_HOLD      (64 * KIB)
 #define PTY_SETTLE_NS (20 * NS_PER_MS)
@@ -32,8 +36,9 @@
 struct chr_pty {
 	struct chardev chr;
 	struct chr_fd io;
-	char *path; /* option: symbolic link to make */
-	char *name; /* owned: /dev/pts/N */
+	char *path;         /* option: symbolic link to make */
+	char *mode, *group; /* options: who may open it */
+	char *name;         /* owned: /dev/pts/N */
 	bool linked;
 	int master;
 	int inotify; /* -1: polling */
@@ -46,6 +51,10 @@ struct chr_pty {
 static const struct option_row pty_options[] = {
 	{ "path", &opt_str, offsetof(struct chr_pty, path), NULL,
 	  "symbolic link to make to the terminal", NULL },
+	{ "mode", &opt_str, offsetof(struct chr_pty, mode), NULL,
+	  "who may open the terminal, as in chmod: 0660", NULL },
+	{ "group", &opt_str, offsetof(struct chr_pty, group), NULL,
+	  "group of the terminal, by name or number", NULL },
 	OPTION_END,
 };
 
@@ -184,6 +193,42 @@ static int pty_make_raw(struct chr_pty *s, struct err *err)
 	return 0;
 }
 
+static int pty_set_group(struct chr_pty *s, struct err *err)
+{
+	struct group *g = getgrnam(s->group);
+	u64 gid;
+
+	if (g)
+		gid = g->gr_gid;
+	else if (parse_u64(s->group, &gid) < 0 || gid > INT32_MAX)
+		return err_set(err, -EINVAL, "there is no group '%s'",
+			       s->group);
+	if (chown(s->name, -1, (gid_t)gid) < 0)
+		return err_errno(err, "cannot give '%s' to group '%s'", s->name,
+				 s->group);
+	return 0;
+}
+
+static int pty_set_access(struct chr_pty *s, struct err *err)
+{
+	int r = s->group ? pty_set_group(s, err) : 0;
+	unsigned long mode;
+	char *end;
+
+	if (r < 0 || !s->mode)
+		return r;
+	mode = strtoul(s->mode, &end, 8);
+	if (!isdigit((unsigned char)*s->mode) || *end || mode & ~0666ul)
+		return err_set(err, -EINVAL,
+			       "'%s' is not a mode; accepted: octal digits "
+			       "like 0660",
+			       s->mode);
+	if (chmod(s->name, (mode_t)mode) < 0)
+		return err_errno(err, "cannot change the mode of '%s'",
+				 s->name);
+	return 0;
+}
+
 static void pty_watch_openers(struct chr_pty *s)
 {
 	s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -230,6 +275,8 @@ static int pty_open(struct chardev *chr, struct err *err)
 		return err_errno(err, "Failed to create PTY");
 	s->name = xstrdup(name);
 	r = pty_make_raw(s, err);
+	if (r == 0)
+		r = pty_set_access(s, err);
 	if (r == 0)
 		r = pty_link(s, err);
 	if (r < 0)

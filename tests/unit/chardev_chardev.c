@@ -162,6 +162,7 @@ static const struct {
 	{ "null,id=", "Parameter 'id' expects an identifier: letters, "
 		      "digits, '-', '.', '_', starting with a letter" },
 	{ "pty,id=x,bogus=1", "Invalid parameter 'bogus'; accepted: path, "
+			      "mode, group, "
 			      "mux, logfile, logappend" },
 	{ "file,id=x", "chardev: file: no filename given" },
 	{ "file,id=x,path=/nonexistent/x",

@@ -7,6 +7,7 @@
 #include "tests/unit/chardev_helper.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 static char slave[64];
@@ -307,6 +308,33 @@ START_TEST(pty_unread_input_of_one_who_left_does_not_spin)
 
 END_TEST
 
+START_TEST(pty_is_opened_by_whom_it_says)
+{
+	static const char *const wrong[] = {
+		"mode=rw", "mode=0777",           "mode=-1",  "mode=0660x",
+		"mode=",   "group=no-such-group", "group=-1",
+	};
+	struct chardev *chr;
+	struct stat st;
+	char *name;
+
+	chr = make_short("m", "pty,mode=0640,group=%u", (unsigned)getegid());
+	name = filename_of(chr);
+	ck_assert_int_eq(stat(name + 4, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0640);
+	ck_assert_uint_eq(st.st_gid, getegid());
+	free(name);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct err err = { 0 };
+
+		ck_assert_ptr_null(try_short("w", &err, "pty,%s", wrong[i]));
+		ck_assert_ptr_nonnull(
+			strstr(err.msg, strchr(wrong[i], '=') + 1));
+	}
+}
+
+END_TEST
+
 START_TEST(pty_path_is_a_link_as_long_as_the_pty_lives)
 {
 	struct buf notice = { 0 };
@@ -351,6 +379,7 @@ int main(void)
 	tcase_add_test(t, pty_opener_that_flushes_first_still_sees_the_output);
 	tcase_add_test(t, pty_reader_that_stalls_gets_everything_later);
 	tcase_add_test(t, pty_unread_input_of_one_who_left_does_not_spin);
+	tcase_add_test(t, pty_is_opened_by_whom_it_says);
 	tcase_add_test(t, pty_path_is_a_link_as_long_as_the_pty_lives);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
