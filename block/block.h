@@ -153,7 +153,7 @@ struct block {
 	int detect_zeroes;                 /* 0 off, 1 on, 2 unmap */
 	bool cdrom;                        /* media=cdrom */
 	bool direct, no_flush, native;     /* how images are opened */
-	int lock;
+	int lock, follow;
 	char *serial; /* owned; NULL */
 
 	const struct block_front *front; /* NULL while not attached */

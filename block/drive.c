@@ -20,6 +20,7 @@ struct drive {
 	int rerror, werror;
 	int direct, no_flush; /* on, off, auto: as cache= says */
 	int lock;
+	int follow; /* enum block_follow */
 	u32 index, bus, unit;
 	bool snapshot, copy_on_read;
 	struct block_limits limits;
@@ -77,7 +78,10 @@ const struct option_row block_options[] = {
 	ROW("bus", opt_u32, bus, "0", "only 0", NULL),
 	ROW("unit", opt_u32, unit, "4294967295", "same as index", NULL),
 	ROW("format", opt_str, format, NULL,
-	    "raw; without it the image is looked at", NULL),
+	    "raw, qcow2; without it the image is looked at", NULL),
+	ROW("backing-files", opt_onoffauto, follow, "auto",
+	    "may images name others; auto: not if their format was guessed",
+	    NULL),
 	ROW("media", opt_enum, media, "disk", "cdrom: a read-only disk",
 	    drive_medias),
 	ROW("snapshot", opt_bool, snapshot, "off",
@@ -213,17 +217,6 @@ static int drive_check_file(struct drive *d, struct err *err)
 	return 0;
 }
 
-static int drive_check_format(const char *format, struct err *err)
-{
-	if (!format || !strcmp(format, "raw") ||
-	    !strcmp(format, "host_device") || !strcmp(format, "file"))
-		return 0;
-	return err_set(err, -ENOTSUP,
-		       "format '%s' is not supported; convert the image with "
-		       "'qemu-img convert -O raw'",
-		       format);
-}
-
 static int drive_check(struct drive *d, struct err *err)
 {
 	int r = drive_check_file(d, err);
@@ -238,7 +231,7 @@ static int drive_check(struct drive *d, struct err *err)
 	if (d->bus)
 		return err_set(err, -EINVAL, "bus=%u: there is only bus 0",
 			       d->bus);
-	r = drive_check_format(d->format, err);
+	r = node_check_format(d->format, err);
 	if (r < 0)
 		return r;
 	if (d->index == UINT32_MAX)
@@ -261,28 +254,18 @@ static int drive_check(struct drive *d, struct err *err)
 
 /* ---- Opening ---- */
 
-static int drive_probe(struct block *b, const char *path, struct err *err)
+/* Writes to a disk that was guessed to be raw are watched from now on. */
+static void drive_guard(struct block *b, struct block_open *o)
 {
-	const char *format;
-	int r;
-
-	b->header = xalloc(BLOCK_HEADER_BYTES);
-	r = file_read_header(b->root, b->header);
-	if (r < 0)
-		return err_code(err, r, "could not read '%s'", path);
-	format = probe_format(b->header);
-	if (format)
-		return err_set(err, -ENOTSUP,
-			       "'%s' has format '%s', which is not supported; "
-			       "convert it with 'qemu-img convert -O raw', or "
-			       "say format=raw to use it as it is",
-			       path, format);
-	if (!b->readonly)
-		log_warn("image format was not specified for '%s' and "
-			 "probing guessed raw; the guest may not write "
-			 "another format's header (format=raw allows it)",
-			 path);
-	return 0;
+	if (!o->header || b->readonly) {
+		free(o->header);
+		return;
+	}
+	b->header = o->header;
+	log_warn("image format was not specified for '%s' and probing guessed "
+		 "raw; the guest may not write another format's header "
+		 "(format=raw allows it)",
+		 o->path);
 }
 
 static int drive_open(struct block *b, const struct drive *d, struct err *err)
@@ -296,19 +279,16 @@ static int drive_open(struct block *b, const struct drive *d, struct err *err)
 		.native = d->aio == 1,
 		.unmap = b->discard,
 		.lock = d->lock,
+		.format = d->format,
+		.follow = d->follow,
 	};
 	struct block_node *top;
-	int r;
 
-	b->root = file_open(b, &o, err);
+	b->root = node_open(b, &o, err);
 	if (!b->root)
 		return err && err->code < 0 ? err->code : -EIO;
 	b->readonly = b->root->readonly;
-	if (!d->format && !d->snapshot) {
-		r = drive_probe(b, d->file, err);
-		if (r < 0)
-			return r;
-	}
+	drive_guard(b, &o);
 	if (d->snapshot && d->readonly != 1 && !b->cdrom) {
 		top = overlay_open(b, b->root, err);
 		if (!top)
@@ -363,6 +343,7 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 	b->no_flush = d->no_flush;
 	b->native = d->aio == 1;
 	b->lock = d->lock;
+	b->follow = d->follow;
 	b->readonly = d->readonly == 1 || b->cdrom;
 	b->serial = xstrdup(d->serial);
 	r = d->file ? drive_open(b, d, err) : 0;
@@ -416,6 +397,7 @@ int block_change(struct block *b, const char *file, const char *format,
 		.direct = b->direct,
 		.no_flush = b->no_flush,
 		.lock = b->lock,
+		.follow = b->follow,
 		.readonly = mode == BLOCK_RETAIN ? b->readonly
 						 : mode == BLOCK_READ_ONLY,
 	};

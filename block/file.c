@@ -35,6 +35,7 @@ struct file {
 	char *path; /* owned */
 	int fd;
 	bool device, direct, no_flush, unmap, locked;
+	bool grows; /* node.size is not its end */
 	int lock;        /* file.locking= */
 	bool no_nowait;  /* the file system cannot read without blocking */
 	struct aio *aio; /* owned; NULL without aio=native */
@@ -85,7 +86,8 @@ static int file_bounce(struct file *f, struct block_req *r, u8 *buf, u64 start,
 	iov_read(r->iov, r->niov, 0, buf + head, r->bytes);
 	rw = fd_rw(f->fd, true, &iov, 1, 0, start, len, 0);
 	/* The last block may reach beyond the end of the image. */
-	if (rw == 0 && !f->device && start + len > f->node.size &&
+	if (rw == 0 && !f->device && !f->grows &&
+	    start + len > f->node.size &&
 	    ftruncate(f->fd, f->node.size) < 0)
 		rw = -errno;
 	return rw;
@@ -210,6 +212,20 @@ int file_read_header(struct block_node *n, u8 *header)
 	};
 
 	return file_execute(n, &r);
+}
+
+void file_set_grows(struct block_node *n, bool grows)
+{
+	file_of(n)->grows = grows;
+}
+
+void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino)
+{
+	struct stat st = { 0 };
+
+	(void)fstat(file_of(n)->fd, &st);
+	*ret_dev = st.st_dev;
+	*ret_ino = st.st_ino;
 }
 
 /* ---- Starting ---- */
@@ -508,6 +524,7 @@ struct block_node *file_open(struct block *b, const struct block_open *o,
 	f->direct = o->direct;
 	f->no_flush = o->no_flush;
 	f->unmap = o->unmap;
+	f->grows = o->grows;
 	f->lock = o->lock;
 	f->fd = -1;
 	r = file_open_fd(f, o, err);

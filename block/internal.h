@@ -8,6 +8,7 @@
 #ifndef BLOCK_INTERNAL_H
 #define BLOCK_INTERNAL_H
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "block/block.h"
@@ -50,6 +51,13 @@ struct block_node {
 	bool readonly;
 };
 
+/* Which images may name others. */
+enum block_follow {
+	BLOCK_FOLLOW_AUTO = -1, /* those whose format was not guessed */
+	BLOCK_FOLLOW_OFF,
+	BLOCK_FOLLOW_ON,
+};
+
 /* How to open a file. */
 struct block_open {
 	const char *path;
@@ -60,14 +68,38 @@ struct block_open {
 	bool native;        /* libaio; needs direct */
 	bool unmap;         /* pass discards on */
 	int lock;           /* on, off, auto (-1) */
+	bool grows;         /* holds a format that makes it longer */
+
+	/* For node_open(). */
+	const char *format;  /* NULL: looked at */
+	enum block_follow follow;
+	const struct block_open *above; /* what names this as its backing */
+	dev_t dev;           /* of the file, for those below */
+	ino_t ino;
+	u8 *header; /* out: start of a file that was guessed to be raw */
 };
+
+/* Opens an image of any format and what is below it. */
+struct block_node *node_open(struct block *b, struct block_open *o,
+			     struct err *err);
+/* NULL is fine; -ENOTSUP, naming what to do. */
+int node_check_format(const char *format, struct err *err);
+/* Blocking, on the caller's thread. */
+int node_rw(struct block_node *n, enum block_op op, struct iovec *iov, int niov,
+	    u64 offset, u64 bytes);
 
 struct block_node *file_open(struct block *b, const struct block_open *o,
 			     struct err *err);
+/* An image in `file`, which it takes over also when it fails. */
+struct block_node *qcow2_open(struct block *b, struct block_node *file,
+			      const struct block_open *o, struct err *err);
 /* Opens it again for writing; nothing is in flight. */
 int file_make_writable(struct block_node *n, struct err *err);
 /* Reads up to BLOCK_HEADER_BYTES from the start; blocking. */
 int file_read_header(struct block_node *n, u8 *header);
+/* Whether its end moves, as an image's does. */
+void file_set_grows(struct block_node *n, bool grows);
+void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino);
 struct block_node *overlay_open(struct block *b, struct block_node *base,
 				struct err *err);
 void node_close(struct block_node *n); /* NULL is fine */

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * qcow2: opening and closing, and what the drive's owner asks for.
+ */
+#include "block/qcow2.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+#include "lib/bytes.h"
+#include "lib/err.h"
+
+#define QCOW2_L2_CACHE (16 * MIB)
+
+static struct qcow2 *qcow2_of(struct block_node *n)
+{
+	return container_of(n, struct qcow2, node);
+}
+
+/* ---- Opening ---- */
+
+static int qcow2_load_header(struct qcow2 *s, struct err *err)
+{
+	u8 start[QCOW2_HEADER_MAX], *buf;
+	u32 bits;
+	size_t len;
+	int r = qcow2_pread(s, 0, start, sizeof(start));
+
+	if (r < 0)
+		return err_code(err, r, "cannot be read");
+	/* The extensions may fill the first cluster. */
+	bits = get_be32(start + 20);
+	len = bits >= 9 && bits <= 21 ? 1ULL << bits : 512;
+	buf = malloc(len);
+	if (!buf)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = qcow2_pread(s, 0, buf, len);
+	if (r < 0)
+		err_code(err, r, "cannot be read");
+	else
+		r = qcow2_header_parse(buf, len, &s->h, err);
+	free(buf);
+	return r;
+}
+
+/* Big-endian numbers, which must lie in the file. */
+static int qcow2_load_table(struct qcow2 *s, u64 offset, u64 count, u64 **ret,
+			    const char *what, struct err *err)
+{
+	u64 *table;
+	int r;
+
+	if (!range_holds(0, s->file->size, offset, count * 8))
+		return err_set(err, -EINVAL,
+			       "has its %s beyond the end of the file", what);
+	table = malloc(MAX(count, 1) * 8);
+	if (!table)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = qcow2_pread(s, offset, table, count * 8);
+	if (r < 0) {
+		free(table);
+		return err_code(err, r, "cannot be read");
+	}
+	for (u64 i = 0; i < count; i++)
+		table[i] = get_be64(table + i);
+	*ret = table;
+	return 0;
+}
+
+static void qcow2_geometry(struct qcow2 *s)
+{
+	bool extended = s->h.incompatible & QCOW2_EXTENDED;
+
+	s->cluster_bits = s->h.cluster_bits;
+	s->cluster_size = 1ULL << s->cluster_bits;
+	s->subs = extended ? 32 : 1;
+	s->sub_bits = extended ? s->cluster_bits - 5 : s->cluster_bits;
+	s->entry_bytes = extended ? 16 : 8;
+	s->l2_bits = s->cluster_bits - (extended ? 4 : 3);
+	s->block_bits = s->cluster_bits + 3 - s->h.refcount_order;
+	s->table_size = s->h.refcount_clusters << (s->cluster_bits - 3);
+	s->node.size = s->h.size;
+	s->node.align = s->file->align;
+}
+
+static int qcow2_open_backing(struct qcow2 *s, const struct block_open *o,
+			      struct err *err)
+{
+	struct block_open below = {
+		.readonly = true,
+		.direct = o->direct,
+		.no_flush = o->no_flush,
+		.native = false,
+		.lock = o->lock,
+		.format = s->h.backing_format[0] ? s->h.backing_format : NULL,
+		.follow = o->follow,
+		.above = o,
+	};
+	char *path;
+	int r;
+
+	if (!s->h.backing[0])
+		return 0;
+	if (o->follow == BLOCK_FOLLOW_OFF)
+		return err_set(err, -EPERM,
+			       "names the backing file '%s', but its own "
+			       "format was only guessed; format=qcow2 or "
+			       "backing-files=on allows it",
+			       s->h.backing);
+	if (!strncmp(s->h.backing, "json:", 5))
+		return err_set(err, -ENOTSUP,
+			       "names its backing file in JSON, which is not "
+			       "supported; use 'qemu-img rebase -u'");
+	r = node_check_format(below.format, err);
+	if (r < 0)
+		return r;
+	path = qcow2_backing_path(s->path, s->h.backing);
+	below.path = path;
+	s->backing = node_open(s->node.block, &below, err);
+	free(below.header);
+	free(path);
+	return s->backing ? 0 : err_wrap(err, "backing file");
+}
+
+static int qcow2_load(struct qcow2 *s, const struct block_open *o,
+		      struct err *err)
+{
+	int r = qcow2_load_header(s, err);
+
+	if (r < 0)
+		return r;
+	if (!s->node.readonly)
+		return err_set(err, -ENOTSUP,
+			       "qcow2 can only be read so far; "
+			       "use readonly=on or snapshot=on");
+	qcow2_geometry(s);
+	r = qcow2_load_table(s, s->h.l1_offset, s->h.l1_size, &s->l1,
+			     "L1 table", err);
+	if (r < 0)
+		return r;
+	qcow2_cache_init(&s->l2, MIN(s->cluster_size, 4096), QCOW2_L2_CACHE);
+	return qcow2_open_backing(s, o, err);
+}
+
+static void qcow2_close(struct block_node *n)
+{
+	struct qcow2 *s = qcow2_of(n);
+
+	qcow2_cache_fini(&s->l2);
+	qcow2_forget_packed(s);
+	node_close(s->backing);
+	node_close(s->file);
+	lock_fini(&s->lock);
+	lock_fini(&s->map);
+	lock_fini(&s->inflated_lock);
+	free(s->l1);
+	free(s->path);
+	free(s);
+}
+
+/* ---- What others ask ---- */
+
+static int qcow2_layers(struct block_node *n, struct block_layer *out, int max)
+{
+	struct qcow2 *s = qcow2_of(n);
+	struct block_layer file;
+
+	if (max > 0) {
+		s->file->drv->layers(s->file, &file, 1);
+		node_layer(n, out);
+		out->file = s->path;
+		out->direct = file.direct;
+		out->no_flush = file.no_flush;
+		out->disk_size = file.disk_size;
+		out->cluster_size = s->cluster_size;
+	}
+	if (!s->backing)
+		return 1;
+	return 1 + s->backing->drv->layers(s->backing, out + 1, max - 1);
+}
+
+static void qcow2_share(struct block_node *n)
+{
+	struct qcow2 *s = qcow2_of(n);
+
+	s->file->drv->share(s->file);
+}
+
+static const struct block_driver qcow2_driver = {
+	.format = "qcow2",
+	.close = qcow2_close,
+	.execute = qcow2_execute,
+	.share = qcow2_share,
+	.layers = qcow2_layers,
+};
+
+struct block_node *qcow2_open(struct block *b, struct block_node *file,
+			      const struct block_open *o, struct err *err)
+{
+	struct qcow2 *s = xalloc(sizeof(*s));
+
+	node_init(&s->node, &qcow2_driver, b);
+	lock_init(&s->lock);
+	lock_init(&s->map);
+	lock_init(&s->inflated_lock);
+	s->file = file;
+	s->path = xstrdup(o->path);
+	s->node.readonly = file->readonly;
+	if (qcow2_load(s, o, err) < 0) {
+		err_wrap(err, "image '%s'", o->path);
+		node_close(&s->node);
+		return NULL;
+	}
+	return &s->node;
+}

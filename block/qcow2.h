@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * qcow2 images: what its files share.
+ *
+ * Two locks.  s->lock covers allocation and everything that changes or loads
+ * metadata; workers hold it over I/O.  s->map guards what a lookup reads (L1,
+ * cached slices), is a leaf, and is never held over I/O, so that the loop can
+ * look a cluster up at any time.  Who holds s->lock may read without s->map;
+ * a change of what s->map guards needs both.  Data is moved without either.
+ *
+ * Spec: qcow2.txt of QEMU's docs/interop.
+ */
+#ifndef BLOCK_QCOW2_H
+#define BLOCK_QCOW2_H
+
+#include "block/internal.h"
+#include "lib/lock.h"
+
+#define QCOW2_MAGIC        0x514649fbu
+#define QCOW2_NAME_MAX     1023
+#define QCOW2_HEADER_MAX   128 /* what is read of the header proper */
+#define QCOW2_L1_MAX       (32 * MIB)
+#define QCOW2_TABLE_MAX    (8 * MIB) /* of refcount blocks */
+#define QCOW2_SNAPSHOT_MAX 65536u
+
+#define QCOW2_DIRTY    BIT(0) /* incompatible */
+#define QCOW2_CORRUPT  BIT(1)
+#define QCOW2_DATAFILE BIT(2)
+#define QCOW2_ZSTD     BIT(3)
+#define QCOW2_EXTENDED BIT(4)
+#define QCOW2_LAZY     BIT(0) /* compatible */
+#define QCOW2_BITMAPS  BIT(0) /* autoclear */
+
+#define QCOW2_COPIED     BIT(63) /* the refcount is one */
+#define QCOW2_COMPRESSED BIT(62)
+#define QCOW2_ZERO       BIT(0)
+#define QCOW2_OFFSET     0x00fffffffffffe00ULL
+#define QCOW2_TABLE      0xfffffffffffffe00ULL /* refcount table */
+
+struct qcow2_header {
+	u32 version, cluster_bits, l1_size, refcount_order, header_bytes;
+	u32 refcount_clusters, snapshots, crypt;
+	u64 size, l1_offset, refcount_offset, snapshots_offset;
+	u64 incompatible, compatible, autoclear;
+	bool zstd;
+	char backing[QCOW2_NAME_MAX + 1];
+	char backing_format[32];
+};
+
+struct qcow2_slice { /* part of an L2 table or refcount block */
+	u64 offset;  /* in the file */
+	bool dirty;
+	struct list hash, lru;
+	u8 data[];
+};
+
+struct qcow2_cache {
+	struct list *bucket; /* owned */
+	u32 buckets, bytes, max, count;
+	bool dirty; /* some slice is */
+	struct list lru;
+};
+
+/* What one L2 entry says. */
+struct qcow2_entry {
+	u64 desc;
+	u64 bitmap; /* extended L2 entries, else 0 */
+};
+
+enum qcow2_kind {
+	QCOW2_UNALLOCATED, /* backing file, or zeroes */
+	QCOW2_ZEROES,
+	QCOW2_DATA,
+	QCOW2_PACKED, /* compressed */
+	QCOW2_BAD,
+};
+
+struct qcow2_extent { /* a part of the disk that is stored in one way */
+	enum qcow2_kind kind;
+	u64 bytes;
+	u64 host; /* data: where; the bytes are next to each other */
+	u64 desc; /* compressed: the descriptor; `skip` bytes into it */
+	u64 skip;
+	bool copied; /* data: nobody else uses these clusters */
+};
+
+struct qcow2_inflated { /* one decompressed cluster */
+	u64 desc;       /* 0: nothing */
+	u8 *data;       /* owned */
+};
+
+#define QCOW2_INFLATED 8
+
+struct qcow2_gone { /* was in use; free once that is on the disk */
+	u64 offset, bytes, generation;
+};
+
+struct qcow2 {
+	struct block_node node;
+	struct block_node *file;    /* owned */
+	struct block_node *backing; /* owned; NULL */
+	struct qcow2_header h;      /* as in the file */
+	char *path;                 /* owned */
+	bool unmap;                 /* discard=unmap */
+	u32 cluster_bits;
+	u64 cluster_size;
+	u32 subs, sub_bits;       /* subclusters of a cluster; 1 */
+	u32 entry_bytes, l2_bits; /* of an L2 entry; entries of a table */
+	u32 block_bits;           /* entries of a refcount block */
+
+	struct lock lock; /* see above */
+	struct lock map;
+
+	u64 *l1; /* owned; h.l1_size entries, host order */
+	bool l1_dirty;
+	u8 *l1_touched; /* owned; a byte per 64 entries */
+	struct qcow2_cache l2;
+
+	u64 *table; /* owned; refcount table, table_size entries */
+	u32 table_size;
+	bool table_dirty;
+	u8 *table_touched;
+	struct qcow2_cache refs;
+	u64 hint;           /* no cluster below it is free */
+	u64 fresh;          /* bytes; never used from here on, reads as zero */
+	bool refs_unsynced; /* written, but not known to be on the disk */
+	bool prepared;      /* for writing */
+	bool corrupt;       /* met something impossible: no more writes */
+	u64 packed_at, packed_left; /* room for compressed data */
+
+	u64 generation;          /* of written L2 tables */
+	struct qcow2_gone *gone; /* owned */
+	u32 gone_count, gone_max;
+
+	struct lock inflated_lock; /* leaf */
+	struct qcow2_inflated inflated[QCOW2_INFLATED];
+	int inflated_next;
+
+	struct list running, waiting; /* requests; the loop's lock */
+};
+
+/* ---- qcow2_header.c ---- */
+
+/* Takes the start of an image apart; everything is in bounds afterwards but
+ * for the size of the file. */
+int qcow2_header_parse(const u8 *buf, size_t len, struct qcow2_header *h,
+		       struct err *err);
+/* The name a backing file has in the header, seen from the image. */
+char *qcow2_backing_path(const char *image, const char *name);
+
+/* ---- qcow2_file.c: the file below ---- */
+
+int qcow2_pread(struct qcow2 *s, u64 offset, void *buf, u64 len);
+int qcow2_pwrite(struct qcow2 *s, u64 offset, const void *buf, u64 len);
+int qcow2_pzero(struct qcow2 *s, u64 offset, u64 len);
+int qcow2_sync(struct qcow2 *s);
+
+/* ---- qcow2_cache.c ---- */
+
+int qcow2_cache_init(struct qcow2_cache *c, u32 bytes, u64 most);
+void qcow2_cache_fini(struct qcow2_cache *c);
+void qcow2_cache_clear(struct qcow2_cache *c);
+/* NULL: not there.  Needs s->map or s->lock. */
+struct qcow2_slice *qcow2_cache_find(struct qcow2_cache *c, u64 offset);
+/* Loads it when it is not there.  Stays until the next load. */
+int qcow2_cache_load(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
+		     struct qcow2_slice **ret) REQUIRES(s->lock);
+int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c) REQUIRES(s->lock);
+
+/* ---- qcow2_map.c: where guest clusters are ---- */
+
+struct qcow2_entry qcow2_entry_read(const struct qcow2 *s, const u8 *at);
+enum qcow2_kind qcow2_entry_kind(const struct qcow2 *s, struct qcow2_entry e,
+				 u32 sub);
+/* What the disk has at `offset`; as far as it is the same, at most `bytes`.
+ * cached: false when it would have to read. */
+bool qcow2_map_cached(struct qcow2 *s, u64 offset, u64 bytes,
+		      struct qcow2_extent *out) EXCLUDES(s->map);
+int qcow2_map(struct qcow2 *s, u64 offset, u64 bytes, struct qcow2_extent *out)
+	EXCLUDES(s->lock);
+int qcow2_map_locked(struct qcow2 *s, u64 offset, u64 bytes,
+		     struct qcow2_extent *out) REQUIRES(s->lock);
+/* The table that an L1 entry names; 0: none.  -EIO. */
+int qcow2_l2_table(const struct qcow2 *s, u64 l1_index, u64 *ret);
+/* The slice of `table` that has the entry for a guest offset. */
+u64 qcow2_slice_at(const struct qcow2 *s, u64 table, u64 offset);
+
+/* ---- qcow2_compress.c ---- */
+
+int qcow2_inflate(bool zstd, const u8 *in, size_t in_len, u8 *out,
+		  size_t out_len);
+/* Reads [skip, skip + len) of a compressed cluster into the vector. */
+int qcow2_read_packed(struct qcow2 *s, u64 desc, u64 skip,
+		      const struct iovec *iov, int niov, u64 at, u64 len);
+/* The bytes that a descriptor covers. */
+void qcow2_packed_range(const struct qcow2 *s, u64 desc, u64 *ret_offset,
+			u64 *ret_bytes);
+
+void qcow2_forget_packed(struct qcow2 *s);
+
+/* ---- qcow2_io.c ---- */
+
+int qcow2_read_extent(struct qcow2 *s, const struct qcow2_extent *x, u64 offset,
+		      const struct iovec *iov, int niov, struct iovec *part,
+		      u64 at);
+/* Blocking; whoever calls keeps requests apart that change the mapping of
+ * the same cluster. */
+int qcow2_execute(struct block_node *n, struct block_req *r);
+
+/* ---- qcow2_queue.c: the way of a request in the loop ---- */
+
+bool qcow2_start(struct block_node *n, struct block_req *r);
+void qcow2_ended(struct block_node *n, struct block_req *r);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * qcow2: a bounded cache of pieces of metadata.
+ *
+ * Pieces are at most a page; the least recently used one goes.  A changed
+ * one stays until qcow2_write_back() has brought it to the file in its turn.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2.h"
+#include "lib/alloc.h"
+
+int qcow2_cache_init(struct qcow2_cache *c, u32 bytes, u64 most)
+{
+	c->bytes = bytes;
+	c->max = MAX(most / bytes, 16);
+	c->buckets = c->max / 2;
+	c->bucket = xcalloc(c->buckets, sizeof(*c->bucket));
+	for (u32 i = 0; i < c->buckets; i++)
+		list_init(&c->bucket[i]);
+	list_init(&c->lru);
+	return 0;
+}
+
+static void cache_drop(struct qcow2_cache *c, struct qcow2_slice *e)
+{
+	list_remove(&e->hash);
+	list_remove(&e->lru);
+	c->count--;
+	free(e);
+}
+
+void qcow2_cache_clear(struct qcow2_cache *c)
+{
+	struct qcow2_slice *e;
+
+	while (c->bucket && (e = list_first(&c->lru, struct qcow2_slice, lru)))
+		cache_drop(c, e);
+	c->dirty = false;
+}
+
+void qcow2_cache_fini(struct qcow2_cache *c)
+{
+	qcow2_cache_clear(c);
+	free(c->bucket);
+	c->bucket = NULL;
+}
+
+static struct list *cache_bucket(struct qcow2_cache *c, u64 offset)
+{
+	return &c->bucket[offset / c->bytes % c->buckets];
+}
+
+struct qcow2_slice *qcow2_cache_find(struct qcow2_cache *c, u64 offset)
+{
+	struct qcow2_slice *e;
+
+	list_for_each (e, cache_bucket(c, offset), hash)
+		if (e->offset == offset)
+			return e;
+	return NULL;
+}
+
+/* Makes room; the slices that are needed just now are at the front. */
+static int cache_shrink(struct qcow2 *s, struct qcow2_cache *c)
+	REQUIRES(s->lock)
+{
+	struct qcow2_slice *e;
+	int r = 0;
+
+	while (c->count >= c->max && r == 0) {
+		e = list_entry(c->lru.prev, struct qcow2_slice, lru);
+		lock_acquire(&s->map);
+		cache_drop(c, e);
+		lock_release(&s->map);
+	}
+	return r;
+}
+
+int qcow2_cache_load(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
+		     struct qcow2_slice **ret)
+{
+	struct qcow2_slice *e = qcow2_cache_find(c, offset);
+	int r;
+
+	if (e) {
+		lock_acquire(&s->map);
+		list_remove(&e->lru);
+		list_insert(&c->lru, &e->lru);
+		lock_release(&s->map);
+		*ret = e;
+		return 0;
+	}
+	r = cache_shrink(s, c);
+	if (r < 0)
+		return r;
+	e = malloc(sizeof(*e) + c->bytes);
+	if (!e)
+		return -ENOMEM;
+	r = qcow2_pread(s, offset, e->data, c->bytes);
+	if (r < 0) {
+		free(e);
+		return r;
+	}
+	e->offset = offset;
+	e->dirty = false;
+	lock_acquire(&s->map);
+	list_insert(cache_bucket(c, offset), &e->hash);
+	list_insert(&c->lru, &e->lru);
+	c->count++;
+	lock_release(&s->map);
+	*ret = e;
+	return 0;
+}
+
+int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c)
+{
+	struct qcow2_slice *e;
+	int r;
+
+	if (!c->dirty)
+		return 0;
+	list_for_each (e, &c->lru, lru) {
+		if (!e->dirty)
+			continue;
+		r = qcow2_pwrite(s, e->offset, e->data, c->bytes);
+		if (r < 0)
+			return r;
+		e->dirty = false;
+	}
+	c->dirty = false;
+	return 0;
+}
