@@ -54,6 +54,9 @@ void block_complete(struct block_req *r, int result)
 
 	if (r->target && r->target->drv->ended)
 		r->target->drv->ended(r->target, r);
+	/* A node may have passed it on to the one below. */
+	if (r->target && r->target != b->root && b->root->drv->ended)
+		b->root->drv->ended(b->root, r);
 	if (r->guard) {
 		r->iov = r->own_iov;
 		r->niov = r->own_niov;

@@ -62,6 +62,10 @@ struct block_req {
 	void *guard;      /* owned: what the guest must not change any more */
 	struct iovec *own_iov; /* the caller's vector, while guarded */
 	int own_niov;
+	u64 own_offset;  /* the caller's, while a node below has it */
+	u64 first, last; /* clusters of the image, for block/qcow2_queue.c */
+	bool alone;
+	struct list held;
 };
 
 /* Submit.  Cannot fail: failure comes through done().  A range outside of

@@ -219,6 +219,11 @@ void file_set_grows(struct block_node *n, bool grows)
 	file_of(n)->grows = grows;
 }
 
+bool file_is_device(struct block_node *n)
+{
+	return file_of(n)->device;
+}
+
 void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino)
 {
 	struct stat st = { 0 };
@@ -370,7 +375,7 @@ static int file_resize(struct block_node *n, u64 size, struct err *err)
 	return 0;
 }
 
-int file_make_writable(struct block_node *n, struct err *err)
+static int file_make_writable(struct block_node *n, struct err *err)
 {
 	struct file *f = file_of(n);
 	struct stat was, is;
@@ -508,6 +513,7 @@ static const struct block_driver file_driver = {
 	.poll_fd = file_poll_fd,
 	.poll = file_poll,
 	.resize = file_resize,
+	.make_writable = file_make_writable,
 	.share = file_share,
 	.layers = file_layers,
 };

@@ -27,7 +27,9 @@ struct block_driver {
 	/* Carries out r->op and returns 0 or -errno.  May block. */
 	int (*execute)(struct block_node *n, struct block_req *r);
 	/* Optional, all below.  Starts `r` without blocking; false: give it to
-	 * a worker.  Ends in block_finish() or block_complete(). */
+	 * a worker.  Ends in block_finish() or block_complete().  May hand it
+	 * to the start() of the node below, with r->target and r->offset for
+	 * that one, and hears of its end all the same. */
 	bool (*start)(struct block_node *n, struct block_req *r);
 	/* `r` is over, before its done(). */
 	void (*ended)(struct block_node *n, struct block_req *r);
@@ -38,6 +40,8 @@ struct block_driver {
 	void (*poll)(struct block_node *n);
 	int (*resize)(struct block_node *n, u64 size, struct err *err);
 	int (*commit)(struct block_node *n, struct err *err);
+	/* Opens it again for writing; nothing is in flight. */
+	int (*make_writable)(struct block_node *n, struct err *err);
 	void (*share)(struct block_node *n);
 	int (*layers)(struct block_node *n, struct block_layer *out, int max);
 };
@@ -93,12 +97,11 @@ struct block_node *file_open(struct block *b, const struct block_open *o,
 /* An image in `file`, which it takes over also when it fails. */
 struct block_node *qcow2_open(struct block *b, struct block_node *file,
 			      const struct block_open *o, struct err *err);
-/* Opens it again for writing; nothing is in flight. */
-int file_make_writable(struct block_node *n, struct err *err);
 /* Reads up to BLOCK_HEADER_BYTES from the start; blocking. */
 int file_read_header(struct block_node *n, u8 *header);
 /* Whether its end moves, as an image's does. */
 void file_set_grows(struct block_node *n, bool grows);
+bool file_is_device(struct block_node *n);
 void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino);
 struct block_node *overlay_open(struct block *b, struct block_node *base,
 				struct err *err);

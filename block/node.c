@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "block/internal.h"
 #include "lib/alloc.h"
@@ -78,14 +79,16 @@ static int node_guess(struct block_node *file, struct block_open *o,
 
 /* ---- Chains ---- */
 
-static int node_check_chain(struct block_node *file, struct block_open *o,
-			    struct err *err)
+/* Before it is opened: the locks would only say that it is in use. */
+static int node_check_chain(const struct block_open *o, struct err *err)
 {
+	struct stat st;
 	int depth = 0;
 
-	file_identity(file, &o->dev, &o->ino);
+	if (!o->above || stat(o->path, &st) < 0)
+		return 0;
 	for (const struct block_open *up = o->above; up; up = up->above) {
-		if (up->dev == o->dev && up->ino == o->ino)
+		if (up->dev == st.st_dev && up->ino == st.st_ino)
 			return err_set(err, -ELOOP,
 				       "'%s' is a backing file of itself",
 				       o->path);
@@ -102,17 +105,15 @@ struct block_node *node_open(struct block *b, struct block_open *o,
 			     struct err *err)
 {
 	struct block_node *file;
-	int r;
 
-	/* An image is locked, and its end is found, before it is read. */
+	if (node_check_chain(o, err) < 0)
+		return NULL;
 	o->grows = !o->format || !node_is_raw(o->format);
 	file = file_open(b, o, err);
 	if (!file)
 		return NULL;
-	r = node_check_chain(file, o, err);
-	if (r == 0 && !o->format)
-		r = node_guess(file, o, err);
-	if (r < 0) {
+	file_identity(file, &o->dev, &o->ino);
+	if (!o->format && node_guess(file, o, err) < 0) {
 		node_close(file);
 		return NULL;
 	}

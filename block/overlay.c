@@ -189,7 +189,7 @@ static int overlay_commit(struct block_node *n, struct err *err)
 	struct block_req flush = { .op = BLOCK_FLUSH };
 	int r;
 
-	r = file_make_writable(o->base, err);
+	r = o->base->drv->make_writable(o->base, err);
 	if (r < 0)
 		return r;
 	lock_acquire(&o->lock);

@@ -12,8 +12,10 @@
 #include "lib/alloc.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
+#include "lib/log.h"
 
-#define QCOW2_L2_CACHE (16 * MIB)
+#define QCOW2_L2_CACHE   (16 * MIB)
+#define QCOW2_REFS_CACHE (1 * MIB)
 
 static struct qcow2 *qcow2_of(struct block_node *n)
 {
@@ -125,6 +127,28 @@ static int qcow2_open_backing(struct qcow2 *s, const struct block_open *o,
 	return s->backing ? 0 : err_wrap(err, "backing file");
 }
 
+/* What only a writer needs. */
+static int qcow2_open_to_write(struct qcow2 *s, struct err *err)
+{
+	int r;
+
+	if (s->h.incompatible & QCOW2_CORRUPT)
+		return err_set(err, -EACCES,
+			       "is marked as corrupt and can only be read; "
+			       "repair it with 'qemu-img check -r all'");
+	r = qcow2_load_table(s, s->h.refcount_offset, s->table_size, &s->table,
+			     "refcount table", err);
+	if (r < 0)
+		return r;
+	s->table_touched = xalloc(s->table_size / 64 + 1);
+	s->l1_touched = xalloc(s->h.l1_size / 64 + 1);
+	s->lazy = s->h.version >= 3 && s->h.compatible & QCOW2_LAZY;
+	/* A file has zeroes beyond its end, a device has not. */
+	s->fresh = s->file_is_device ? UINT64_MAX
+				     : ALIGN_UP(s->file->size, s->cluster_size);
+	return 0;
+}
+
 static int qcow2_load(struct qcow2 *s, const struct block_open *o,
 		      struct err *err)
 {
@@ -132,24 +156,31 @@ static int qcow2_load(struct qcow2 *s, const struct block_open *o,
 
 	if (r < 0)
 		return r;
-	if (!s->node.readonly)
-		return err_set(err, -ENOTSUP,
-			       "qcow2 can only be read so far; "
-			       "use readonly=on or snapshot=on");
 	qcow2_geometry(s);
 	r = qcow2_load_table(s, s->h.l1_offset, s->h.l1_size, &s->l1,
 			     "L1 table", err);
 	if (r < 0)
 		return r;
 	qcow2_cache_init(&s->l2, MIN(s->cluster_size, 4096), QCOW2_L2_CACHE);
+	qcow2_cache_init(&s->refs, MIN(s->cluster_size, 4096),
+			 QCOW2_REFS_CACHE);
+	if (!s->node.readonly)
+		r = qcow2_open_to_write(s, err);
+	if (r < 0)
+		return r;
 	return qcow2_open_backing(s, o, err);
 }
 
 static void qcow2_close(struct block_node *n)
 {
 	struct qcow2 *s = qcow2_of(n);
+	int r = qcow2_finish(s);
 
+	if (r < 0)
+		log_warn("image '%s' could not be written to the end: %s",
+			 s->path, strerror(-r));
 	qcow2_cache_fini(&s->l2);
+	qcow2_cache_fini(&s->refs);
 	qcow2_forget_packed(s);
 	node_close(s->backing);
 	node_close(s->file);
@@ -157,6 +188,10 @@ static void qcow2_close(struct block_node *n)
 	lock_fini(&s->map);
 	lock_fini(&s->inflated_lock);
 	free(s->l1);
+	free(s->l1_touched);
+	free(s->table);
+	free(s->table_touched);
+	free(s->gone);
 	free(s->path);
 	free(s);
 }
@@ -189,12 +224,54 @@ static void qcow2_share(struct block_node *n)
 	s->file->drv->share(s->file);
 }
 
+static int qcow2_make_writable(struct block_node *n, struct err *err)
+{
+	struct qcow2 *s = qcow2_of(n);
+	int r;
+
+	if (!n->readonly)
+		return 0;
+	r = s->file->drv->make_writable(s->file, err);
+	if (r == 0 && !s->table)
+		r = qcow2_open_to_write(s, err);
+	if (r == 0)
+		n->readonly = false;
+	return r;
+}
+
+static void qcow2_unplug(struct block_node *n)
+{
+	struct qcow2 *s = qcow2_of(n);
+
+	s->file->drv->unplug(s->file);
+}
+
+static int qcow2_poll_fd(struct block_node *n)
+{
+	struct qcow2 *s = qcow2_of(n);
+
+	return s->file->drv->poll_fd(s->file);
+}
+
+static void qcow2_poll(struct block_node *n)
+{
+	struct qcow2 *s = qcow2_of(n);
+
+	s->file->drv->poll(s->file);
+}
+
 static const struct block_driver qcow2_driver = {
 	.format = "qcow2",
 	.close = qcow2_close,
 	.execute = qcow2_execute,
+	.start = qcow2_start,
+	.ended = qcow2_ended,
+	.unplug = qcow2_unplug,
+	.poll_fd = qcow2_poll_fd,
+	.poll = qcow2_poll,
 	.share = qcow2_share,
 	.layers = qcow2_layers,
+	.make_writable = qcow2_make_writable,
 };
 
 struct block_node *qcow2_open(struct block *b, struct block_node *file,
@@ -206,7 +283,11 @@ struct block_node *qcow2_open(struct block *b, struct block_node *file,
 	lock_init(&s->lock);
 	lock_init(&s->map);
 	lock_init(&s->inflated_lock);
+	list_init(&s->running);
+	list_init(&s->waiting);
 	s->file = file;
+	s->unmap = o->unmap;
+	s->file_is_device = file_is_device(file);
 	s->path = xstrdup(o->path);
 	s->node.readonly = file->readonly;
 	if (qcow2_load(s, o, err) < 0) {

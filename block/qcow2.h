@@ -102,6 +102,7 @@ struct qcow2 {
 	struct qcow2_header h;      /* as in the file */
 	char *path;                 /* owned */
 	bool unmap;                 /* discard=unmap */
+	bool file_is_device;
 	u32 cluster_bits;
 	u64 cluster_size;
 	u32 subs, sub_bits;       /* subclusters of a cluster; 1 */
@@ -124,8 +125,9 @@ struct qcow2 {
 	u64 hint;           /* no cluster below it is free */
 	u64 fresh;          /* bytes; never used from here on, reads as zero */
 	bool refs_unsynced; /* written, but not known to be on the disk */
-	bool prepared;      /* for writing */
-	bool corrupt;       /* met something impossible: no more writes */
+	_Atomic bool prepared; /* for writing */
+	_Atomic bool corrupt;  /* met something impossible: no more writes */
+	bool lazy; /* refcounts are written at the end, or rebuilt */
 	u64 packed_at, packed_left; /* room for compressed data */
 
 	u64 generation;          /* of written L2 tables */
@@ -137,6 +139,7 @@ struct qcow2 {
 	int inflated_next;
 
 	struct list running, waiting; /* requests; the loop's lock */
+	u64 wait_first, wait_last;    /* clusters; what `waiting` spans */
 };
 
 /* ---- qcow2_header.c ---- */
@@ -160,6 +163,9 @@ int qcow2_sync(struct qcow2 *s);
 int qcow2_cache_init(struct qcow2_cache *c, u32 bytes, u64 most);
 void qcow2_cache_fini(struct qcow2_cache *c);
 void qcow2_cache_clear(struct qcow2_cache *c);
+/* Slices in [offset, offset + bytes), which hold something else now. */
+void qcow2_cache_forget(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
+			u64 bytes) REQUIRES(s->lock);
 /* NULL: not there.  Needs s->map or s->lock. */
 struct qcow2_slice *qcow2_cache_find(struct qcow2_cache *c, u64 offset);
 /* Loads it when it is not there.  Stays until the next load. */
@@ -180,10 +186,59 @@ int qcow2_map(struct qcow2 *s, u64 offset, u64 bytes, struct qcow2_extent *out)
 	EXCLUDES(s->lock);
 int qcow2_map_locked(struct qcow2 *s, u64 offset, u64 bytes,
 		     struct qcow2_extent *out) REQUIRES(s->lock);
+/* The header or a table is there: not for a guest's data. */
+bool qcow2_is_metadata(struct qcow2 *s, u64 offset, u64 bytes) EXCLUDES(s->map);
 /* The table that an L1 entry names; 0: none.  -EIO. */
 int qcow2_l2_table(const struct qcow2 *s, u64 l1_index, u64 *ret);
 /* The slice of `table` that has the entry for a guest offset. */
 u64 qcow2_slice_at(const struct qcow2 *s, u64 table, u64 offset);
+
+/* The same for a change: in a table that nobody shares.  `data` is the entry
+ * at `offset`; those behind it up to the end of the slice follow. */
+int qcow2_entry_to_write(struct qcow2 *s, u64 offset, struct qcow2_slice **ret,
+			 u8 **data) REQUIRES(s->lock);
+/* Sets the entry at `data` of `slice`. */
+void qcow2_entry_write(struct qcow2 *s, struct qcow2_slice *slice, u8 *data,
+		       struct qcow2_entry e) REQUIRES(s->lock);
+
+/* ---- qcow2_refs.c: what is in use ---- */
+
+int qcow2_refs_get(struct qcow2 *s, u64 cluster, u64 *ret) REQUIRES(s->lock);
+/* -ERANGE when it does not fit. */
+int qcow2_refs_add(struct qcow2 *s, u64 cluster, int by) REQUIRES(s->lock);
+/* Up to `want` clusters next to each other; their contents are zero if
+ * `fresh`, else anything. */
+int qcow2_alloc(struct qcow2 *s, u64 want, u64 *ret_offset, u64 *ret_count,
+		bool *fresh) REQUIRES(s->lock);
+/* The same for a table; `count` of them. */
+int qcow2_alloc_table(struct qcow2 *s, u64 count, u64 *ret_offset)
+	REQUIRES(s->lock);
+/* Gives clusters back that nothing on the disk refers to. */
+void qcow2_free(struct qcow2 *s, u64 offset, u64 bytes) REQUIRES(s->lock);
+/* Gives them back once the L2 tables of this moment are on the disk. */
+void qcow2_free_later(struct qcow2 *s, u64 offset, u64 bytes) REQUIRES(s->lock);
+/* Everything of before `generation` is there now. */
+void qcow2_free_now(struct qcow2 *s, u64 generation) REQUIRES(s->lock);
+/* Does that for all of them when they have become many. */
+int qcow2_free_some(struct qcow2 *s) REQUIRES(s->lock);
+/* An entry of a refcount block that is in memory. */
+u64 qcow2_refs_read(const u8 *block, u64 index, u32 order);
+void qcow2_refs_write(u8 *block, u64 index, u32 order, u64 value);
+u64 qcow2_refs_max(const struct qcow2 *s);
+
+/* ---- qcow2_flush.c: the order in which metadata reaches the disk ---- */
+
+int qcow2_write_back(struct qcow2 *s) REQUIRES(s->lock);
+int qcow2_flush(struct qcow2 *s) EXCLUDES(s->lock);
+/* Once before the first change. */
+int qcow2_prepare(struct qcow2 *s) REQUIRES(s->lock);
+/* After the last one. */
+int qcow2_finish(struct qcow2 *s) EXCLUDES(s->lock);
+int qcow2_header_write(struct qcow2 *s, u32 at, const void *data, u32 len)
+	REQUIRES(s->lock);
+int qcow2_set_incompatible(struct qcow2 *s, u64 bits) REQUIRES(s->lock);
+/* What must not be: no more writes from now on.  -EIO. */
+int qcow2_broken(struct qcow2 *s, const char *what) REQUIRES(s->lock);
 
 /* ---- qcow2_compress.c ---- */
 
@@ -203,6 +258,11 @@ void qcow2_forget_packed(struct qcow2 *s);
 int qcow2_read_extent(struct qcow2 *s, const struct qcow2_extent *x, u64 offset,
 		      const struct iovec *iov, int niov, struct iovec *part,
 		      u64 at);
+/* ---- qcow2_write.c ---- */
+
+int qcow2_write(struct qcow2 *s, struct block_req *r);
+int qcow2_zero(struct qcow2 *s, u64 offset, u64 bytes, bool unmap);
+int qcow2_discard(struct qcow2 *s, u64 offset, u64 bytes);
 /* Blocking; whoever calls keeps requests apart that change the mapping of
  * the same cluster. */
 int qcow2_execute(struct block_node *n, struct block_req *r);

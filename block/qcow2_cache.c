@@ -48,6 +48,18 @@ void qcow2_cache_fini(struct qcow2_cache *c)
 	c->bucket = NULL;
 }
 
+void qcow2_cache_forget(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
+			u64 bytes)
+{
+	struct qcow2_slice *e, *next;
+
+	lock_acquire(&s->map);
+	list_for_each_safe (e, next, &c->lru, lru)
+		if (range_holds(offset, bytes, e->offset, 1))
+			cache_drop(c, e);
+	lock_release(&s->map);
+}
+
 static struct list *cache_bucket(struct qcow2_cache *c, u64 offset)
 {
 	return &c->bucket[offset / c->bytes % c->buckets];
@@ -72,6 +84,10 @@ static int cache_shrink(struct qcow2 *s, struct qcow2_cache *c)
 
 	while (c->count >= c->max && r == 0) {
 		e = list_entry(c->lru.prev, struct qcow2_slice, lru);
+		if (e->dirty) {
+			r = qcow2_write_back(s);
+			continue;
+		}
 		lock_acquire(&s->map);
 		cache_drop(c, e);
 		lock_release(&s->map);

@@ -102,7 +102,7 @@ static int header_numbers(const u8 *buf, size_t len, struct qcow2_header *h,
 			  struct err *err)
 {
 	if (len < 72 || get_be32(buf) != QCOW2_MAGIC)
-		return err_set(err, -EINVAL, "is not a qcow2 image");
+		return err_set(err, -EINVAL, "Image is not in qcow2 format");
 	h->version = get_be32(buf + 4);
 	if (h->version < 2 || h->version > 3)
 		return err_set(err, -ENOTSUP,

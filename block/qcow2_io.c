@@ -71,13 +71,32 @@ static int io_read(struct qcow2 *s, struct block_req *r)
 	return result;
 }
 
+static int io_change(struct qcow2 *s, struct block_req *r)
+{
+	if (s->node.readonly)
+		return -EACCES;
+	switch (r->op) {
+	case BLOCK_WRITE: return qcow2_write(s, r);
+	case BLOCK_WRITE_ZEROES:
+		return qcow2_zero(s, r->offset, r->bytes,
+				  s->unmap && r->flags & BLOCK_REQ_UNMAP);
+	case BLOCK_DISCARD:
+		return s->unmap ? qcow2_discard(s, r->offset, r->bytes) : 0;
+	default: return -ENOTSUP;
+	}
+}
+
 int qcow2_execute(struct block_node *n, struct block_req *r)
 {
 	struct qcow2 *s = container_of(n, struct qcow2, node);
+	int result;
 
-	switch (r->op) {
-	case BLOCK_READ: return io_read(s, r);
-	case BLOCK_FLUSH: return 0;
-	default: return -ENOTSUP;
-	}
+	if (r->op == BLOCK_READ)
+		return io_read(s, r);
+	if (r->op == BLOCK_FLUSH)
+		return s->node.readonly ? 0 : qcow2_flush(s);
+	result = io_change(s, r);
+	if (result == 0 && r->flags & BLOCK_REQ_FUA)
+		result = qcow2_flush(s);
+	return result;
 }

@@ -8,6 +8,7 @@
  * Spec: qcow2.txt "Cluster mapping", "Extended L2 Entries".
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "block/qcow2.h"
 #include "lib/bytes.h"
@@ -46,6 +47,24 @@ enum qcow2_kind qcow2_entry_kind(const struct qcow2 *s, struct qcow2_entry e,
 	if (!host)
 		return e.desc & QCOW2_COPIED ? QCOW2_BAD : QCOW2_UNALLOCATED;
 	return QCOW2_DATA;
+}
+
+static bool map_meets(u64 a, u64 a_bytes, u64 b, u64 b_bytes)
+{
+	return a < b + b_bytes && b < a + a_bytes;
+}
+
+bool qcow2_is_metadata(struct qcow2 *s, u64 offset, u64 bytes)
+{
+	bool meets;
+
+	lock_acquire(&s->map);
+	meets = map_meets(offset, bytes, 0, s->cluster_size) ||
+		map_meets(offset, bytes, s->h.l1_offset, s->h.l1_size * 8ULL) ||
+		map_meets(offset, bytes, s->h.refcount_offset,
+			  (u64)s->h.refcount_clusters << s->cluster_bits);
+	lock_release(&s->map);
+	return meets;
 }
 
 int qcow2_l2_table(const struct qcow2 *s, u64 l1_index, u64 *ret)
@@ -205,4 +224,71 @@ int qcow2_map(struct qcow2 *s, u64 offset, u64 bytes, struct qcow2_extent *out)
 	r = qcow2_map_locked(s, offset, bytes, out);
 	lock_release(&s->lock);
 	return r;
+}
+
+/* ---- Changing ---- */
+
+/* A table of its own for an L1 entry, with what the old one says. */
+static int map_new_table(struct qcow2 *s, u64 l1_index, u64 old, u64 *ret)
+	REQUIRES(s->lock)
+{
+	u64 at;
+	u8 *buf;
+	int r = qcow2_alloc_table(s, 1, &at);
+
+	if (r < 0)
+		return r;
+	if (old) {
+		buf = malloc(s->cluster_size);
+		r = buf ? qcow2_pread(s, old, buf, s->cluster_size) : -ENOMEM;
+		if (r == 0)
+			r = qcow2_pwrite(s, at, buf, s->cluster_size);
+		free(buf);
+	}
+	if (r < 0) {
+		qcow2_free(s, at, s->cluster_size);
+		return r;
+	}
+	lock_acquire(&s->map);
+	s->l1[l1_index] = at | QCOW2_COPIED;
+	lock_release(&s->map);
+	s->l1_touched[l1_index / 64] = 1;
+	s->l1_dirty = true;
+	if (old)
+		qcow2_free_later(s, old, s->cluster_size);
+	*ret = at;
+	return 0;
+}
+
+int qcow2_entry_to_write(struct qcow2 *s, u64 offset, struct qcow2_slice **ret,
+			 u8 **data)
+{
+	u64 l1_index = offset >> (s->cluster_bits + s->l2_bits);
+	u64 index = offset >> s->cluster_bits;
+	u64 table;
+	int r = qcow2_l2_table(s, l1_index, &table);
+
+	if (r < 0)
+		return qcow2_broken(s, "an L1 entry");
+	if (!table || !(s->l1[l1_index] & QCOW2_COPIED))
+		r = map_new_table(s, l1_index, table, &table);
+	if (r == 0)
+		r = qcow2_cache_load(s, &s->l2,
+				     qcow2_slice_at(s, table, offset), ret);
+	if (r == 0)
+		*data = (*ret)->data +
+			index % (s->l2.bytes / s->entry_bytes) * s->entry_bytes;
+	return r;
+}
+
+void qcow2_entry_write(struct qcow2 *s, struct qcow2_slice *slice, u8 *data,
+		       struct qcow2_entry e)
+{
+	lock_acquire(&s->map);
+	put_be64(data, e.desc);
+	if (s->subs > 1)
+		put_be64(data + 8, e.bitmap);
+	lock_release(&s->map);
+	slice->dirty = true;
+	s->l2.dirty = true;
 }

@@ -31,7 +31,9 @@ Error: invalid parameter value: bogus
 (qemu) change a $TMP/d.raw bogusfmt
 Error: Unknown driver 'bogusfmt'
 (qemu) change a $TMP/d.raw qcow2
-Error: format 'qcow2' is not supported; convert the image with 'qemu-img convert -O raw'
+Error: image '$TMP/d.raw': Image is not in qcow2 format
+(qemu) change a $TMP/d.raw vmdk
+Error: format 'vmdk' is not supported; convert the image with 'qemu-img convert -O raw'
 (qemu) change h -f $TMP/d.raw raw
 Error: Device 'h' is not removable
 (qemu) change nosuch x

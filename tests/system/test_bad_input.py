@@ -45,8 +45,29 @@ CASES = [
      "{dir}/in-use' is in use by vmon pid {holder}"),
     (["-hda", "{dir}/nosuch"], "-hda {dir}/nosuch:"),
     (["{dir}/nosuch"], "{dir}/nosuch': No such file"),
-    (["-drive", "file={dir}/disk,format=qcow2"], "'qcow2' is not supported"),
-    (["-drive", "file={dir}/qcow2,if=virtio"], "{dir}/qcow2"),
+    (["-drive", "file={dir}/disk,format=vmdk"], "'vmdk' is not supported"),
+    (["-drive", "file={dir}/disk,format=qcow2"], "not in qcow2 format"),
+    (["-drive", "file={dir}/qcow2,if=virtio"], "header of 0 bytes"),
+    (["-drive", "file={dir}/q-version,if=virtio"], "version 9"),
+    (["-drive", "file={dir}/q-crypt,if=virtio"], "is encrypted"),
+    (["-drive", "file={dir}/q-datafile,if=virtio"], "external file"),
+    (["-drive", "file={dir}/q-feature,if=virtio"], "not supported: bit 17"),
+    (["-drive", "file={dir}/q-corrupt,if=virtio"], "is marked as corrupt"),
+    (["-drive", "file={dir}/q-l1,if=virtio"], "L1 table that is too large"),
+    (["-drive", "file={dir}/q-size,if=virtio"], "L1 table that is too small"),
+    (["-drive", "file={dir}/q-short,if=virtio"], "beyond the end of the file"),
+    (["-drive", "file={dir}/q-refs,if=virtio"], "refcounts of 2^7 bits"),
+    (["-drive", "file={dir}/q-self,if=virtio,format=qcow2"],
+     "{dir}/q-self' is a backing file of itself"),
+    (["-drive", "file={dir}/q-lost,if=virtio,format=qcow2"],
+     "{dir}/nosuch': No such file"),
+    (["-drive", "file={dir}/q-folder,if=virtio,format=qcow2"],
+     "{dir}/folder' is a directory"),
+    (["-drive", "file={dir}/q-over,if=virtio"],
+     "format=qcow2 or backing-files=on allows it"),
+    (["-drive", "file={dir}/q-over,if=virtio,backing-files=off"],
+     "backing-files=on allows it"),
+    (["-drive", "file={dir}/q-json,if=virtio,format=qcow2"], "in JSON"),
     (["-drive", "file={dir}/disk,format=raw,if=ide"], "if=ide"),
     (["-drive", "file={dir}/disk,format=raw,nosuch=1"],
      "property 'nosuch' not found"),
@@ -189,6 +210,8 @@ ACCEPTED = [
     "-smbios type=1,manufacturer=a -fw_cfg name=opt/a,string=b",
     "-drive file={dir}/disk,format=raw,if=none,id=d -device "
     "virtio-blk-pci,drive=d,scsi=off,config-wce=off,write-cache=on",
+    "-drive file={dir}/q-over,format=qcow2,if=virtio",
+    "-drive file={dir}/q-over,backing-files=on,if=virtio",
 ]
 
 
@@ -224,6 +247,27 @@ def contents(folder):
             for p in sorted(folder.rglob("*"))}
 
 
+def qcow2(backing=b"", backing_format=b"raw", **changes):
+    """An empty image of 1 MiB, with some fields of its header changed."""
+    h = dict(magic=0x514649fb, version=3, backing=0, backing_size=0, bits=16,
+             size=MIB, crypt=0, l1_size=1, l1=0x30000, table=0x10000, tables=1,
+             snapshots=0, snapshots_at=0, incompatible=0, compatible=0,
+             autoclear=0, order=4, length=104)
+    extension = b""
+    if backing:
+        extension = struct.pack(">II8s", 0xe2792aca, len(backing_format),
+                                backing_format)
+        h.update(backing=512, backing_size=len(backing))
+    h.update(changes)
+    head = struct.pack(">IIQIIQIIQQIIQQQQII", *h.values()) + extension
+    image = bytearray(0x40000)
+    image[:len(head)] = head
+    image[512:512 + len(backing)] = backing
+    image[0x10000:0x10008] = struct.pack(">Q", 0x20000)
+    image[0x20000:0x20008] = struct.pack(">4H", 1, 1, 1, 1)
+    return bytes(image)
+
+
 class Table(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -234,6 +278,17 @@ class Table(unittest.TestCase):
         for name in ("disk", "disk2", "in-use"):
             (cls.dir / name).write_bytes(os.urandom(64 << 10))
         (cls.dir / "qcow2").write_bytes(b"QFI\xfb\0\0\0\3" + bytes(1016))
+        for name, image in (
+                ("version", qcow2(version=9)), ("crypt", qcow2(crypt=2)),
+                ("datafile", qcow2(incompatible=4)),
+                ("feature", qcow2(incompatible=1 << 17)),
+                ("corrupt", qcow2(incompatible=2)),
+                ("l1", qcow2(l1_size=1 << 31)), ("size", qcow2(size=1 << 40)),
+                ("short", qcow2()[:0x18000]), ("refs", qcow2(order=7)),
+                ("self", qcow2(b"q-self", b"qcow2")),
+                ("lost", qcow2(b"nosuch")), ("folder", qcow2(b"folder")),
+                ("over", qcow2(b"disk")), ("json", qcow2(b"json:{{}}"))):
+            (cls.dir / f"q-{name}").write_bytes(image)
         (cls.dir / "bzImage").write_bytes(bzimage(64 << 10))
         (cls.dir / "truncated").write_bytes(bzimage(20000))
         with open(cls.dir / "huge", "wb") as f:

@@ -450,10 +450,11 @@ START_TEST(block_refusals_say_what_is_wrong)
 {
 	int fd = open(image, O_WRONLY);
 
-	ck_assert_int_eq(pwrite(fd, "QFI\xfb", 4, 0), 4);
+	ck_assert_int_eq(pwrite(fd, "vhdxfile", 8, 0), 8);
 	close(fd);
 	refuse("if=none", "qemu-img convert");
-	refuse("format=qcow2", "'qcow2' is not supported");
+	refuse("format=vhdx", "'vhdx' is not supported");
+	refuse("format=qcow2", "not in qcow2 format");
 	refuse("if=ide", "if=virtio");
 	refuse("aio=native", "cache=none");
 	refuse("nonsense=1", "nonsense");
