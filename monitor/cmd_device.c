@@ -171,13 +171,8 @@ static void device_wait_start(struct monitor *mon, const char *path,
 
 static int device_wait_seconds(const char *text, double *ret, struct err *err)
 {
-	char *end;
-
-	*ret = text ? strtod(text, &end) : 0;
-	if (text && (*end || end == text || !(*ret > 0) || *ret > 1e6))
-		return err_set(err, -EINVAL, "-w takes seconds, not '%s'",
-			       text);
-	return 0;
+	*ret = 0;
+	return text ? mon_parse_seconds("-w ", text, ret, err) : 0;
 }
 
 int cmd_device_del(struct monitor *mon, const struct args *a, struct err *err)

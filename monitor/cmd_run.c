@@ -38,13 +38,6 @@ int cmd_system_reset(struct monitor *mon, const struct args *a, struct err *err)
 	return 0;
 }
 
-int cmd_system_powerdown(struct monitor *mon, const struct args *a,
-			 struct err *err)
-{
-	runstate_request_powerdown(mon->m);
-	return 0;
-}
-
 int cmd_nmi(struct monitor *mon, const struct args *a, struct err *err)
 {
 	lapic_press_nmi(mon->m);

@@ -85,6 +85,23 @@ static void show_rows(const struct monitor *mon, const void *field,
 		show_columns(mon, field, out);
 }
 
+static int set_expr(struct monitor *mon, void *field, const char *value,
+		    struct err *err)
+{
+	bool c = value && !strcmp(value, "c");
+
+	if (!c && (!value || strcmp(value, "qemu")))
+		return err_set(err, -EINVAL, "expected 'c' or 'qemu'");
+	*(bool *)field = c;
+	return 0;
+}
+
+static void show_expr(const struct monitor *mon, const void *field,
+		      struct buf *out)
+{
+	buf_puts(out, *(const bool *)field ? "c" : "qemu");
+}
+
 static const struct {
 	const char *name;
 	size_t offset;
@@ -98,6 +115,9 @@ static const struct {
 	  "understand the beginning of a name, if there is but one" },
 	{ "events", offsetof(struct monitor, set_events), set_flag, show_flag,
 	  "show what happens to the machine" },
+	{ "expr", offsetof(struct monitor, set_expr_c), set_expr, show_expr,
+	  "operators of expressions: qemu, or c with its precedence, shifts "
+	  "and comparisons" },
 	{ "pager", offsetof(struct monitor, set_pager), set_rows, show_rows,
 	  "show long answers by pages, of a terminal that is ours or of so "
 	  "many rows" },
@@ -132,7 +152,7 @@ int cmd_set(struct monitor *mon, const struct args *a, struct err *err)
 		if (name)
 			continue;
 		session_settings[i].show(mon, field, &value);
-		mon_printf(mon, "%-7s %-3s  %s\n", session_settings[i].name,
+		mon_printf(mon, "%-7s %-4s %s\n", session_settings[i].name,
 			   buf_str(&value), session_settings[i].help);
 		buf_fini(&value);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `wait`: the answer comes when the machine is in a state, or an event came.
+ * `wait`: the answer comes when the machine is in a state, or an event came;
+ * and system_powerdown, which may wait for the outcome.
  *
  * A wait ends with its time, and with the peer that asked.
  */
@@ -28,7 +29,8 @@ struct mon_wait {
 	int what; /* enum event_id, enum run_state */
 	struct timer timer;
 	double seconds;
-	bool over; /* it will be freed from the loop */
+	const char *otherwise; /* what is said when the time is over */
+	bool over;             /* it will be freed from the loop */
 	struct err err;
 };
 
@@ -58,7 +60,7 @@ static void wait_on_timer(void *arg)
 {
 	struct mon_wait *w = arg;
 
-	err_set(&w->err, -ETIMEDOUT, "that did not come in %g s", w->seconds);
+	err_set(&w->err, -ETIMEDOUT, "%s in %g s", w->otherwise, w->seconds);
 	wait_finish(w);
 }
 
@@ -114,8 +116,59 @@ void wait_end_all(void)
 {
 	struct mon_wait *w, *next;
 
-	list_for_each_safe (w, next, &waits, node)
+	list_for_each_safe (w, next, &waits, node) {
+		struct monitor *mon = w->mon;
+		bool over = w->over;
+
+		if (over && mon->resumed) {
+			wait_finish(w);
+			continue;
+		}
 		wait_free(w);
+		mon->waiting = false;
+		/* What came with the end is an outcome, too. */
+		mon->busy = mon->busy && !over;
+	}
+}
+
+static void wait_start(struct monitor *mon, bool state, int what,
+		       double seconds, const char *otherwise)
+{
+	struct mon_wait *w = xalloc(sizeof *w);
+
+	w->mon = mon;
+	w->state = state;
+	w->what = what;
+	w->seconds = seconds;
+	w->otherwise = otherwise;
+	list_append(&waits, &w->node);
+	timer_init(&w->timer, mon->m->loop, wait_on_timer, w);
+	timer_set(&w->timer,
+		  clock_mono_ns() + (u64)(seconds * (double)NS_PER_S));
+	if (state) {
+		w->notifier.fn = wait_changed;
+		w->notifier.arg = w;
+		run_notifier_add(mon->m, &w->notifier);
+	} else {
+		w->listener.fn = wait_heard;
+		w->listener.arg = w;
+		event_listen(mon->m, &w->listener);
+	}
+	mon->waiting = true;
+	mon_suspend(mon);
+}
+
+int mon_parse_seconds(const char *what, const char *text, double *ret,
+		      struct err *err)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (*end || end == text || !(v > 0) || v > 1e6)
+		return err_set(err, -EINVAL, "%stakes seconds, not '%s'", what,
+			       text);
+	*ret = v;
+	return 0;
 }
 
 /* "status=STATE" or "event=NAME"; -EINVAL. */
@@ -143,40 +196,35 @@ int cmd_wait(struct monitor *mon, const struct args *a, struct err *err)
 {
 	const char *limit = args_str(a, "seconds");
 	double seconds = WAIT_SECONDS;
-	struct mon_wait *w;
 	bool state;
-	char *end;
-	int what = wait_parse(args_str(a, "what"), &state, err);
+	int r, what = wait_parse(args_str(a, "what"), &state, err);
 
 	if (what < 0)
 		return what;
-	if (limit) {
-		seconds = strtod(limit, &end);
-		if (*end || end == limit || !(seconds > 0) || seconds > 1e6)
-			return err_set(err, -EINVAL, "takes seconds, not '%s'",
-				       limit);
-	}
-	if (state && mon->m->run.state == (enum run_state)what)
+	r = limit ? mon_parse_seconds("", limit, &seconds, err) : 0;
+	if (r < 0)
+		return r;
+	if (!state || mon->m->run.state != (enum run_state)what)
+		wait_start(mon, state, what, seconds, "that did not come");
+	return 0;
+}
+
+/* ---- system_powerdown ---- */
+
+int cmd_system_powerdown(struct monitor *mon, const struct args *a,
+			 struct err *err)
+{
+	const char *limit = args_str(a, "wait");
+	double seconds;
+	int r = limit ? mon_parse_seconds("-w ", limit, &seconds, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (limit && mon->m->run.state == RUN_SHUTDOWN)
 		return 0;
-	w = xalloc(sizeof *w);
-	w->mon = mon;
-	w->state = state;
-	w->what = what;
-	w->seconds = seconds;
-	list_append(&waits, &w->node);
-	timer_init(&w->timer, mon->m->loop, wait_on_timer, w);
-	timer_set(&w->timer,
-		  clock_mono_ns() + (u64)(seconds * (double)NS_PER_S));
-	if (state) {
-		w->notifier.fn = wait_changed;
-		w->notifier.arg = w;
-		run_notifier_add(mon->m, &w->notifier);
-	} else {
-		w->listener.fn = wait_heard;
-		w->listener.arg = w;
-		event_listen(mon->m, &w->listener);
-	}
-	mon->waiting = true;
-	mon_suspend(mon);
+	if (limit)
+		wait_start(mon, false, EVENT_SHUTDOWN, seconds,
+			   "the guest has not shut down");
+	runstate_request_powerdown(mon->m);
 	return 0;
 }

@@ -250,7 +250,8 @@ int command_run(struct monitor *mon, const char *line)
 	const struct command *table = command_table, *c;
 	struct expr_env env = { .reg = mon_register,
 				.symbol = mon_find_symbol,
-				.opaque = mon };
+				.opaque = mon,
+				.c = mon->set_expr_c };
 	const char *word = command_skip(line), *first = word;
 	size_t n = command_word(word);
 	struct args a = { .n = 0 };

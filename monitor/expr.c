@@ -149,6 +149,13 @@ static int expr_operand(struct expr *e, u64 *ret)
 		r = expr_operand(e, ret);
 		*ret = ~*ret;
 		return r;
+	case '!':
+		if (!e->env->c)
+			break;
+		expr_next(e);
+		r = expr_operand(e, ret);
+		*ret = !*ret;
+		return r;
 	case '(':
 		expr_next(e);
 		r = expr_sum(e, ret);
@@ -179,7 +186,7 @@ static int expr_unary(struct expr *e, u64 *ret)
 	int r, signs = 0;
 
 	/* Signs recurse too: bound them before expr_operand() follows. */
-	for (p = e->p; *p && strchr("+-~ \t", *p); p++)
+	for (p = e->p; *p && strchr("+-~! \t", *p); p++)
 		signs += *p != ' ' && *p != '\t';
 	e->depth += signs + 1;
 	if (e->depth > EXPR_DEPTH_MAX)
@@ -215,63 +222,110 @@ static bool expr_ends_here(const struct expr *e)
 	return *e->p == '-' && e->env->flag_ends && isalpha(next);
 }
 
-static int expr_prod(struct expr *e, u64 *ret)
+enum expr_op {
+	OP_OR,
+	OP_AND,
+	OP_EQ,
+	OP_NE,
+	OP_LE,
+	OP_GE,
+	OP_SHL,
+	OP_SHR,
+	OP_BIT_OR,
+	OP_BIT_XOR,
+	OP_BIT_AND,
+	OP_LT,
+	OP_GT,
+	OP_PLUS,
+	OP_MINUS,
+	OP_MUL,
+	OP_DIV,
+	OP_MOD,
+};
+
+/* How strongly each binds, 1 the least; 0: it does not exist.  The longer
+ * come first. */
+static const struct expr_binary {
+	const char *text;
+	enum expr_op op;
+	u8 qemu, c;
+} expr_binaries[] = {
+	{ "||", OP_OR, 0, 1 },     { "&&", OP_AND, 0, 2 },
+	{ "==", OP_EQ, 0, 6 },     { "!=", OP_NE, 0, 6 },
+	{ "<=", OP_LE, 0, 7 },     { ">=", OP_GE, 0, 7 },
+	{ "<<", OP_SHL, 0, 8 },    { ">>", OP_SHR, 0, 8 },
+	{ "|", OP_BIT_OR, 2, 3 },  { "^", OP_BIT_XOR, 2, 4 },
+	{ "&", OP_BIT_AND, 2, 5 }, { "<", OP_LT, 0, 7 },
+	{ ">", OP_GT, 0, 7 },      { "+", OP_PLUS, 1, 9 },
+	{ "-", OP_MINUS, 1, 9 },   { "*", OP_MUL, 3, 10 },
+	{ "/", OP_DIV, 3, 10 },    { "%", OP_MOD, 3, 10 },
+};
+
+static u8 expr_strength(const struct expr *e, const struct expr_binary *b)
 {
-	u64 b;
-	int r = expr_unary(e, ret);
-
-	while (!r && *e->p && strchr("*/%", *e->p) && !expr_ends_here(e)) {
-		char op = *e->p;
-
-		expr_next(e);
-		r = expr_unary(e, &b);
-		if (r < 0)
-			return r;
-		if (op == '*')
-			*ret *= b;
-		else
-			r = expr_divide(e, op, *ret, b, ret);
-	}
-	return r;
+	return e->env->c ? b->c : b->qemu;
 }
 
-static int expr_logic(struct expr *e, u64 *ret)
+/* The operator that follows, or NULL. */
+static const struct expr_binary *expr_peek(const struct expr *e)
 {
-	u64 b;
-	int r = expr_prod(e, ret);
+	for (size_t i = 0; i < ARRAY_SIZE(expr_binaries); i++) {
+		const struct expr_binary *b = &expr_binaries[i];
 
-	while (!r && *e->p && strchr("&|^", *e->p)) {
-		char op = *e->p;
+		if (expr_strength(e, b) &&
+		    !strncmp(e->p, b->text, strlen(b->text)))
+			return expr_ends_here(e) ? NULL : b;
+	}
+	return NULL;
+}
 
-		expr_next(e);
-		r = expr_prod(e, &b);
-		if (r < 0)
-			return r;
-		if (op == '&')
-			*ret &= b;
-		else if (op == '|')
-			*ret |= b;
-		else
-			*ret ^= b;
+static int expr_apply(struct expr *e, enum expr_op op, u64 *a, u64 b)
+{
+	s64 x = (s64)*a, y = (s64)b;
+
+	switch (op) {
+	case OP_OR: *a = *a || b; break;
+	case OP_AND: *a = *a && b; break;
+	case OP_EQ: *a = x == y; break;
+	case OP_NE: *a = x != y; break;
+	case OP_LE: *a = x <= y; break;
+	case OP_GE: *a = x >= y; break;
+	case OP_SHL: *a = b < 64 ? *a << b : 0; break;
+	case OP_SHR: *a = (u64)(x >> MIN(b, (u64)63)); break;
+	case OP_BIT_OR: *a |= b; break;
+	case OP_BIT_XOR: *a ^= b; break;
+	case OP_BIT_AND: *a &= b; break;
+	case OP_LT: *a = x < y; break;
+	case OP_GT: *a = x > y; break;
+	case OP_PLUS: *a += b; break;
+	case OP_MINUS: *a -= b; break;
+	case OP_MUL: *a *= b; break;
+	case OP_DIV: return expr_divide(e, '/', *a, b, a);
+	case OP_MOD: return expr_divide(e, '%', *a, b, a);
+	}
+	return 0;
+}
+
+/* Operands, joined by what binds at least so strongly. */
+static int expr_joined(struct expr *e, u8 strength, u64 *ret)
+{
+	const struct expr_binary *b;
+	u64 right;
+	int r = expr_unary(e, ret);
+
+	while (!r && (b = expr_peek(e)) && expr_strength(e, b) >= strength) {
+		e->p += strlen(b->text);
+		expr_skip(e);
+		r = expr_joined(e, expr_strength(e, b) + 1, &right);
+		if (!r)
+			r = expr_apply(e, b->op, ret, right);
 	}
 	return r;
 }
 
 static int expr_sum(struct expr *e, u64 *ret)
 {
-	u64 b;
-	int r = expr_logic(e, ret);
-
-	while (!r && (*e->p == '+' || *e->p == '-') && !expr_ends_here(e)) {
-		char op = *e->p;
-
-		expr_next(e);
-		r = expr_logic(e, &b);
-		if (r < 0)
-			return r;
-		*ret = op == '+' ? *ret + b : *ret - b;
-	}
-	return r;
+	return expr_joined(e, 1, ret);
 }
 
 int expr_eval(const char **text, const struct expr_env *env, s64 *ret,

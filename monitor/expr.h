@@ -8,6 +8,9 @@
  *   unary := ('+' | '-' | '~') unary | '(' sum ')' | '\'' byte '\''
  *          | '$' name | number | symbol
  *
+ * In C's way on request: || && | ^ & (== !=) (< > <= >=) (<< >>) (+ -) (* / %)
+ * from the weakest to the strongest, and ! among the unary ones.
+ *
  * Values are signed 64-bit and wrap.  Blanks may stand between tokens, so
  * an expression goes on over them.
  */
@@ -24,6 +27,7 @@ struct expr_env {
 	/* Address of a function or variable of the guest, likewise. */
 	int (*symbol)(void *opaque, const char *name, u64 *ret);
 	void *opaque;
+	bool c; /* operators as in C */
 	/* A blank and then "/" with a letter end the expression: what follows
 	 * is a file name, not a division. */
 	bool path_ends;

@@ -65,6 +65,7 @@ struct monitor {
 
 	/* The command `set` */
 	bool set_abbrev, set_status, set_syntax, set_time, set_events;
+	bool set_expr_c; /* operators as in C */
 	u32 set_pager;   /* rows; 1: ask the terminal; 0: off */
 	struct buf held; /* monitor/pager.c: what was not shown yet */
 	int history_fd;  /* -1: none */
@@ -134,6 +135,9 @@ void mon_frame_end(struct monitor *mon, char kind, int code);
 void mon_suspend(struct monitor *mon);
 void mon_resume(struct monitor *mon, const struct err *err);
 
+/* "10", "0.5": up to 1e6; -EINVAL, with `what` before "takes seconds". */
+int mon_parse_seconds(const char *what, const char *text, double *ret,
+		      struct err *err);
 void wait_abandon(struct monitor *mon); /* it waits no longer */
 void wait_end_all(void);
 

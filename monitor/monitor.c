@@ -523,7 +523,7 @@ static void mon_closed(struct monitor *mon)
 	mon->open = false;
 	script_interrupt(mon);
 	mon->set_abbrev = mon->set_status = mon->set_syntax = mon->set_time =
-		mon->set_events = false;
+		mon->set_events = mon->set_expr_c = false;
 	mon->set_width = mon->set_pager = 0;
 	buf_fini(&mon->held);
 	wait_abandon(mon);

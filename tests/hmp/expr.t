@@ -159,3 +159,41 @@ Try "help p" for more information
 0x00108038:  c3                       retq     
 (qemu) p 100+200
 300
+# C's operators, when asked for
+(qemu) p 1<<4
+print|p: extraneous characters at the end of line
+Try "help p" for more information
+(qemu) set expr c
+(qemu) p/d 1+4&4
+4
+(qemu) p 1<<4|3
+19
+(qemu) p 6&3*2
+6
+(qemu) p 1|2^3&2
+1
+(qemu) p 7-2-1
+4
+(qemu) p 2+3*4<<1
+28
+(qemu) p 1<2==1&&3!=4||0
+1
+(qemu) p !0+!5+~0
+0
+(qemu) p -8>>1
+-4
+(qemu) p 1<<64
+0
+(qemu) p -1>>100
+-1
+(qemu) p 3>=3 && 2<=1
+0
+(qemu) p 1<
+unexpected end of expression
+Try "help p" for more information
+(qemu) pmemsave 0 1<<12 $TMP/x
+(qemu) set expr pascal
+Error: expected 'c' or 'qemu'
+(qemu) set expr qemu
+(qemu) p 1+4&4
+5

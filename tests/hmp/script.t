@@ -6,6 +6,7 @@ Try "help p" for more information
 (qemu) set
 abbrev  off  {any}
 events  off  {any}
+expr    qemu {any}
 pager   off  {any}
 status  off  {any}
 syntax  off  {any}

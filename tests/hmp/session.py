@@ -250,6 +250,24 @@ def waits(tmp, c):
     c.run("cont")
 
 
+def hears_the_end(vmon, guest, tmp):
+    """Who waits for the guest to shut down is told, although vmon ends."""
+    path = os.path.join(tmp, "script")
+    proc, c = start(vmon, guest, tmp, "-monitor", "unix:%s,clients=2,mode=script" % path)
+    b = connect(path, proc)
+    b.sendall(b"system_powerdown -w 60\n")
+    until("the wait", lambda: "POWERDOWN" in c.run("info events"))
+    c.s.sendall(b"o/h 0x604 0x2000\n")  # as the guest would
+    data = b""
+    while True:
+        more = b.recv(4096)
+        if not more:
+            break
+        data += more
+    check(data == b"=1 ok 0\n", "the outcome: %r" % data)
+    check(proc.wait(TIMEOUT) == 0, "exit status")
+
+
 def leaves(tmp, c):
     """Ctrl-D on an empty line, and history by number."""
     b = Client(monitor(tmp, 0))
@@ -367,6 +385,7 @@ def main():
         c.s.sendall(b"quit\n")
         check(c.prompt() == b"quit\r\n", "quit talks")
         check(proc.wait(TIMEOUT) == 0, "exit status")
+        hears_the_end(vmon, guest, tmp)
         proc, c = start(vmon, guest, tmp, "-append", "spin")
         asks_a_busy_guest(tmp, c, proc)
         proc.terminate()
