@@ -124,7 +124,7 @@ static const struct {
 	{ "status", offsetof(struct monitor, set_status), set_flag, show_flag,
 	  "end each command with [ok TIME] or [err NUMBER TEXT, TIME]" },
 	{ "syntax", offsetof(struct monitor, set_syntax), set_flag, show_flag,
-	  "understand A ; B   A && B   A | grep TEXT   # comment" },
+	  "understand A ; B   A && B   A | grep TEXT   A | diff   # comment" },
 	{ "time", offsetof(struct monitor, set_time), set_flag, show_flag,
 	  "begin each line with the time" },
 	{ "width", offsetof(struct monitor, set_width), set_columns,

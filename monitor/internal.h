@@ -16,6 +16,7 @@
 #include "lib/list.h"
 #include "lib/types.h"
 #include "monitor/args.h"
+#include "monitor/filter.h"
 #include "monitor/readline.h"
 #include "monitor/roles.h"
 #include "monitor/script.h"
@@ -47,6 +48,7 @@ struct monitor {
 	struct list node;
 	struct readline rl;
 	struct script script;
+	struct filters filters;
 
 	/* Bytes taken from the peer but not yet looked at. */
 	u8 in[MON_INPUT_MAX];

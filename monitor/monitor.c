@@ -475,6 +475,7 @@ static void mon_free(struct monitor *mon)
 	rl_fini(&mon->rl);
 	script_fini(mon);
 	history_close(mon);
+	filters_fini(&mon->filters);
 	buf_fini(&mon->held);
 	buf_fini(&mon->out);
 	json_decref(mon->result);
@@ -526,6 +527,7 @@ static void mon_closed(struct monitor *mon)
 		mon->set_events = mon->set_expr_c = false;
 	mon->set_width = mon->set_pager = 0;
 	buf_fini(&mon->held);
+	filters_fini(&mon->filters);
 	wait_abandon(mon);
 	mon_pump(mon);
 	mon_reap_later(mon->m, mon->chr);

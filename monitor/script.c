@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Sequences, filters and repetition of commands.
+ * Sequences and repetition of commands.
  *
  * Between two commands the output leaves; while it cannot, nothing further
  * runs, so that a session holds the output of one command at most.
@@ -11,134 +11,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "monitor/audit.h"
+#include "monitor/filter.h"
 #include "monitor/internal.h"
 #include "vmm/machine.h"
 
 #define SCRIPT_STAGES 8
 #define SCRIPT_RETRY  (100 * NS_PER_MS) /* while output does not leave */
 
-/* ---- filters ---- */
-
-static const char *filter_word(const char *p, char *word, size_t size)
-{
-	size_t n = 0;
-	bool quoted;
-
-	while (isspace((unsigned char)*p))
-		p++;
-	quoted = *p == '"';
-	p += quoted;
-	for (; *p && (quoted ? *p != '"' : !isspace((unsigned char)*p)); p++)
-		if (n < size - 1)
-			word[n++] = *p;
-	word[n] = '\0';
-	return p + (quoted && *p);
-}
-
-static bool filter_contains(const char *line, size_t len, const char *what,
-			    bool any_case)
-{
-	size_t n = strlen(what);
-
-	for (size_t i = 0; i + n <= len; i++)
-		if (any_case ? !strncasecmp(line + i, what, n)
-			     : !memcmp(line + i, what, n))
-			return true;
-	return false;
-}
-
-/* Length of the line at `p`, its end included. */
-static size_t filter_line(const char *p)
-{
-	size_t n = strcspn(p, "\n");
-
-	return n + (p[n] == '\n');
-}
-
-static void filter_grep(struct buf *text, const char *args)
-{
-	bool not = false, any_case = false;
-	struct buf out = { 0 };
-	char word[256];
-
-	for (;;) {
-		args = filter_word(args, word, sizeof word);
-		if (!strcmp(word, "-v"))
-			not = true;
-		else if (!strcmp(word, "-i"))
-			any_case = true;
-		else
-			break;
-	}
-	for (const char *p = buf_str(text); *p;) {
-		size_t n = filter_line(p);
-
-		if (filter_contains(p, n, word, any_case) != not )
-			buf_append(&out, p, n);
-		p += n;
-	}
-	buf_fini(text);
-	*text = out;
-}
-
-static size_t filter_count(const struct buf *text)
-{
-	size_t lines = 0;
-
-	for (const char *p = buf_str(text); *p; p += filter_line(p))
-		lines++;
-	return lines;
-}
-
-/* Keeps lines [first, first + count). */
-static void filter_range(struct buf *text, size_t first, size_t count)
-{
-	struct buf out = { 0 };
-	size_t i = 0;
-
-	for (const char *p = buf_str(text); *p; i++) {
-		size_t n = filter_line(p);
-
-		if (i >= first && i - first < count)
-			buf_append(&out, p, n);
-		p += n;
-	}
-	buf_fini(text);
-	*text = out;
-}
-
-/* False: there is no such filter. */
-static bool filter_apply(struct buf *text, const char *stage, const char *eol)
-{
-	char name[16], number[16];
-	const char *rest = filter_word(stage, name, sizeof name);
-	size_t n, lines;
-
-	filter_word(rest, number, sizeof number);
-	n = *number ? strtoul(number, NULL, 10) : 10;
-	if (!strcmp(name, "grep")) {
-		filter_grep(text, rest);
-	} else if (!strcmp(name, "head")) {
-		filter_range(text, 0, n);
-	} else if (!strcmp(name, "tail")) {
-		lines = filter_count(text);
-		filter_range(text, lines - MIN(n, lines), n);
-	} else if (!strcmp(name, "count")) {
-		lines = filter_count(text);
-		buf_clear(text);
-		buf_printf(text, "%zu%s", lines, eol);
-	} else {
-		return false;
-	}
-	return true;
-}
+/* ---- one command ---- */
 
 /* Sends what the command printed through the stages. */
 static void script_filter(struct monitor *mon, char **stage, int n)
@@ -149,12 +35,13 @@ static void script_filter(struct monitor *mon, char **stage, int n)
 		   mon->out.len - mon->out_start);
 	mon->out.len = mon->out_start;
 	for (int i = 0; i < n; i++) {
-		if (filter_apply(&text, stage[i], mon_eol(mon)))
+		if (filter_apply(&mon->filters, &text, stage[i],
+				 mon->script.current, mon_eol(mon)))
 			continue;
 		buf_clear(&text);
 		buf_printf(&text,
-			   "unknown filter '%s'; there are grep, head, tail "
-			   "and count%s",
+			   "unknown filter '%s'; there are grep, head, tail, "
+			   "count and diff%s",
 			   stage[i], mon_eol(mon));
 		mon->script.code = -EINVAL;
 		break;
@@ -163,8 +50,6 @@ static void script_filter(struct monitor *mon, char **stage, int n)
 		buf_append(&mon->out, text.data, text.len);
 	buf_fini(&text);
 }
-
-/* ---- one command ---- */
 
 static void script_done(struct monitor *mon)
 {

@@ -6,7 +6,7 @@
  *
  *   A ; B      one after the other        A && B    B only if A succeeded
  *   # ...      ignored to the line's end
- *   A | grep [-v] [-i] TEXT | head N | tail N | count
+ *   A | grep [-v] [-i] TEXT | head N | tail N | count | diff
  */
 #ifndef MONITOR_SCRIPT_H
 #define MONITOR_SCRIPT_H
