@@ -50,6 +50,31 @@ static void keys_step(void *arg)
 	}
 }
 
+int key_of_char(char c, bool *ret_shift)
+{
+	static const char plain[] = "`1234567890-=qwertyuiop[]\\"
+				    "asdfghjkl;'zxcvbnm,./ \n\t\b\033";
+	static const char shifted[] = "~!@#$%^&*()_+QWERTYUIOP{}|"
+				      "ASDFGHJKL:\"ZXCVBNM<>?";
+	static const u8 codes[] = {
+		0x29, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09,
+		0x0a, 0x0b, 0x0c, 0x0d, 0x10, 0x11, 0x12, 0x13, 0x14,
+		0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x2b, 0x1e,
+		0x1f, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27,
+		0x28, 0x2c, 0x2d, 0x2e, 0x2f, 0x30, 0x31, 0x32, 0x33,
+		0x34, 0x35, 0x39, 0x1c, 0x0f, 0x0e, 0x01,
+	};
+	const char *at = c ? strchr(plain, c) : NULL;
+
+	_Static_assert(sizeof codes == sizeof plain - 1, "a code for each");
+	*ret_shift = false;
+	if (at)
+		return codes[at - plain];
+	at = c ? strchr(shifted, c) : NULL;
+	*ret_shift = true;
+	return at ? codes[at - shifted] : -ENOENT;
+}
+
 void keys_init(struct keys *k, struct machine *m,
 	       void (*emit)(void *opaque, u8 code, bool down), void *opaque)
 {

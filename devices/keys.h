@@ -22,6 +22,10 @@ struct err;
 int key_code(const char *name, size_t len);
 const char *key_name(int i); /* i-th name, NULL behind the last */
 
+/* The key of a US keyboard that types `c`, and whether Shift is held; -ENOENT. */
+int key_of_char(char c, bool *ret_shift);
+#define KEY_SHIFT 0x2a
+
 struct key_event {
 	u8 code;
 	bool down;

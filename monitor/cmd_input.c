@@ -12,7 +12,8 @@
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
 
-#define HOLD_MS 100
+#define HOLD_MS      100
+#define TYPE_HOLD_MS 10
 
 struct chord {
 	u8 codes[KEYS_CHORD_MAX];
@@ -85,6 +86,49 @@ int cmd_sendkey(struct monitor *mon, const struct args *a, struct err *err)
 			  args_has(a, "hold-time") ? args_u64(a, "hold-time")
 						   : HOLD_MS,
 			  err);
+}
+
+/* Nothing is typed when no keyboard could type all of it. */
+static int input_check(const char *text, struct err *err)
+{
+	int events = 0;
+
+	for (const char *p = text; *p; p++) {
+		bool shift;
+
+		if (key_of_char(*p, &shift) < 0)
+			return err_set(err, -EINVAL,
+				       "no key of a US keyboard types byte "
+				       "0x%02x",
+				       (u8)*p);
+		events += shift ? 4 : 2;
+	}
+	if (events > KEYS_QUEUE)
+		return err_set(err, -E2BIG,
+			       "too long; %d capital or %d other characters "
+			       "are typed at once",
+			       KEYS_QUEUE / 4, KEYS_QUEUE / 2);
+	return 0;
+}
+
+int cmd_type(struct monitor *mon, const struct args *a, struct err *err)
+{
+	const char *text = args_str(a, "text");
+	u64 hold_ms = args_has(a, "hold-time") ? args_u64(a, "hold-time")
+					       : TYPE_HOLD_MS;
+	int r = input_check(text, err);
+
+	for (const char *p = text; *p && r == 0; p++) {
+		struct chord c = { .n = 0 };
+		bool shift;
+		int code = key_of_char(*p, &shift);
+
+		if (shift)
+			c.codes[c.n++] = KEY_SHIFT;
+		c.codes[c.n++] = (u8)code;
+		r = input_type(mon, &c, hold_ms, err);
+	}
+	return r;
 }
 
 /* ---- QMP ---- */

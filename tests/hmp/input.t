@@ -50,6 +50,21 @@ sendkey: extraneous characters at the end of line
 Try "help sendkey" for more information
 (qemu) sendkey a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q-r-s-t-u-v-w-x-y-z-0-1-2-3-4-5-6
 Error: at most 32 keys at a time
+# Text, with Shift where it takes one
+(qemu) type "aZ\n" 0
+wait: i /b 0x60 ~ = 0x1e
+wait: i /b 0x60 ~ = 0x9e
+wait: i /b 0x60 ~ = 0x2a
+wait: i /b 0x60 ~ = 0x2c
+wait: i /b 0x60 ~ = 0xac
+wait: i /b 0x60 ~ = 0xaa
+wait: i /b 0x60 ~ = 0x1c
+wait: i /b 0x60 ~ = 0x9c
+(qemu) type "aäb"
+Error: no key of a US keyboard types byte 0xc3
+(qemu) type
+type: string expected
+Try "help type" for more information
 # What waits while the machine is paused is bounded.
 (qemu) stop
 (qemu) repeat 600 sendkey a
