@@ -99,6 +99,18 @@ void buf_consume(struct buf *b, size_t n)
 	b->len -= n;
 }
 
+void buf_drop(struct buf *b, char c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->len; i++)
+		if (b->data[i] != c)
+			b->data[n++] = b->data[i];
+	if (n < b->len)
+		b->data[n] = '\0';
+	b->len = n;
+}
+
 const char *buf_str(const struct buf *b)
 {
 	return b->data ? b->data : "";

@@ -24,15 +24,8 @@ struct gdb_line {
 static void gdb_line_end(struct gdb_line *l)
 {
 	struct buf *out = &l->mon->out;
-	size_t n = 0;
 
-	for (size_t k = 0; k < out->len; k++)
-		if (out->data[k] != '\r')
-			out->data[n++] = out->data[k];
-	if (n < out->len) {
-		out->data[n] = '\0';
-		out->len = n;
-	}
+	buf_drop(out, '\r');
 	l->done(l->arg, buf_str(out));
 	mon_detached_free(l->mon);
 	free(l);

@@ -85,6 +85,30 @@ static void show_rows(const struct monitor *mon, const void *field,
 		show_columns(mon, field, out);
 }
 
+/* Not for everybody: it writes a file of the host. */
+static int set_log(struct monitor *mon, void *field, const char *value,
+		   struct err *err)
+{
+	if (mon->role != MONITOR_ADMIN)
+		return err_set(err, -EPERM, "'set log' takes the role %s",
+			       role_name(MONITOR_ADMIN));
+	if (!value)
+		return err_set(err, -EINVAL, "expected a file, or 'off'");
+	if (!strcmp(value, "off"))
+		transcript_close(mon);
+	else
+		return transcript_open(mon, value, err);
+	return 0;
+}
+
+static void show_log(const struct monitor *mon, const void *field,
+		     struct buf *out)
+{
+	const char *path = *(char *const *)field;
+
+	buf_puts(out, path ? path : "off");
+}
+
 static int set_expr(struct monitor *mon, void *field, const char *value,
 		    struct err *err)
 {
@@ -118,6 +142,8 @@ static const struct {
 	{ "expr", offsetof(struct monitor, set_expr_c), set_expr, show_expr,
 	  "operators of expressions: qemu, or c with its precedence, shifts "
 	  "and comparisons" },
+	{ "log", offsetof(struct monitor, log_path), set_log, show_log,
+	  "append what is run, and what it says, to a file" },
 	{ "pager", offsetof(struct monitor, set_pager), set_rows, show_rows,
 	  "show long answers by pages, of a terminal that is ours or of so "
 	  "many rows" },

@@ -71,6 +71,9 @@ struct monitor {
 	u32 set_pager;   /* rows; 1: ask the terminal; 0: off */
 	struct buf held; /* monitor/pager.c: what was not shown yet */
 	int history_fd;  /* -1: none */
+	int log_fd;      /* monitor/transcript.c; -1: none */
+	char *log_path;  /* owned */
+	size_t log_from; /* in `out`: what it does not have yet */
 	u32 set_width;   /* columns; 0: ask the terminal */
 	bool line_begun; /* a stamp stands before it */
 
@@ -121,6 +124,11 @@ u32 mon_columns(struct monitor *mon); /* 0: unknown */
 /* Begins to show the output of a command by pages; a key while some waits. */
 void pager_begin(struct monitor *mon);
 void pager_key(struct monitor *mon, u8 key);
+/* The file of `set log`: what is run, and what was said since. */
+int transcript_open(struct monitor *mon, const char *path, struct err *err);
+void transcript_close(struct monitor *mon);
+void transcript_line(struct monitor *mon, const char *line);
+void transcript_answer(struct monitor *mon);
 /* The history file. */
 int history_open(struct monitor *mon, const char *path, struct err *err);
 void history_close(struct monitor *mon);

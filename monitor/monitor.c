@@ -48,7 +48,7 @@ static struct list monitors = LIST_INIT(monitors);
 static void mon_drop_output(struct monitor *mon)
 {
 	buf_clear(&mon->out);
-	mon->out_start = 0;
+	mon->out_start = mon->log_from = 0;
 	mon->framing = false;
 }
 
@@ -66,6 +66,7 @@ void mon_flush(struct monitor *mon)
 	n = MIN(n, ready);
 	buf_consume(&mon->out, n);
 	mon->out_start -= MIN(n, mon->out_start);
+	mon->log_from -= MIN(n, mon->log_from);
 }
 
 static void mon_raw(struct monitor *mon, const char *data, size_t len)
@@ -201,6 +202,7 @@ static void mon_insert(struct monitor *mon, const char *text)
 	mon->out.len = mon->out_start;
 	buf_puts(&mon->out, text);
 	mon->out_start = mon->out.len;
+	mon->log_from += strlen(text);
 	buf_append(&mon->out, rest.data, rest.len);
 	buf_fini(&rest);
 }
@@ -475,6 +477,7 @@ static void mon_free(struct monitor *mon)
 	rl_fini(&mon->rl);
 	script_fini(mon);
 	history_close(mon);
+	transcript_close(mon);
 	filters_fini(&mon->filters);
 	buf_fini(&mon->held);
 	buf_fini(&mon->out);
@@ -528,6 +531,7 @@ static void mon_closed(struct monitor *mon)
 	mon->set_width = mon->set_pager = 0;
 	buf_fini(&mon->held);
 	filters_fini(&mon->filters);
+	transcript_close(mon);
 	wait_abandon(mon);
 	mon_pump(mon);
 	mon_reap_later(mon->m, mon->chr);
@@ -606,7 +610,7 @@ static struct monitor *mon_new(struct machine *m, struct chardev *chr)
 
 	mon->m = m;
 	mon->chr = chr;
-	mon->history_fd = -1;
+	mon->history_fd = mon->log_fd = -1;
 	mon->print_fmt = (struct mem_fmt){ .format = 'd' };
 	mon->dump_fmt = (struct mem_fmt){ .format = 'x', .size = 4 };
 	list_init(&mon->node);

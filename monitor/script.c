@@ -64,11 +64,12 @@ static void script_done(struct monitor *mon)
 			   "%s[output cut: a command may print %llu MiB]%s",
 			   mon_eol(mon), MON_OUTPUT_MAX / MIB, mon_eol(mon));
 	}
+	transcript_answer(mon);
 	if (mon->frames)
 		return;
 	if (!s->again)
 		pager_begin(mon);
-	mon->out_start = mon->out.len;
+	mon->out_start = mon->log_from = mon->out.len;
 	if (!mon->set_status)
 		return;
 	if (s->code < 0)
@@ -76,6 +77,7 @@ static void script_done(struct monitor *mon)
 			   strerror(-s->code), ms);
 	else
 		mon_printf(mon, "[ok %llums]\n", ms);
+	transcript_answer(mon);
 }
 
 /* Cuts the line at each '|' outside quotes; returns their number. */
@@ -111,6 +113,7 @@ static void script_run(struct monitor *mon, const char *line, bool plain)
 	s->started_ns = clock_mono_ns();
 	free(s->current);
 	s->current = xstrdup(line);
+	transcript_line(mon, line);
 	s->code = command_run(mon, copy);
 	log_item(LOG_MONITOR, "%s: %s: %s", mon_label(mon), line,
 		 s->code < 0 ? strerror(-s->code) : "ok");

@@ -57,7 +57,7 @@ def allows(tmp):
         check(denied(hmp(observe, line)), "an observer may " + line)
         check(not denied(hmp(operate, line)), "an operator may not " + line)
     for line in ("quit", "device_add virtio-rng-pci", "logfile %s/no" % tmp, "o 0x80 0",
-                 "pmemsave 0 16 %s/no" % tmp, "source %s/no" % tmp, "i 0x80",
+                 "pmemsave 0 16 %s/no" % tmp, "source %s/no" % tmp, "i 0x80", "set log %s/no" % tmp, "poke 0 1",
                  "object_add rng-random,id=r,filename=/dev/zero", "gdbserver"):
         for c in (operate, observe):
             check(denied(hmp(c, line)), "some may " + line)

@@ -7,6 +7,7 @@ Try "help p" for more information
 abbrev  off  {any}
 events  off  {any}
 expr    qemu {any}
+log     off  {any}
 pager   off  {any}
 status  off  {any}
 syntax  off  {any}

@@ -9,6 +9,7 @@ that a query neither waits for a busy guest nor stops it.
 """
 import os
 import pathlib
+import re
 import shutil
 import socket
 import struct
@@ -268,6 +269,32 @@ def hears_the_end(vmon, guest, tmp):
     check(proc.wait(TIMEOUT) == 0, "exit status")
 
 
+def keeps_a_log(tmp, c):
+    """`set log`: what was run and said, whole, without what a terminal needs."""
+    path = os.path.join(tmp, "session-log")
+    b = Client(monitor(tmp, 0))
+    b.prompt()
+    check(b.run("set log " + path) == "", "set log")
+    b.run("set syntax on")
+    b.s.sendall(b"p 1; x\x7f\x7fp 6*7\n")
+    b.prompt()
+    b.run("set status on")
+    b.run("help | head 2 | grep -v zzz")
+    b.run("pmemsave 0 16 /nonexistent/x")
+    b.run("set log off")
+    b.run("p 3")
+    b.close()
+    with open(path) as f:
+        text = f.read()
+    want = (r"\(qemu\) set syntax on\n\(qemu\) p 1\n1\n\(qemu\)  ?p 6\*7\n42\n"
+            r"\(qemu\) set status on\n\[ok \d+ms\]\n"
+            r"\(qemu\) help \| head 2 \| grep -v zzz\n[^\n]*\n[^\n]*\n\[ok \d+ms\]\n"
+            r"\(qemu\) pmemsave .*\nError: Could not open .*\n\[err .*\]\n"
+            r"\(qemu\) set log off\n")
+    check(re.fullmatch(want, text), "the log: %r" % text)
+    check(os.stat(path).st_mode & 0o777 == 0o600, "its mode")
+
+
 def leaves(tmp, c):
     """Ctrl-D on an empty line, and history by number."""
     b = Client(monitor(tmp, 0))
@@ -379,7 +406,7 @@ def main():
                         "unix:%s,server=on,wait=off,clients=3" % os.path.join(tmp, "many"))
         for test in (leaves_at_once, half_closes, ends_lines,
                      keeps_sessions_apart, completes, finishes_files,
-                     watches, waits, leaves, tells_events, admits_many):
+                     watches, waits, leaves, keeps_a_log, tells_events, admits_many):
             test(tmp, c)
         does_not_read(tmp, c, proc)
         c.s.sendall(b"quit\n")

@@ -81,6 +81,20 @@ START_TEST(buf_consume_drops_from_the_front)
 
 END_TEST
 
+START_TEST(buf_drop_takes_every_such_byte)
+{
+	struct buf b = { 0 };
+
+	buf_drop(&b, 'x');
+	buf_puts(&b, "xaxbxx");
+	buf_drop(&b, 'x');
+	ck_assert_str_eq(buf_str(&b), "ab");
+	ck_assert_uint_eq(b.len, 2);
+	buf_fini(&b);
+}
+
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lib/buf");
@@ -92,6 +106,7 @@ int main(void)
 	tcase_add_test(t, buf_keeps_what_is_appended_across_growth);
 	tcase_add_test(t, buf_printf_longer_than_the_free_room);
 	tcase_add_test(t, buf_holds_zero_bytes);
+	tcase_add_test(t, buf_drop_takes_every_such_byte);
 	tcase_add_test(t, buf_consume_drops_from_the_front);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
