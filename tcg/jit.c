@@ -239,7 +239,7 @@ const void *jit_apart(struct tcg_cpu *c, u32 off)
 			       jit_block_key(c) | JIT_KEY_APART);
 		if (t) {
 			jit_stack_enter(c);
-			return jit_code(c->jit, t);
+			return jit_code(c->jit, t) + JIT_ENTRY_BYTES;
 		}
 	}
 	c->stack_apart = true;
@@ -596,8 +596,21 @@ static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 	return t;
 }
 
-/* Makes the jump that was left by go to `t`.  `link` was in the same page
- * under the same generation, or it is not linked. */
+/* Is `t` in the page, and of the generation, that the jump was made for? */
+static bool jit_links(const struct jit_block *from, const struct jit_exit *link,
+		      const struct jit_block *t)
+{
+	const struct jit_crossing *x = from->crossing;
+
+	if (link->second)
+		return x && t->phys - link->target == x->phys &&
+		       t->gen == x->gen && t->gen_now == x->gen_now;
+	return t->phys - link->target == (from->phys & PAGE_MASK) &&
+	       t->gen == from->gen && t->gen_now == from->gen_now;
+}
+
+/* Makes the jump that was left by go to `t`, if nothing needs to be compared
+ * on the way. */
 static void jit_link(struct jit *j, const struct jit_exit *link,
 		     const struct jit_block *t)
 {
@@ -608,15 +621,13 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	if (!link->site || j->nochain)
 		return;
 	from = (const struct jit_block *)(j->rw + link->block);
-	if ((from->phys ^ t->phys) & PAGE_MASK ||
-	    (from->key ^ t->key) & ~(u32)(JIT_KEY_APART | JIT_KEY_MMU) ||
+	if ((from->key ^ t->key) & ~(u32)(JIT_KEY_APART | JIT_KEY_MMU) ||
 	    (t->key & JIT_KEY_MMU) >> JIT_KEY_MMU_SHIFT != link->mmu ||
-	    !link->apart != !(t->key & JIT_KEY_APART) || from->gen != t->gen ||
-	    from->gen_now != t->gen_now ||
-	    link->target != (t->phys & (PAGE_SIZE - 1)))
+	    !link->apart != !(t->key & JIT_KEY_APART) ||
+	    !jit_links(from, link, t))
 		return;
 	site = (u8 *)link - link->site;
-	body = jit_code(j, t) + (t->crossing ? 0 : JIT_ENTRY_BYTES);
+	body = jit_code(j, t) + JIT_ENTRY_BYTES;
 	__atomic_store_n((u32 *)(site - j->e.rx), (u32)(body - (site + 4)),
 			 __ATOMIC_RELAXED);
 	j->links++;
@@ -639,6 +650,12 @@ static void jit_refuse_branch(struct tcg_cpu *c)
 	c->rip = c->gpr[INSN_RIP] + (branch & 0xfff);
 	c->ip = NULL;
 	tcg_raise_code(c, EXC_GP, 0);
+}
+
+/* Nothing leads to the block at c->rip any more, which is out of date. */
+static void jit_forget(struct tcg_cpu *c)
+{
+	c->jump_epoch[c->cpl == 3]++;
 }
 
 void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
@@ -667,6 +684,8 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 		jit_refuse_branch(c);
 	} else if (left == (const void *)JIT_LEFT_VEC) {
 		j->refused = true;
+	} else if (left == (const void *)JIT_LEFT_OLD) {
+		jit_forget(c);
 	}
 }
 

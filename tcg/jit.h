@@ -55,7 +55,8 @@ struct jit_crossing {
 };
 
 /* A block's code first compares the generation, for those who come from
- * outside; JIT_ENTRY_BYTES later begins what is linked to from the same page.  One that crosses has more to compare for both. */
+ * outside; JIT_ENTRY_BYTES later begins what jumps are linked to.  One that
+ * crosses has more to compare for both. */
 struct jit_block {
 	struct jit_block *next;              /* same hash */
 	const struct jit_crossing *crossing; /* NULL mostly */
@@ -66,13 +67,27 @@ struct jit_block {
 	u32 code; /* in j->rw; the 4 bytes in front say where this struct is */
 };
 
-#define JIT_ENTRY_BYTES 22
+#define JIT_ENTRY_BYTES 23
+
+/* RAX there, should the block be out of date: who has come.  A lookup: the
+ * offset of its entry in c->jump[].  A gate: this and the block's offset in its
+ * page.  C, which has set c->rip: more than 32 bits. */
+#define JIT_BY_GATE BIT(30)
+
+/* Where code goes to in another page, and for whom that was found:
+ * tcg/jit_gate.c. */
+struct jit_gate {
+	u64 page, key; /* c->gpr[INSN_RIP] and c->jump_key */
+	u64 next;      /* page */
+	const void *host;
+};
 
 /* Data behind the call of a thunk in cold code; distances back from itself. */
 struct jit_exit {
-	u16 target; /* in the page */
+	u16 target; /* in the page, or its end */
 	u8 apart;   /* goes to a JIT_KEY_APART block */
 	u8 mmu;     /* goes to a block for this c->mmu */
+	u8 second;  /* in the page that the block crosses into */
 	u32 block;  /* the code's struct jit_block in j->rw */
 	u32 site;   /* to the displacement to be linked; 0: none */
 } __attribute__((packed));
@@ -117,7 +132,8 @@ struct jit_run {
 /* Returned by translated code instead of a struct jit_exit. */
 #define JIT_LEFT     0 /* c->rip is set */
 #define JIT_LEFT_IND 1 /* by the branch in c->jit_branch */
-#define JIT_LEFT_VEC 2 /* the interpreter's turn */
+#define JIT_LEFT_OLD 2 /* a gate has led to a block out of date */
+#define JIT_LEFT_VEC 3 /* the interpreter's turn */
 
 /* c->vec_live: registers are loaded, and these have been checked for. */
 #define JIT_VEC_LEGACY 1
@@ -193,7 +209,7 @@ struct jit {
 	struct jit_check *check; /* NULL: none */
 	/* Shared code, writable view. */
 	u8 *exit, *leave, *exit_stub;
-	u8 *lookup[2], *ret_miss[2]; /* second: ring 3 */
+	u8 *lookup[2], *gate[2], *ret_miss[2]; /* second: ring 3 */
 	u8 *miss, *ret_none, *outdated;
 	u8 *slow, *interp, *notice, *step;
 	u8 *stack[MMU_COUNT], *stack_miss;
@@ -264,6 +280,14 @@ const void *jit_apart(struct tcg_cpu *c, u32 off);
 
 /* Writes the pieces of code that blocks share, at the start of the buffer. */
 void jit_thunks(struct jit *j);
+
+/* EAX: offset in c->jump[] for R10. */
+void jit_jump_slot(struct jit_emit *e);
+
+/* ---- jit_gate.c ---- */
+
+/* Called by a gate that is not open: what is behind it. */
+u8 *jit_gate_thunk(struct jit *j, bool ring3);
 
 /* ---- jit_stack.c ---- */
 

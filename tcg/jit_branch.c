@@ -57,7 +57,18 @@ void gen_linear(struct gen *g, s64 target)
 
 void gen_goto(struct gen *g, s64 target, u32 kind)
 {
+	if (g->b->gen_now2 && target >= (s64)PAGE_SIZE &&
+	    gen_in_page(target - (s64)PAGE_SIZE)) {
+		/* The block has just made sure which page that is. */
+		gen_linear(g, PAGE_SIZE);
+		em_store(&g->e, gen_slot(INSN_RIP), H_R10);
+		gen_link(g, target - (s64)PAGE_SIZE, em_jmp(&g->e));
+		g->cold[g->ncold - 1].second = true;
+		return;
+	}
 	if (!gen_in_page(target)) {
+		if (gen_gate(g, target, JIT_BRANCH(g->off & 0xfff, kind, 0)))
+			return;
 		gen_linear(g, target);
 		gen_leave_page(g, kind, 0);
 		return;

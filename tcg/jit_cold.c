@@ -25,6 +25,14 @@ void gen_exit_stub(struct gen *g, s64 target, const u8 *site, bool apart,
 	g->e.at += sizeof data;
 }
 
+/* The exit just made: to the page that the block crosses into, which is
+ * executed already. */
+static void gen_exit_second(struct gen *g)
+{
+	g->e.at[offsetof(struct jit_exit, second) -
+		(s64)sizeof(struct jit_exit)] = true;
+}
+
 static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 {
 	struct jit_slow data = { .info = cold->info, .ahead = cold->ahead };
@@ -137,7 +145,17 @@ void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_EXIT:
 		gen_exit_stub(g, cold->target, cold->site, cold->apart,
 			      cold->mmu);
+		if (cold->second)
+			gen_exit_second(g);
 		break;
 	case COLD_SIDE: gen_side_exit(g, cold); break;
+	case COLD_GATE: gen_gate_cold(g, cold); break;
+	case COLD_CROSSING: gen_crossing_cold(g, cold); break;
+	case COLD_OLD:
+		gen_linear(g, cold->target);
+		em_store(&g->e, STATE(rip), H_R10);
+		em_mov_imm(&g->e, H_RAX, (u64)-1);
+		em_to(em_jmp(&g->e), g->j->outdated);
+		break;
 	}
 }

@@ -91,6 +91,14 @@ void em_rm_at(struct jit_emit *e, u32 op, u8 reg, const struct jit_rm *rm)
 	e->at = put_modrm(at, reg, rm);
 }
 
+void em_rip(struct jit_emit *e, u32 op, u8 reg, const u8 *what)
+{
+	e->at = put_prefixes(e->at, op, (reg >> 3) << 2);
+	em8(e, (u8)op);
+	em8(e, (reg & 7) << 3 | 5);
+	em32(e, (u32)(what - (e->at + 4)));
+}
+
 void em_vex(struct jit_emit *e, u8 opcode, u8 map, u8 pp, bool w, bool l,
 	    u8 reg, u8 vvvv, struct jit_rm rm)
 {

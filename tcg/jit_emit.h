@@ -169,6 +169,9 @@ static inline void em_lea_rip(struct jit_emit *e, u8 to, const u8 *what)
 	em32(e, (u32)(what - (e->at + 4)));
 }
 
+/* An operand [RIP + disp32]; no immediate follows. */
+void em_rip(struct jit_emit *e, u32 op, u8 reg, const u8 *what);
+
 /* Jumps: a 32-bit displacement, filled in by em_here() or em_to(). */
 static inline u8 *em_jmp(struct jit_emit *e)
 {

@@ -757,59 +757,25 @@ static bool gen_insn(struct gen *g, u8 class)
 	return true;
 }
 
-/* Leaves if the last comparison says that the block is not for here.  Those who
- * come from outside have set c->rip; one that crosses is linked to as well. */
-static void gen_entry_fails(struct gen *g)
+/* Is the page's generation still this one?  RAX stays: `outdated` asks by it
+ * whether a gate has led here. */
+static u8 *gen_entry_gen(struct gen *g, const _Atomic u32 *gen_now, u32 gen)
 {
-	u8 *from = em_jcc(&g->e, 5);
-
-	if (g->b->gen_now2)
-		gen_cold(g, COLD_EXIT, from)->target =
-			g->b->phys & (PAGE_SIZE - 1);
-	else
-		em_to(from, g->j->outdated);
-}
-
-static void gen_entry_gen(struct gen *g, const _Atomic u32 *gen_now, u32 gen)
-{
-	em_plus(&g->e, EM_W | 0xb8, H_RAX);
+	em_plus(&g->e, EM_W | 0xb8, H_R10);
 	em64(&g->e, (u64)gen_now);
-	em_rm(&g->e, 0x81, 7, rm_mem(H_RAX, 0)); /* cmp dword, gen */
+	em_rm(&g->e, 0x81, 7, rm_mem(H_R10, 0)); /* cmp dword, gen */
 	em32(&g->e, gen);
-	gen_entry_fails(g);
+	return em_jcc(&g->e, 5);
 }
 
-/* The page behind has to be the one that was decoded, under its generation. */
-static void gen_entry_crossing(struct gen *g, const struct jit_crossing *x)
-{
-	size_t it = offsetof(struct tcg_cpu, itlb[g->cpl == 3]);
-	struct jit_emit *e = &g->e;
-
-	gen_entry_gen(g, x->gen_now, x->gen);
-	gen_linear(g, PAGE_SIZE);
-	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
-	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 12 - 5 */
-	em8(e, PAGE_SHIFT - 5);
-	_Static_assert(sizeof(struct itlb_entry) == 32, "shift above");
-	em8(e, 0x25); /* and eax, slots */
-	em32(e, (ITLB_ENTRIES - 1) << 5);
-	em_rm(e, EM_W | 0x3b, H_R10,
-	      rm_state_index(H_RAX, it + offsetof(struct itlb_entry, tag)));
-	gen_entry_fails(g);
-	em_load(e, H_R10,
-		rm_state_index(H_RAX, it + offsetof(struct itlb_entry, phys)));
-	em_mov_imm(e, H_RAX, x->phys);
-	em_rm(e, EM_W | 0x3b, H_RAX, rm_reg(H_R10));
-	gen_entry_fails(g);
-}
-
-/* What those who come from outside compare. */
+/* What those who come from outside compare; they have set c->rip.  Then what
+ * all do. */
 static void gen_entry(struct gen *g)
 {
 	const struct tcg_block *b = g->b;
 	struct jit_crossing *x;
 
-	gen_entry_gen(g, b->gen_now, b->gen);
+	em_to(gen_entry_gen(g, b->gen_now, b->gen), g->j->outdated);
 	if (!b->gen_now2)
 		return;
 	g->j->data -= sizeof *x;
@@ -817,7 +783,9 @@ static void gen_entry(struct gen *g)
 	*x = (struct jit_crossing){ b->phys2 & PAGE_MASK, b->gen_now2,
 				    b->gen2 };
 	g->t->crossing = x;
-	gen_entry_crossing(g, x);
+	gen_cold(g, COLD_OLD, gen_entry_gen(g, x->gen_now, x->gen))->target =
+		b->phys & (PAGE_SIZE - 1);
+	gen_crossing(g);
 }
 
 /* The slow paths of the instruction go on behind it. */

@@ -71,6 +71,9 @@ struct gen_cold {
 		COLD_PAIRS,
 		COLD_EXIT,
 		COLD_SIDE, /* a jump in the middle of the block */
+		COLD_GATE,
+		COLD_CROSSING,
+		COLD_OLD, /* the block is out of date */
 	} kind;
 	const struct insn *insn; /* COLD_INTERP */
 
@@ -79,14 +82,19 @@ struct gen_cold {
 	u8 *retry; /* COLD_SLOW, COLD_STACK: where the address is computed */
 	u8 *back;  /* behind the instruction; COLD_NOTICE: behind the check */
 	u32 info;
-	u8 ahead;   /* COLD_SLOW: struct jit_slow */
-	s64 target; /* COLD_EXIT, COLD_SIDE; COLD_STACK: the instruction */
-	bool saves; /* COLD_SIDE: flags are in the host's only */
-	u8 *site;   /* COLD_EXIT: jump that may be linked, or NULL */
-	bool apart; /* COLD_EXIT: to a block without spans */
-	u8 mmu;     /* COLD_EXIT: there */
-	u8 *stub;   /* where it has been put */
-	struct gen_note note;   /* not yet in memory when it jumps here */
+	u8 ahead; /* COLD_SLOW: struct jit_slow */
+	/* COLD_EXIT, COLD_SIDE, COLD_GATE; COLD_STACK, COLD_CROSSING, COLD_OLD:
+	 * the instruction */
+	s64 target;
+	bool saves;           /* COLD_SIDE: flags are in the host's only */
+	u8 *site;             /* COLD_EXIT: jump that may be linked, or NULL */
+	bool apart;           /* COLD_EXIT: to a block without spans */
+	bool second;          /* COLD_EXIT: struct jit_exit */
+	u8 mmu;               /* COLD_EXIT: there */
+	u8 *gate;             /* COLD_GATE, COLD_CROSSING: struct jit_gate */
+	u8 *asked;            /* COLD_GATE: as `from`, or NULL */
+	u8 *stub;             /* where it has been put */
+	struct gen_note note; /* not yet in memory when it jumps here */
 	struct gen_again again; /* flags are to be made */
 };
 
@@ -364,6 +372,19 @@ void gen_jmp_ind(struct gen *g);
 void gen_call(struct gen *g);
 void gen_call_ind(struct gen *g);
 void gen_ret(struct gen *g);
+
+/* ---- Gates (jit_gate.c) ---- */
+
+/* Goes to `target`, relative to the page and outside of it; `info`:
+ * JIT_BRANCH().  Flags are in c->cc.  False: not one for a gate. */
+bool gen_gate(struct gen *g, s64 target, u32 info);
+void gen_gate_cold(struct gen *g, const struct gen_cold *cold);
+/* Bytes of data behind what it makes. */
+size_t gen_gate_data(void);
+/* Leaves unless the next page is the one that the block's instruction goes on
+ * in. */
+void gen_crossing(struct gen *g);
+void gen_crossing_cold(struct gen *g, const struct gen_cold *cold);
 
 /* ---- Out of line ---- */
 

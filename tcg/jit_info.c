@@ -58,7 +58,8 @@ void jit_count_left(struct tcg_cpu *c, const void *left)
 {
 	struct jit *j = c->jit;
 
-	if (left == (const void *)JIT_LEFT)
+	if (left == (const void *)JIT_LEFT ||
+	    left == (const void *)JIT_LEFT_OLD)
 		j->left_c++;
 	else if (left == (const void *)JIT_LEFT_VEC)
 		j->left_vec++;

@@ -131,8 +131,7 @@ static u8 *thunk_slot(struct jit_emit *e, u8 bits, u8 shift)
 	rm_state_index(H_RAX, offsetof(struct tcg_cpu, jump) + \
 				      offsetof(struct jit_jump, field))
 
-/* eax: offset in c->jump[] for r10. */
-static void thunk_jump_slot(struct jit_emit *e)
+void jit_jump_slot(struct jit_emit *e)
 {
 	em_rm(e, 0x89, H_R10, rm_reg(H_RAX));
 	em_rm(e, 0xc1, 5, rm_reg(H_RAX)); /* shr eax, 9 */
@@ -190,32 +189,32 @@ static void thunk_lookup_page(struct jit *j, bool ring3, u8 *miss[2])
 static u8 *thunk_lookup(struct jit *j, bool ring3)
 {
 	struct jit_emit *e = &j->e;
-	u8 *start = e->at, *asked, *other[2], *miss[2];
+	u8 *start = e->at, *other[3], *miss[2];
 
-	em_store(e, STATE(rip), H_R10);
 	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
 	em_rm(e, 0x83, 7, STATE(exit_req)); /* cmp dword, 0 */
 	em8(e, 0);
-	asked = em_jcc(e, 5);
-	thunk_jump_slot(e);
-	em_rm(e, EM_W | 0x3b, H_R10, JUMP(va));
 	other[0] = em_jcc(e, 5);
+	jit_jump_slot(e);
+	em_rm(e, EM_W | 0x3b, H_R10, JUMP(va));
+	other[1] = em_jcc(e, 5);
 	em_rm(e, EM_W | 0x81, 4, rm_reg(H_R10)); /* and r10, -4096 */
 	em32(e, (u32)-4096);
 	em_store(e, STATE(gpr[INSN_RIP]), H_R10);
 	em_load(e, H_R10, STATE(jump_key));
 	em_rm(e, EM_W | 0x3b, H_R10, JUMP(key));
-	other[1] = em_jcc(e, 5);
+	other[2] = em_jcc(e, 5);
 	em_rm(e, 0xff, 4, JUMP(host)); /* jmp */
 
+	em_here(e, other[2]);
+	em_load(e, H_R10, JUMP(va));
 	em_here(e, other[1]);
-	em_load(e, H_R10, STATE(rip));
-	em_here(e, other[0]);
+	em_store(e, STATE(rip), H_R10);
 	em_plus(e, 0x50, H_RCX); /* push */
 	thunk_lookup_page(j, ring3, miss);
 	em_mov(e, H_RCX, H_R10);
 	em_load(e, H_R10, STATE(rip));
-	thunk_jump_slot(e);
+	jit_jump_slot(e);
 	em_store(e, JUMP(va), H_R10);
 	em_store(e, JUMP(host), H_RCX);
 	em_load(e, H_R10, STATE(jump_key));
@@ -223,10 +222,12 @@ static u8 *thunk_lookup(struct jit *j, bool ring3)
 	em_mov(e, H_R10, H_RCX);
 	em_plus(e, 0x58, H_RCX); /* pop */
 	em_rm(e, 0xff, 4, rm_reg(H_R10));
+	em_here(e, other[0]);
+	em_store(e, STATE(rip), H_R10);
+	em_to(em_jmp(e), j->miss);
 	em_here(e, miss[0]);
 	em_here(e, miss[1]);
 	em_plus(e, 0x58, H_RCX);
-	em_here(e, asked);
 	em_to(em_jmp(e), j->miss);
 	return start;
 }
@@ -249,12 +250,12 @@ static u8 *thunk_miss(struct jit *j)
 	em_store(e, STATE(jit_tmp), H_RAX);
 	thunk_live(j, j->live_load);
 	thunk_registers(e, false);
+	em_mov_imm(e, H_RAX, (u64)-1);
 	em_rm(e, 0xff, 4, STATE(jit_tmp)); /* jmp */
 	return start;
 }
 
-/* As thunk_lookup(), for a return without its call; and leaving a block that
- * is out of date. */
+/* As thunk_lookup(), for a return without its call. */
 static void thunk_ret(struct jit *j)
 {
 	struct jit_emit *e = &j->e;
@@ -269,9 +270,34 @@ static void thunk_ret(struct jit *j)
 	em_rm(e, 0x89, H_RAX, STATE(jit_branch));
 	em_mov_imm(e, H_RAX, JIT_LEFT_IND);
 	em_to(em_jmp(e), j->exit);
-	j->outdated = e->at;
+}
+
+/* Jumped to by a block that is out of date; RAX: JIT_BY_*. */
+static u8 *thunk_outdated(struct jit *j)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at, *by_c, *by_gate;
+
+	em_mov(e, H_R10, H_RAX);
+	em_rm(e, EM_W | 0xc1, 5, rm_reg(H_R10)); /* shr r10, 32 */
+	em8(e, 32);
+	by_c = em_jcc(e, 5);
+	em8(e, 0xa9); /* test eax */
+	em32(e, JIT_BY_GATE);
+	by_gate = em_jcc(e, 5);
+	em_load(e, H_R10, JUMP(va));
+	em_store(e, STATE(rip), H_R10);
+	em_here(e, by_c);
 	em_mov_imm(e, H_RAX, JIT_LEFT);
 	em_to(em_jmp(e), j->exit);
+	em_here(e, by_gate);
+	em8(e, 0x25); /* and eax */
+	em32(e, PAGE_SIZE - 1);
+	em_rm(e, EM_W | 0x03, H_RAX, STATE(gpr[INSN_RIP]));
+	em_store(e, STATE(rip), H_RAX);
+	em_mov_imm(e, H_RAX, JIT_LEFT_OLD);
+	em_to(em_jmp(e), j->exit);
+	return start;
 }
 
 /* Calls a function of C with (c, r10, eax, return address), which answers
@@ -310,8 +336,6 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 	em8(e, 0x9e); /* sahf */
 	em8(e, 0xc3);
 	em_here(e, leave);
-	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* drop the return address */
-	em8(e, 8);
 	em_mov_imm(e, H_RAX, JIT_LEFT);
 	em_to(em_jmp(e), j->leave);
 	return start;
@@ -363,6 +387,8 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 		{ "lookup", j->lookup[0] },
 		{ "lookup-user", j->lookup[1] },
 		{ "miss", j->miss },
+		{ "gate", j->gate[0] },
+		{ "gate-user", j->gate[1] },
 		{ "ret-miss", j->ret_miss[0] },
 		{ "step", j->step },
 		{ "syscall", j->sys_call },
@@ -411,7 +437,10 @@ void jit_thunks(struct jit *j)
 	j->miss = thunk_miss(j);
 	for (int ring3 = 0; ring3 < 2; ring3++)
 		j->lookup[ring3] = thunk_lookup(j, ring3);
+	for (int ring3 = 0; ring3 < 2; ring3++)
+		j->gate[ring3] = jit_gate_thunk(j, ring3);
 	thunk_ret(j);
+	j->outdated = thunk_outdated(j);
 	enter = thunk_enter(j);
 	j->enter = (const void *(*)(struct tcg_cpu *, const void *))(
 		uintptr_t)(enter + e->rx);

@@ -194,7 +194,10 @@ void jit_log_insn(struct gen *g, u8 class)
 static size_t log_cold_data(const struct gen_cold *cold)
 {
 	switch (cold->kind) {
-	case COLD_INTERP: return 0;
+	case COLD_INTERP:
+	case COLD_CROSSING:
+	case COLD_OLD: return 0;
+	case COLD_GATE: return gen_gate_data();
 	case COLD_STACK:
 		/* and a jump, and a call for its link */
 		return sizeof(struct jit_run) + 5 + 5 + sizeof(struct jit_exit);
