@@ -272,7 +272,7 @@ struct tcg_cpu {
 	u64 jit_tmp, jit_from, jit_left;
 	u64 jit_sp;     /* host's RSP without pairs of call and return */
 	u64 jit_sp_min; /* no more of them below */
-	u64 jit_sp_now; /* in jit_step(): where it goes on */
+	u64 jit_sp_now; /* in what translated code calls: where it goes on */
 	u32 jit_index;  /* TLB slot of a store, as an offset */
 	u8 vec_live;    /* JIT_VEC_*, in translated code: tcg/jit_vec.c */
 	u64 x87_ea[2];  /* operands' addresses: tcg/jit_x87.c */

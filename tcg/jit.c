@@ -279,6 +279,24 @@ const void *jit_slow(struct tcg_cpu *c, u64 va, u32 slot,
 						     : NULL;
 }
 
+/* Code was changed, but what runs is in another page, and so is all that it
+ * goes on to without comparing generations; but for returns. */
+static bool jit_elsewhere(struct tcg_cpu *c, const _Atomic u8 *flags, u32 info)
+{
+	gva_t page = c->gpr[INSN_RIP];
+	const struct itlb_entry *e = tcg_itlb_entry(c, page);
+	const struct ram_block *b;
+
+	if (c->jit->nochain || e->tag != page ||
+	    JIT_INFO_OFF(info) + JIT_INFO_LEN(info) > PAGE_SIZE)
+		return false;
+	b = mem_block(&c->m->mem, e->phys);
+	if (!b || &b->flags[(e->phys - b->base) >> PAGE_SHIFT] == flags)
+		return false;
+	c->jit_sp_now = c->jit_sp;
+	return true;
+}
+
 const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
 		       const struct jit_slow *at)
 {
@@ -287,6 +305,9 @@ const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
 	c->jit->notices++;
 	c->end_block = false;
 	tcg_page_noticed(c, (_Atomic u8 *)flags, JIT_INFO_SIZE(at->info));
+	if (c->end_block &&
+	    jit_elsewhere(c, (const _Atomic u8 *)flags, at->info))
+		c->end_block = false;
 	if (!(at->info & JIT_INFO_JUMPS))
 		c->rip = page + JIT_INFO_OFF(at->info);
 	if (!(at->info & JIT_INFO_JUMPS) &&

@@ -303,7 +303,7 @@ static u8 *thunk_outdated(struct jit *j)
 /* Calls a function of C with (c, r10, eax, return address), which answers
  * where to go on.  The host's flags are loaded from c->cc on the way.  Vector
  * and x87 registers are live afterwards if they were before and it `keeps`
- * them. */
+ * them.  It can have pairs forgotten by c->jit_sp_now. */
 static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 {
 	struct jit_emit *e = &j->e;
@@ -319,14 +319,16 @@ static u8 *thunk_c(struct jit *j, const void *fn, bool keeps)
 		em_rm(e, 0xc6, 0, STATE(vec_live)); /* mov byte, 0 */
 		em8(e, 0);
 	}
-	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8 */
-	em8(e, 8);
-	em_call_abs(e, fn);
 	em_rm(e, EM_W | 0x83, 0, rm_reg(H_RSP)); /* add rsp, 8 */
 	em8(e, 8);
+	em_store(e, STATE(jit_sp_now), H_RSP);
+	em_rm(e, EM_W | 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 16 */
+	em8(e, 16);
+	em_call_abs(e, fn);
 	em_rm(e, EM_W | 0x85, H_RAX, rm_reg(H_RAX));
 	leave = em_jcc(e, 4);
-	em_store(e, rm_mem(H_RSP, 0), H_RAX);
+	em_load(e, H_RSP, STATE(jit_sp_now));
+	em_plus(e, 0x50, H_RAX); /* push */
 	if (keeps)
 		thunk_live(j, j->live_load);
 	thunk_registers(e, false);
