@@ -45,7 +45,7 @@ const u16 jit_guest[16] = {
 
 /* Loops that are made longer: rounds, and all their instructions. */
 #define UNROLL_TIMES 4
-#define UNROLL_INSNS 32
+#define UNROLL_INSNS 48
 
 /* ---- Finding ---- */
 
