@@ -304,6 +304,11 @@ int log_set_file(const char *path, struct err *err)
 	return 0;
 }
 
+const char *log_item_name(int n)
+{
+	return n < LOG_ITEM_COUNT ? log_items[n].name : NULL;
+}
+
 void log_list_items(struct buf *out)
 {
 	buf_puts(out, "Log items (comma separated):\n");

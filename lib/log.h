@@ -63,6 +63,7 @@ bool log_in_range(u64 addr);
 /* Opens `path` ("%d" becomes the process id) for the log; NULL: stderr. */
 int log_set_file(const char *path, struct err *err);
 
+const char *log_item_name(int n); /* NULL behind the last */
 /* Table of items as `help log` and `-d help` print it. */
 void log_list_items(struct buf *out);
 

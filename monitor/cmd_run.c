@@ -8,6 +8,7 @@
 #include "devices/pc.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "monitor/qmp.h"
 #include "vmm/machine.h"
 #include "vmm/runstate.h"
@@ -101,10 +102,18 @@ int cmd_cpu(struct monitor *mon, const struct args *a, struct err *err)
 
 int cmd_log(struct monitor *mon, const struct args *a, struct err *err)
 {
+	const char *items = args_str(a, "items");
 	struct buf text = { 0 };
 	u32 mask;
-	int r = log_parse_items(args_str(a, "items"), &mask, err);
+	int r;
 
+	if (!strcmp(items, "trace:help")) {
+		trace_list(&text);
+		mon_puts(mon, buf_str(&text));
+		buf_fini(&text);
+		return 0;
+	}
+	r = log_parse_items(items, &mask, err);
 	if (r < 0) { /* after the table, where it is not overlooked */
 		log_list_items(&text);
 		mon_puts(mon, buf_str(&text));

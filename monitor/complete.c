@@ -13,10 +13,17 @@
 #include "chardev/chardev.h"
 #include "devices/keys.h"
 #include "lib/alloc.h"
+#include "lib/buf.h"
+#include "lib/log.h"
+#include "lib/trace.h"
 #include "monitor/internal.h"
 #include "net/net.h"
 #include "vmm/device.h"
+#include "vmm/event.h"
 #include "vmm/machine.h"
+#include "vmm/object.h"
+#include "vmm/runstate.h"
+#include "vmm/vcpu.h"
 
 #define WORDS_MAX 16
 
@@ -24,25 +31,47 @@
 struct words {
 	char v[WORDS_MAX][ARG_STRING_MAX + 1];
 	int n;
+	bool quoted; /* the last one has an open quote */
+	size_t raw;  /* bytes of the last one as it was typed */
 };
 
-/* False: too many words, or a quote is open. */
+/* Copies a word and moves *text behind it.  False: too long, or something is
+ * glued to its end. */
+static bool complete_word(struct words *w, const char **text)
+{
+	char *to = w->v[w->n++];
+	const char *p = *text;
+	size_t n = 0;
+
+	w->quoted = *p == '"';
+	p += w->quoted;
+	for (; w->quoted ? *p && *p != '"' : *p && !isspace((unsigned char)*p);
+	     p++) {
+		if (w->quoted && *p == '\\' && p[1])
+			p++;
+		if (n == ARG_STRING_MAX)
+			return false;
+		to[n++] = *p;
+	}
+	to[n] = '\0';
+	w->raw = p - *text - w->quoted;
+	*text = p;
+	if (!w->quoted || !*p)
+		return true;
+	w->quoted = false;
+	*text = p + 1;
+	return isspace((unsigned char)p[1]); /* a closed one is complete */
+}
+
+/* False: there is nothing to complete. */
 static bool complete_split(struct words *w, const char *text)
 {
 	w->n = 0;
 	for (;;) {
-		size_t n = 0;
-
 		while (isspace((unsigned char)*text))
 			text++;
-		if (w->n == WORDS_MAX || *text == '"')
+		if (w->n == WORDS_MAX || !complete_word(w, &text))
 			return false;
-		while (*text && !isspace((unsigned char)*text)) {
-			if (n == ARG_STRING_MAX)
-				return false;
-			w->v[w->n][n++] = *text++;
-		}
-		w->v[w->n++][n] = '\0';
 		if (!*text)
 			return true;
 	}
@@ -78,8 +107,42 @@ static void complete_names(struct readline *rl, const struct command *table,
 	}
 }
 
-static void complete_files(struct readline *rl, const char *typed)
+/* As it has to be typed behind an open quote. */
+static char *complete_quote(const char *path, bool more)
 {
+	struct buf out = { 0 };
+
+	for (; *path; path++) {
+		if (*path == '"' || *path == '\\')
+			buf_putc(&out, '\\');
+		buf_putc(&out, *path);
+	}
+	if (!more)
+		buf_putc(&out, '"');
+	return buf_steal(&out);
+}
+
+static void complete_file(struct readline *rl, const struct words *w,
+			  const char *path)
+{
+	const char *typed = w->v[w->n - 1];
+	struct stat st;
+	bool folder = !stat(path, &st) && S_ISDIR(st.st_mode);
+	char *text = xprintf("%s%s", path, folder ? "/" : ""), *quoted;
+
+	if (w->quoted) {
+		quoted = complete_quote(text, folder);
+		rl_candidate(rl, w->raw, quoted);
+		free(quoted);
+	} else if (!strpbrk(path, " \t\"")) { /* else it takes quotes */
+		rl_candidate(rl, strlen(typed), text);
+	}
+	free(text);
+}
+
+static void complete_files(struct readline *rl, const struct words *w)
+{
+	const char *typed = w->v[w->n - 1];
 	const char *slash = strrchr(typed, '/');
 	const char *leaf = slash ? slash + 1 : typed;
 	char *dir = slash ? xprintf("%.*s", (int)(slash + 1 - typed), typed)
@@ -88,21 +151,13 @@ static void complete_files(struct readline *rl, const char *typed)
 	struct dirent *e;
 
 	while (d && (e = readdir(d))) {
-		struct stat st;
 		char *path;
 
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
 		    strncmp(e->d_name, leaf, strlen(leaf)))
 			continue;
 		path = xprintf("%s%s", dir, e->d_name);
-		if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
-			char *with_slash = xprintf("%s/", path);
-
-			complete_offer(rl, typed, with_slash);
-			free(with_slash);
-		} else {
-			complete_offer(rl, typed, path);
-		}
+		complete_file(rl, w, path);
 		free(path);
 	}
 	if (d)
@@ -233,30 +288,201 @@ static void complete_keys(struct monitor *mon, struct readline *rl,
 		complete_offer(rl, dash ? dash + 1 : typed, name);
 }
 
-/* First words of commands that name something. */
+static void complete_chr_backends(struct monitor *mon, struct readline *rl,
+				  const char *typed)
+{
+	for (int i = 0; chardev_classes[i]; i++)
+		complete_offer(rl, typed, chardev_classes[i]->name);
+}
+
+static void complete_net_backends(struct monitor *mon, struct readline *rl,
+				  const char *typed)
+{
+	for (int i = 0; netdev_classes[i]; i++)
+		complete_offer(rl, typed, netdev_classes[i]->name);
+}
+
+static void complete_object_types(struct monitor *mon, struct readline *rl,
+				  const char *typed)
+{
+	const char *name;
+
+	for (int i = 0; (name = object_type_name(i)); i++)
+		complete_offer(rl, typed, name);
+}
+
+static void complete_objects(struct monitor *mon, struct readline *rl,
+			     const char *typed)
+{
+	const char *id;
+
+	for (int i = 0; (id = object_id(mon->m, i)); i++)
+		complete_offer(rl, typed, id);
+}
+
+static void complete_vcpus(struct monitor *mon, struct readline *rl,
+			   const char *typed)
+{
+	char number[16];
+
+	for (int i = 0; i < mon->m->nvcpus; i++) {
+		snprintf(number, sizeof number, "%d", i);
+		if (vcpu_plugged(mon->m, i))
+			complete_offer(rl, typed, number);
+	}
+}
+
+/* Those that are not there can be plugged in. */
+static void complete_sockets(struct monitor *mon, struct readline *rl,
+			     const char *typed)
+{
+	char number[16];
+
+	for (int i = 0; i < mon->m->nvcpus; i++) {
+		snprintf(number, sizeof number, "%d", i);
+		complete_offer(rl, typed, number);
+	}
+}
+
+static void complete_traces(struct monitor *mon, struct readline *rl,
+			    const char *typed)
+{
+	const char *name;
+
+	for (int i = 0; (name = trace_name(i)); i++)
+		complete_offer(rl, typed, name);
+}
+
+/* The last of "item,item,trace:point". */
+static void complete_log_items(struct monitor *mon, struct readline *rl,
+			       const char *typed)
+{
+	const char *comma = strrchr(typed, ','), *name;
+	const char *last = comma ? comma + 1 : typed;
+
+	if (!strncmp(last, "trace:", 6)) {
+		complete_traces(mon, rl, last + 6);
+		return;
+	}
+	for (int i = 0; (name = log_item_name(i)); i++)
+		complete_offer(rl, last, name);
+	if (!comma)
+		complete_offer(rl, last, "none");
+}
+
+static void complete_waits(struct monitor *mon, struct readline *rl,
+			   const char *typed)
+{
+	char text[64];
+
+	for (int i = 0; i < RUN_STATE_COUNT; i++) {
+		snprintf(text, sizeof text, "status=%s", run_state_name(i));
+		complete_offer(rl, typed, text);
+	}
+	for (int i = 0; i < EVENT_COUNT; i++) {
+		snprintf(text, sizeof text, "event=%s", event_classes[i].name);
+		complete_offer(rl, typed, text);
+	}
+}
+
+/* What may stand at a place, by name. */
+static void complete_words(struct readline *rl, const char *typed,
+			   const char *words)
+{
+	char word[32];
+
+	while (*words) {
+		size_t n = strcspn(words, " ");
+
+		snprintf(word, sizeof word, "%.*s", (int)n, words);
+		complete_offer(rl, typed, word);
+		words += n + (words[n] == ' ');
+	}
+}
+
+/* Words of commands that name something, counted from 0, flags left out. */
 static const struct {
 	const char *command;
+	int word;
 	void (*fn)(struct monitor *mon, struct readline *rl, const char *typed);
-} complete_first[] = {
-	{ "chardev-remove", complete_chardevs },
-	{ "chardev-send-break", complete_chardevs },
-	{ "device_add", complete_driver },
-	{ "device_del", complete_devices },
-	{ "netdev_del", complete_netdevs },
-	{ "ringbuf_read", complete_chardevs },
-	{ "ringbuf_write", complete_chardevs },
-	{ "sendkey", complete_keys },
-	{ "set", complete_settings },
-	{ "set_link", complete_ports },
+	const char *words; /* instead of `fn` */
+} complete_rows[] = {
+	{ "boot_set", 0, NULL, "a c d n" },
+	{ "change", 2, NULL, "raw" },
+	{ "change", 3, NULL, "retain read-only read-write" },
+	{ "chardev-add", 0, complete_chr_backends, NULL },
+	{ "chardev-change", 0, complete_chardevs, NULL },
+	{ "chardev-change", 1, complete_chr_backends, NULL },
+	{ "chardev-remove", 0, complete_chardevs, NULL },
+	{ "chardev-send-break", 0, complete_chardevs, NULL },
+	{ "cpu", 0, complete_vcpus, NULL },
+	{ "cpu-add", 0, complete_sockets, NULL },
+	{ "cpu_set", 0, complete_sockets, NULL },
+	{ "cpu_set", 1, NULL, "online offline" },
+	{ "device_add", 0, complete_driver, NULL },
+	{ "device_del", 0, complete_devices, NULL },
+	{ "gdbserver", 0, NULL, "none" },
+	{ "hostfwd_add", 0, complete_netdevs, NULL },
+	{ "hostfwd_remove", 0, complete_netdevs, NULL },
+	{ "info registers", 0, complete_vcpus, NULL },
+	{ "info stats", 0, NULL, "vm vcpu" },
+	{ "info trace-events", 0, complete_traces, NULL },
+	{ "info virtio-queue-element", 0, complete_devices, NULL },
+	{ "info virtio-queue-status", 0, complete_devices, NULL },
+	{ "info virtio-status", 0, complete_devices, NULL },
+	{ "log", 0, complete_log_items, NULL },
+	{ "net_set_io_throttle", 0, complete_ports, NULL },
+	{ "netdev_add", 0, complete_net_backends, NULL },
+	{ "netdev_del", 0, complete_netdevs, NULL },
+	{ "object_add", 0, complete_object_types, NULL },
+	{ "object_del", 0, complete_objects, NULL },
+	{ "ringbuf_read", 0, complete_chardevs, NULL },
+	{ "ringbuf_write", 0, complete_chardevs, NULL },
+	{ "sendkey", 0, complete_keys, NULL },
+	{ "set", 0, complete_settings, NULL },
+	{ "set_link", 0, complete_ports, NULL },
+	{ "trace-event", 0, complete_traces, NULL },
+	{ "trace-file", 0, NULL, "flush off on set" },
+	{ "wait", 0, complete_waits, NULL },
+	{ "watchdog_action", 0, NULL,
+	  "reset shutdown poweroff pause debug none inject-nmi" },
 };
 
-static void complete_named(struct monitor *mon, struct readline *rl,
-			   const struct command *c, const char *typed)
+static bool complete_named(struct monitor *mon, struct readline *rl,
+			   const struct command *c, int word, const char *typed)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(complete_first); i++)
-		if (command_has_name(c, complete_first[i].command,
-				     strlen(complete_first[i].command)))
-			complete_first[i].fn(mon, rl, typed);
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(complete_rows); i++) {
+		const char *name = complete_rows[i].command;
+		bool info = !strncmp(name, "info ", 5);
+
+		name += info ? 5 : 0;
+		if (info != (c->query != NULL) ||
+		    complete_rows[i].word != word ||
+		    !command_has_name(c, name, strlen(name)))
+			continue;
+		found = true;
+		if (complete_rows[i].fn)
+			complete_rows[i].fn(mon, rl, typed);
+		else
+			complete_words(rl, typed, complete_rows[i].words);
+	}
+	return found;
+}
+
+/* The value of a setting. */
+static void complete_setting(struct monitor *mon, struct readline *rl,
+			     const struct words *w, int first)
+{
+	const char *name = w->v[first], *last = w->v[w->n - 1];
+
+	if (!strcmp(name, "expr"))
+		complete_words(rl, last, "c qemu");
+	else if (strcmp(name, "log"))
+		complete_switch(rl, last);
+	else if (mon->role == MONITOR_ADMIN)
+		complete_files(rl, w);
 }
 
 static void complete_argument(struct monitor *mon, struct readline *rl,
@@ -265,23 +491,24 @@ static void complete_argument(struct monitor *mon, struct readline *rl,
 {
 	const char *last = w->v[w->n - 1];
 	int word = 0;
+	char type;
 
 	for (int i = first; i < w->n - 1; i++)
-		word += w->v[i][0] != '-' && w->v[i][0] != '/';
-	switch (args_type_at(c->types, word)) {
-	case 'F':
-		if (mon->role == MONITOR_ADMIN)
-			complete_files(rl, last);
-		break;
-	case 'B': complete_drives(rl, last); break;
-	case 'b': complete_switch(rl, last); break;
-	case 's':
-		if (word == 0)
-			complete_named(mon, rl, c, last);
-		else if (command_has_name(c, "set", 3))
-			complete_switch(rl, last);
-		break;
-	}
+		word += w->v[i][0] != '-' &&
+			(w->v[i][0] != '/' || !strchr(c->types, '/'));
+	type = args_type_at(c->types, word);
+	if (w->quoted && type != 'F')
+		return;
+	if (word == 1 && command_has_name(c, "set", 3))
+		complete_setting(mon, rl, w, first);
+	else if (complete_named(mon, rl, c, word, last))
+		return;
+	else if (type == 'F' && mon->role == MONITOR_ADMIN)
+		complete_files(rl, w);
+	else if (type == 'B')
+		complete_drives(rl, last);
+	else if (type == 'b')
+		complete_switch(rl, last);
 }
 
 void command_complete(void *opaque, struct readline *rl, const char *text)
@@ -297,12 +524,14 @@ void command_complete(void *opaque, struct readline *rl, const char *text)
 	if (w->n > 1 && (!strcmp(w->v[0], "help") || !strcmp(w->v[0], "?")))
 		at = 1;
 	if (at == w->n - 1) {
-		complete_names(rl, command_table, last);
+		if (!w->quoted)
+			complete_names(rl, command_table, last);
 		goto out;
 	}
 	if (!strcmp(w->v[at], "info")) {
 		if (at + 1 == w->n - 1) {
-			complete_names(rl, info_table, last);
+			if (!w->quoted)
+				complete_names(rl, info_table, last);
 			goto out;
 		}
 		at++;

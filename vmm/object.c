@@ -75,6 +75,22 @@ static const struct {
 	{ "tls-", "TLS is not supported" },
 };
 
+const char *object_type_name(int n)
+{
+	return n < (int)ARRAY_SIZE(object_classes) ? object_classes[n].name
+						   : NULL;
+}
+
+const char *object_id(const struct machine *m, int n)
+{
+	struct object *o;
+
+	list_for_each (o, &m->objects, node)
+		if (!n--)
+			return o->id;
+	return NULL;
+}
+
 static const struct object_class *object_class_find(const char *name,
 						    size_t len)
 {

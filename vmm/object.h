@@ -20,6 +20,9 @@ int object_create_text(struct machine *m, const char *text, struct err *err);
 int object_delete(struct machine *m, const char *id, struct err *err);
 /* After the devices. */
 void object_destroy_all(struct machine *m);
+const char *object_type_name(int n); /* NULL behind the last */
+/* The id of the n-th object; NULL behind the last. */
+const char *object_id(const struct machine *m, int n);
 /* Answers "help" and "TYPE,help"; false: the text asks for no help. */
 bool object_help(const char *text, struct buf *out);
 

@@ -199,6 +199,12 @@ int config_log_items(struct config *c, const char *option, const char *arg,
 		buf_fini(&text);
 		return CONFIG_EXIT;
 	}
+	if (!strcmp(arg, "trace:help")) {
+		trace_list(&text);
+		fputs(buf_str(&text), stdout);
+		buf_fini(&text);
+		return CONFIG_EXIT;
+	}
 	return config_fail(log_parse_items(arg, &c->log_items, err));
 }
 

@@ -154,6 +154,8 @@ def completes(tmp, c):
     """Tab, as the bytes that a terminal gets."""
     open(os.path.join(tmp, "file-one"), "w").close()
     os.mkdir(os.path.join(tmp, "file-two"))
+    open(os.path.join(tmp, 'q one"1'), "w").close()
+    os.mkdir(os.path.join(tmp, "q two"))
     for typed, shown in (
             (b"qu\t", b"qu" b"it "),
             (b"info statu\t", b"info statu" b"s "),
@@ -175,6 +177,31 @@ def completes(tmp, c):
              b"device_add virtio-blk-pci,id=x,drive=h" b"d0 "),
             (b"chardev-remove compat_monitor1\t", b"chardev-remove compat_monitor1" b" "),
             (b"set ti\t", b"set ti" b"me "), (b"set time of\t", b"set time of" b"f "),
+            (b"memsave 0 16 \"%s/q o\t" % tmp.encode(),
+             b"memsave 0 16 \"%s/q o" % tmp.encode() + b"ne\\\"1\" "),
+            (b"memsave 0 16 \"%s/q t\t" % tmp.encode(),
+             b"memsave 0 16 \"%s/q t" % tmp.encode() + b"wo/"),
+            (b"logfile \"%s/file-o\t" % tmp.encode(),
+             b"logfile \"%s/file-o" % tmp.encode() + b"ne\" "),
+            (b"change hd0 \"a b\" ra\t", b"change hd0 \"a b\" ra" b"w "),
+            (b"change hd0 /a/b raw read-o\t", b"change hd0 /a/b raw read-o" b"nly "),
+            (b"log mmio,gue\t", b"log mmio,gue" b"st_errors "),
+            (b"log trace:mmio_re\t", b"log trace:mmio_re" b"ad "),
+            (b"trace-event mmio_re\t", b"trace-event mmio_re" b"ad "),
+            (b"cpu \t", b"cpu \r\n0         1         \r\n(qemu) cpu "),
+            (b"info registers -a \t", b"info registers -a \r\n0         1         \r\n"
+             b"(qemu) info registers -a "),
+            (b"cpu_set 1 of\t", b"cpu_set 1 of" b"fline "),
+            (b"set expr q\t", b"set expr q" b"emu "),
+            (b"set log %s/file-o\t" % tmp.encode(),
+             b"set log %s/file-o" % tmp.encode() + b"ne "),
+            (b"wait event=RES\t", b"wait event=RES\r\nevent=RESET   event=RESUME  \r\n"
+             b"(qemu) wait event=RES"),
+            (b"wait status=pau\t", b"wait status=pau" b"sed "),
+            (b"netdev_add us\t", b"netdev_add us" b"er "),
+            (b"chardev-add ring\t", b"chardev-add ring" b"buf "),
+            (b"object_add rng-b\t", b"object_add rng-b" b"uiltin "),
+            (b"watchdog_action inj\t", b"watchdog_action inj" b"ect-nmi "),
             (b"nosuch \t", b"nosuch "), (b"\"x\t", b"\"x")):
         c.s.sendall(typed + b"|\x15")  # then a mark, and the line goes
         end = shown + b"|\033[%dD\033[K" % len(
