@@ -35,7 +35,7 @@ struct file {
 	char *path; /* owned */
 	int fd;
 	bool device, direct, no_flush, unmap, locked;
-	bool grows; /* node.size is not its end */
+	bool grows;      /* node.size is not its end */
 	int lock;        /* file.locking= */
 	bool no_nowait;  /* the file system cannot read without blocking */
 	struct aio *aio; /* owned; NULL without aio=native */
@@ -86,8 +86,7 @@ static int file_bounce(struct file *f, struct block_req *r, u8 *buf, u64 start,
 	iov_read(r->iov, r->niov, 0, buf + head, r->bytes);
 	rw = fd_rw(f->fd, true, &iov, 1, 0, start, len, 0);
 	/* The last block may reach beyond the end of the image. */
-	if (rw == 0 && !f->device && !f->grows &&
-	    start + len > f->node.size &&
+	if (rw == 0 && !f->device && !f->grows && start + len > f->node.size &&
 	    ftruncate(f->fd, f->node.size) < 0)
 		rw = -errno;
 	return rw;
@@ -373,6 +372,13 @@ static int file_resize(struct block_node *n, u64 size, struct err *err)
 			       f->path, (unsigned long long)now);
 	n->size = size;
 	return 0;
+}
+
+u64 file_length(struct block_node *n)
+{
+	u64 size;
+
+	return file_get_size(file_of(n), &size, NULL) < 0 ? n->size : size;
 }
 
 static int file_make_writable(struct block_node *n, struct err *err)

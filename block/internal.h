@@ -75,10 +75,10 @@ struct block_open {
 	bool grows;         /* holds a format that makes it longer */
 
 	/* For node_open(). */
-	const char *format;  /* NULL: looked at */
+	const char *format; /* NULL: looked at */
 	enum block_follow follow;
 	const struct block_open *above; /* what names this as its backing */
-	dev_t dev;           /* of the file, for those below */
+	dev_t dev;                      /* of the file, for those below */
 	ino_t ino;
 	u8 *header; /* out: start of a file that was guessed to be raw */
 };
@@ -101,6 +101,8 @@ struct block_node *qcow2_open(struct block *b, struct block_node *file,
 int file_read_header(struct block_node *n, u8 *header);
 /* Whether its end moves, as an image's does. */
 void file_set_grows(struct block_node *n, bool grows);
+/* Of the file now; the size of a device. */
+u64 file_length(struct block_node *n);
 bool file_is_device(struct block_node *n);
 void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino);
 struct block_node *overlay_open(struct block *b, struct block_node *base,

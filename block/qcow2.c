@@ -48,28 +48,15 @@ static int qcow2_load_header(struct qcow2 *s, struct err *err)
 	return r;
 }
 
-/* Big-endian numbers, which must lie in the file. */
 static int qcow2_load_table(struct qcow2 *s, u64 offset, u64 count, u64 **ret,
 			    const char *what, struct err *err)
 {
-	u64 *table;
-	int r;
+	int r = qcow2_table_load(s, offset, count, ret);
 
-	if (!range_holds(0, s->file->size, offset, count * 8))
-		return err_set(err, -EINVAL,
-			       "has its %s beyond the end of the file", what);
-	table = malloc(MAX(count, 1) * 8);
-	if (!table)
-		return err_set(err, -ENOMEM, "out of memory");
-	r = qcow2_pread(s, offset, table, count * 8);
-	if (r < 0) {
-		free(table);
-		return err_code(err, r, "cannot be read");
-	}
-	for (u64 i = 0; i < count; i++)
-		table[i] = get_be64(table + i);
-	*ret = table;
-	return 0;
+	if (r == -EINVAL)
+		return err_set(err, r, "has its %s beyond the end of the file",
+			       what);
+	return r < 0 ? err_code(err, r, "cannot be read") : 0;
 }
 
 static void qcow2_geometry(struct qcow2 *s)
@@ -127,6 +114,25 @@ static int qcow2_open_backing(struct qcow2 *s, const struct block_open *o,
 	return s->backing ? 0 : err_wrap(err, "backing file");
 }
 
+/* The one before us did not close it. */
+static int qcow2_recover(struct qcow2 *s, struct err *err)
+{
+	struct qcow2_check check = { 0 };
+	int r = qcow2_check(s, 2, &check);
+
+	if (r == 0 && check.errors)
+		r = -EIO;
+	if (r == 0) {
+		lock_acquire(&s->lock);
+		r = qcow2_set_incompatible(s, s->h.incompatible & ~QCOW2_DIRTY);
+		lock_release(&s->lock);
+	}
+	return r < 0 ? err_code(err, r,
+				"was not closed properly and cannot be "
+				"repaired; see 'qemu-img check'")
+		     : 0;
+}
+
 /* What only a writer needs. */
 static int qcow2_open_to_write(struct qcow2 *s, struct err *err)
 {
@@ -146,7 +152,7 @@ static int qcow2_open_to_write(struct qcow2 *s, struct err *err)
 	/* A file has zeroes beyond its end, a device has not. */
 	s->fresh = s->file_is_device ? UINT64_MAX
 				     : ALIGN_UP(s->file->size, s->cluster_size);
-	return 0;
+	return s->h.incompatible & QCOW2_DIRTY ? qcow2_recover(s, err) : 0;
 }
 
 static int qcow2_load(struct qcow2 *s, const struct block_open *o,

@@ -42,6 +42,8 @@ struct qcow2_header {
 	u32 refcount_clusters, snapshots, crypt;
 	u64 size, l1_offset, refcount_offset, snapshots_offset;
 	u64 incompatible, compatible, autoclear;
+	u64 bitmaps_offset, bitmaps_bytes;
+	u32 bitmaps;
 	bool zstd;
 	char backing[QCOW2_NAME_MAX + 1];
 	char backing_format[32];
@@ -122,9 +124,9 @@ struct qcow2 {
 	bool table_dirty;
 	u8 *table_touched;
 	struct qcow2_cache refs;
-	u64 hint;           /* no cluster below it is free */
-	u64 fresh;          /* bytes; never used from here on, reads as zero */
-	bool refs_unsynced; /* written, but not known to be on the disk */
+	u64 hint;      /* no cluster below it is free */
+	u64 fresh;     /* bytes; never used from here on, reads as zero */
+	bool unsynced; /* new tables refer to what may not be on the disk yet */
 	_Atomic bool prepared; /* for writing */
 	_Atomic bool corrupt;  /* met something impossible: no more writes */
 	bool lazy; /* refcounts are written at the end, or rebuilt */
@@ -171,6 +173,8 @@ struct qcow2_slice *qcow2_cache_find(struct qcow2_cache *c, u64 offset);
 /* Loads it when it is not there.  Stays until the next load. */
 int qcow2_cache_load(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
 		     struct qcow2_slice **ret) REQUIRES(s->lock);
+/* After the L2 tables were changed in the file. */
+void qcow2_cache_clear_maps(struct qcow2 *s) REQUIRES(s->lock);
 int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c) REQUIRES(s->lock);
 
 /* ---- qcow2_map.c: where guest clusters are ---- */
@@ -221,6 +225,9 @@ void qcow2_free_later(struct qcow2 *s, u64 offset, u64 bytes) REQUIRES(s->lock);
 void qcow2_free_now(struct qcow2 *s, u64 generation) REQUIRES(s->lock);
 /* Does that for all of them when they have become many. */
 int qcow2_free_some(struct qcow2 *s) REQUIRES(s->lock);
+/* New blocks and a new table for these counts, behind the last cluster. */
+int qcow2_refs_rebuild(struct qcow2 *s, const u32 *count, u64 clusters)
+	REQUIRES(s->lock);
 /* An entry of a refcount block that is in memory. */
 u64 qcow2_refs_read(const u8 *block, u64 index, u32 order);
 void qcow2_refs_write(u8 *block, u64 index, u32 order, u64 value);
@@ -239,6 +246,36 @@ int qcow2_header_write(struct qcow2 *s, u32 at, const void *data, u32 len)
 int qcow2_set_incompatible(struct qcow2 *s, u64 bits) REQUIRES(s->lock);
 /* What must not be: no more writes from now on.  -EIO. */
 int qcow2_broken(struct qcow2 *s, const char *what) REQUIRES(s->lock);
+
+/* ---- qcow2_snapshot.c ---- */
+
+struct qcow2_snapshot {
+	char *id, *name; /* owned */
+	u64 l1_offset, vm_clock_ns, vm_bytes;
+	u64 disk_bytes; /* 0: as the image */
+	u32 l1_size, seconds, nanoseconds;
+	u8 *extra; /* owned; as in the file */
+	u32 extra_bytes;
+};
+
+/* h.snapshots of them; bytes: of the table.  -EINVAL. */
+int qcow2_snapshots_load(struct qcow2 *s, struct qcow2_snapshot **ret,
+			 u64 *ret_bytes);
+void qcow2_snapshots_free(struct qcow2_snapshot *list, u32 count);
+/* `count` numbers in the file, in host order.  -EINVAL: not in the file. */
+int qcow2_table_load(struct qcow2 *s, u64 offset, u64 count, u64 **ret);
+
+/* ---- qcow2_check.c ---- */
+
+struct qcow2_check {
+	struct buf *text; /* in: what is found goes there; or NULL */
+	u64 errors, leaks, fixed_errors, fixed_leaks;
+	u64 total, allocated, fragmented, compressed; /* clusters */
+	u64 end; /* of what is used, in the file */
+};
+
+/* repair: 0 nothing, 1 leaks, 2 all.  0 whatever was found. */
+int qcow2_check(struct qcow2 *s, int repair, struct qcow2_check *out);
 
 /* ---- qcow2_compress.c ---- */
 

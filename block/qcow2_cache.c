@@ -60,6 +60,13 @@ void qcow2_cache_forget(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
 	lock_release(&s->map);
 }
 
+void qcow2_cache_clear_maps(struct qcow2 *s)
+{
+	lock_acquire(&s->map);
+	qcow2_cache_clear(&s->l2);
+	lock_release(&s->map);
+}
+
 static struct list *cache_bucket(struct qcow2_cache *c, u64 offset)
 {
 	return &c->bucket[offset / c->bytes % c->buckets];

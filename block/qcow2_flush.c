@@ -3,10 +3,11 @@
  * qcow2: the order in which metadata reaches the disk.
  *
  * Four levels, each on stable storage before the next is written: refcount
- * blocks, the table that names them, L2 tables, the L1 table.  So whatever a
- * table on the disk refers to is counted and written, and a crash leaves
- * clusters that are counted but unused, nothing worse.  What tables no longer
- * refer to is counted down after they are on the disk.
+ * blocks, the table that names them, L2 tables, the L1 table; and data in new
+ * clusters before the L2 tables.  So whatever a table on the disk refers to is
+ * counted and written, and a crash leaves clusters that are counted but
+ * unused, nothing worse.  What tables no longer refer to is counted down after
+ * they are on the disk.
  *
  * With lazy refcounts nothing waits for the first two levels, and the dirty
  * bit says that they have to be rebuilt.
@@ -116,12 +117,12 @@ static int flush_refs(struct qcow2 *s) REQUIRES(s->lock)
 	int r = 0;
 
 	if (s->refs.dirty) {
-		s->refs_unsynced = true;
+		s->unsynced |= !s->lazy;
 		r = qcow2_cache_write(s, &s->refs);
 	}
 	if (r < 0 || !s->table_dirty)
 		return r;
-	s->refs_unsynced = true;
+	s->unsynced |= !s->lazy;
 	r = qcow2_sync(s);
 	if (r == 0)
 		r = flush_table(s, s->table, s->table_size, s->table_touched,
@@ -137,11 +138,11 @@ static int flush_maps(struct qcow2 *s) REQUIRES(s->lock)
 
 	if (!s->l2.dirty && !s->l1_dirty)
 		return 0;
-	if (s->refs_unsynced && !s->lazy) {
+	if (s->unsynced) {
 		r = qcow2_sync(s);
 		if (r < 0)
 			return r;
-		s->refs_unsynced = false;
+		s->unsynced = false;
 	}
 	r = qcow2_cache_write(s, &s->l2);
 	if (r == 0 && s->l1_dirty) {

@@ -16,6 +16,7 @@
 #define EXT_END      0u
 #define EXT_FORMAT   0xe2792acau
 #define EXT_FEATURES 0x6803f857u
+#define EXT_BITMAPS  0x23852875u
 
 #define FEATURE_BYTES 48u
 
@@ -55,6 +56,11 @@ static int header_extensions(const u8 *buf, size_t from, size_t to,
 		if (type == EXT_FEATURES) {
 			names->rows = buf + from;
 			names->count = len / FEATURE_BYTES;
+		}
+		if (type == EXT_BITMAPS && len >= 24) {
+			h->bitmaps = get_be32(buf + from);
+			h->bitmaps_bytes = get_be64(buf + from + 8);
+			h->bitmaps_offset = get_be64(buf + from + 16);
 		}
 		len = MIN((len + 7) & ~7u, to - from);
 		from += len;
@@ -177,6 +183,9 @@ static int header_check(const struct qcow2_header *h, struct err *err)
 	    h->refcount_offset > INT64_MAX - QCOW2_TABLE_MAX)
 		return err_set(err, -EINVAL, "has its refcount table at 0x%llx",
 			       (unsigned long long)h->refcount_offset);
+	if (h->bitmaps > 65535 || h->bitmaps_bytes > 64 * MIB ||
+	    h->bitmaps_offset & mask || h->bitmaps_offset > INT64_MAX / 2)
+		return err_set(err, -EINVAL, "has bitmaps that make no sense");
 	if (h->snapshots > QCOW2_SNAPSHOT_MAX)
 		return err_set(err, -EFBIG, "has %u snapshots", h->snapshots);
 	if (h->snapshots_offset & mask ||

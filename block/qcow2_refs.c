@@ -168,8 +168,6 @@ static int refs_write_blocks(struct qcow2 *s, u64 start, u64 blocks, u64 end)
 static int refs_switch_table(struct qcow2 *s, u64 *table, u32 size, u64 offset)
 	REQUIRES(s->lock)
 {
-	u64 old = s->h.refcount_offset;
-	u64 old_bytes = (u64)s->table_size * 8;
 	u8 header[12], *touched;
 	u64 *raw = malloc(size * 8ULL);
 	int r;
@@ -205,7 +203,6 @@ static int refs_switch_table(struct qcow2 *s, u64 *table, u32 size, u64 offset)
 	s->h.refcount_offset = offset;
 	s->h.refcount_clusters = (size * 8ULL) >> s->cluster_bits;
 	lock_release(&s->map);
-	qcow2_free(s, old, old_bytes);
 	return 0;
 }
 
@@ -216,6 +213,7 @@ static int refs_grow(struct qcow2 *s) REQUIRES(s->lock)
 	u64 start = (u64)s->table_size << s->block_bits;
 	u64 size = MIN(s->table_size * 2ULL, QCOW2_TABLE_MAX / 8);
 	u64 clusters = (size * 8) >> s->cluster_bits;
+	u64 old = s->h.refcount_offset, old_bytes = s->table_size * 8ULL;
 	u64 blocks = 1, end;
 	u64 *table;
 	int r;
@@ -244,6 +242,64 @@ static int refs_grow(struct qcow2 *s) REQUIRES(s->lock)
 	}
 	qcow2_cache_forget(s, &s->refs, start << s->cluster_bits,
 			   (end - start) << s->cluster_bits);
+	refs_used(s, end << s->cluster_bits);
+	qcow2_free(s, old, old_bytes);
+	return 0;
+}
+
+static int refs_rebuild_blocks(struct qcow2 *s, const u32 *count, u64 clusters,
+			       u64 blocks, u64 end) REQUIRES(s->lock)
+{
+	u64 per_block = 1ULL << s->block_bits;
+	u8 *buf = malloc(s->cluster_size);
+	int r = buf ? 0 : -ENOMEM;
+
+	for (u64 i = 0; i < blocks && r == 0; i++) {
+		u64 c = i * per_block, stop = MIN(end, c + per_block);
+
+		memset(buf, 0, s->cluster_size);
+		for (; c < stop; c++)
+			qcow2_refs_write(buf, c % per_block,
+					 s->h.refcount_order,
+					 c < clusters ? count[c] : 1);
+		r = qcow2_pwrite(s, (clusters + i) << s->cluster_bits, buf,
+				 s->cluster_size);
+	}
+	free(buf);
+	return r;
+}
+
+int qcow2_refs_rebuild(struct qcow2 *s, const u32 *count, u64 clusters)
+{
+	u64 per_cluster = s->cluster_size / 8;
+	u64 blocks = 1, tables = 1, end;
+	u64 *table;
+	int r;
+
+	do {
+		end = clusters + blocks + tables;
+		blocks = (end + (1ULL << s->block_bits) - 1) >> s->block_bits;
+		tables = (blocks + per_cluster - 1) / per_cluster;
+	} while (end != clusters + blocks + tables);
+	if (tables << s->cluster_bits > QCOW2_TABLE_MAX)
+		return -EFBIG;
+	table = calloc(tables * per_cluster, 8);
+	if (!table)
+		return -ENOMEM;
+	for (u64 i = 0; i < blocks; i++)
+		table[i] = (clusters + i) << s->cluster_bits;
+	r = refs_rebuild_blocks(s, count, clusters, blocks, end);
+	qcow2_cache_clear(&s->refs);
+	/* The old table is not counted any more. */
+	if (r == 0)
+		r = refs_switch_table(s, table, tables * per_cluster,
+				      (clusters + blocks) << s->cluster_bits);
+	if (r < 0) {
+		free(table);
+		return r;
+	}
+	s->table_dirty = false;
+	s->hint = 0;
 	refs_used(s, end << s->cluster_bits);
 	return 0;
 }

@@ -258,6 +258,8 @@ static int write_enter(struct qcow2 *s, const struct write_step *w, u64 from,
 	u8 *data;
 	int r = qcow2_entry_to_write(s, start, &slice, &data);
 
+	/* What was flushed before is in the new place only. */
+	s->unsynced = true;
 	for (u64 i = 0; i < w->clusters && r == 0; i++) {
 		struct qcow2_entry old = qcow2_entry_read(s, data), e;
 		u64 bits = write_subs(s, start, from, to);
