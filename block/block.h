@@ -229,6 +229,10 @@ struct block_layer {
 	bool readonly, direct, no_flush, writeback;
 	u64 virtual_size, disk_size; /* bytes */
 	u32 cluster_size;            /* 0: none */
+	/* What a qcow2 image says of itself. */
+	const char *backing, *backing_format; /* borrowed; NULL, "": none */
+	u32 version, refcount_bits;           /* version 0: no qcow2 image */
+	bool zstd, lazy, corrupt, extended;
 };
 
 /* Number of layers (0: no medium); fills `out[0 .. max)`. */

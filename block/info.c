@@ -3,6 +3,7 @@
  * What the monitor shows of drives, as text in QEMU's layout.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "block/block.h"
 #include "block/internal.h"
@@ -47,6 +48,38 @@ static void info_status(struct block *b, struct buf *out)
 			   names[b->io_status]);
 }
 
+/* `l` is on top of `below`. */
+static void info_backing(const struct block_layer *l,
+			 const struct block_layer *below, struct buf *out)
+{
+	const char *name = l->backing ? l->backing : below->file;
+
+	buf_printf(out, "backing file: %s", name);
+	if (strcmp(name, below->file))
+		buf_printf(out, " (actual path: %s)", below->file);
+	buf_puts(out, "\n");
+	if (!l->backing || l->backing_format[0])
+		buf_printf(out, "backing file format: %s\n", below->format);
+}
+
+static void info_qcow2(const struct block_layer *l, struct buf *out)
+{
+	static const char *const no_yes[] = { "false", "true" };
+
+	if (!l->version)
+		return;
+	buf_printf(out,
+		   "Format specific information:\n    compat: %s\n"
+		   "    compression type: %s\n",
+		   l->version < 3 ? "0.10" : "1.1", l->zstd ? "zstd" : "zlib");
+	if (l->version >= 3)
+		buf_printf(out, "    lazy refcounts: %s\n", no_yes[l->lazy]);
+	buf_printf(out, "    refcount bits: %u\n", l->refcount_bits);
+	if (l->version >= 3)
+		buf_printf(out, "    corrupt: %s\n    extended l2: %s\n",
+			   no_yes[l->corrupt], no_yes[l->extended]);
+}
+
 static void info_images(const struct block_layer *l, int n, struct buf *out)
 {
 	buf_puts(out, "\nImages:\n");
@@ -62,10 +95,8 @@ static void info_images(const struct block_layer *l, int n, struct buf *out)
 			buf_printf(out, "cluster_size: %u\n",
 				   l[i].cluster_size);
 		if (i + 1 < n)
-			buf_printf(
-				out,
-				"backing file: %s\nbacking file format: %s\n",
-				l[i + 1].file, l[i + 1].format);
+			info_backing(&l[i], &l[i + 1], out);
+		info_qcow2(&l[i], out);
 	}
 }
 

@@ -142,6 +142,8 @@ static int qcow2_open_to_write(struct qcow2 *s, struct err *err)
 		return err_set(err, -EACCES,
 			       "is marked as corrupt and can only be read; "
 			       "repair it with 'qemu-img check -r all'");
+	free(s->table);
+	s->table = NULL;
 	r = qcow2_load_table(s, s->h.refcount_offset, s->table_size, &s->table,
 			     "refcount table", err);
 	if (r < 0)
@@ -217,6 +219,14 @@ static int qcow2_layers(struct block_node *n, struct block_layer *out, int max)
 		out->no_flush = file.no_flush;
 		out->disk_size = file.disk_size;
 		out->cluster_size = s->cluster_size;
+		out->backing = s->h.backing[0] ? s->h.backing : NULL;
+		out->backing_format = s->h.backing_format;
+		out->version = s->h.version;
+		out->refcount_bits = 1u << s->h.refcount_order;
+		out->zstd = s->h.zstd;
+		out->lazy = s->h.compatible & QCOW2_LAZY;
+		out->corrupt = s->h.incompatible & QCOW2_CORRUPT;
+		out->extended = s->h.incompatible & QCOW2_EXTENDED;
 	}
 	if (!s->backing)
 		return 1;
@@ -238,7 +248,7 @@ static int qcow2_make_writable(struct block_node *n, struct err *err)
 	if (!n->readonly)
 		return 0;
 	r = s->file->drv->make_writable(s->file, err);
-	if (r == 0 && !s->table)
+	if (r == 0 && !s->l1_touched)
 		r = qcow2_open_to_write(s, err);
 	if (r == 0)
 		n->readonly = false;
@@ -278,6 +288,8 @@ static const struct block_driver qcow2_driver = {
 	.share = qcow2_share,
 	.layers = qcow2_layers,
 	.make_writable = qcow2_make_writable,
+	.resize = qcow2_resize,
+	.commit = qcow2_commit,
 };
 
 struct block_node *qcow2_open(struct block *b, struct block_node *file,

@@ -208,7 +208,8 @@ void qcow2_entry_write(struct qcow2 *s, struct qcow2_slice *slice, u8 *data,
 /* ---- qcow2_refs.c: what is in use ---- */
 
 int qcow2_refs_get(struct qcow2 *s, u64 cluster, u64 *ret) REQUIRES(s->lock);
-/* -ERANGE when it does not fit. */
+/* -ERANGE when it does not fit, or there is no block for the cluster. */
+int qcow2_refs_set(struct qcow2 *s, u64 cluster, u64 value) REQUIRES(s->lock);
 int qcow2_refs_add(struct qcow2 *s, u64 cluster, int by) REQUIRES(s->lock);
 /* Up to `want` clusters next to each other; their contents are zero if
  * `fresh`, else anything. */
@@ -271,7 +272,8 @@ struct qcow2_check {
 	struct buf *text; /* in: what is found goes there; or NULL */
 	u64 errors, leaks, fixed_errors, fixed_leaks;
 	u64 total, allocated, fragmented, compressed; /* clusters */
-	u64 end; /* of what is used, in the file */
+	u64 end;    /* of what is used, in the file */
+	u64 shared; /* clusters with more than one reference */
 };
 
 /* repair: 0 nothing, 1 leaks, 2 all.  0 whatever was found. */
@@ -297,12 +299,20 @@ int qcow2_read_extent(struct qcow2 *s, const struct qcow2_extent *x, u64 offset,
 		      u64 at);
 /* ---- qcow2_write.c ---- */
 
+/* Sets an entry and gives back what it had for itself. */
+void qcow2_entry_replace(struct qcow2 *s, struct qcow2_slice *slice, u8 *data,
+			 struct qcow2_entry e) REQUIRES(s->lock);
 int qcow2_write(struct qcow2 *s, struct block_req *r);
 int qcow2_zero(struct qcow2 *s, u64 offset, u64 bytes, bool unmap);
 int qcow2_discard(struct qcow2 *s, u64 offset, u64 bytes);
 /* Blocking; whoever calls keeps requests apart that change the mapping of
  * the same cluster. */
 int qcow2_execute(struct block_node *n, struct block_req *r);
+
+/* ---- qcow2_size.c ---- */
+
+int qcow2_resize(struct block_node *n, u64 size, struct err *err);
+int qcow2_commit(struct block_node *n, struct err *err);
 
 /* ---- qcow2_queue.c: the way of a request in the loop ---- */
 

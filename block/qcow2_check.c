@@ -265,14 +265,15 @@ static void check_refcount_clusters(struct check *c)
 
 /* ---- Comparing ---- */
 
-static int check_compare(struct check *c, bool repair) REQUIRES(c->s->lock)
+static int check_compare(struct qcow2 *s, struct check *c, bool repair)
+	REQUIRES(s->lock)
 {
-	struct qcow2 *s = c->s;
 	int r = 0;
 
 	for (u64 i = 0; i < c->clusters && r == 0; i++) {
 		u64 has = 0;
 
+		c->out->shared += c->count[i] > 1;
 		/* A block in a place that cannot be: found already. */
 		if (i >> s->block_bits < s->table_size &&
 		    s->table[i >> s->block_bits] & (s->cluster_size - 1))
@@ -292,12 +293,8 @@ static int check_compare(struct check *c, bool repair) REQUIRES(c->s->lock)
 			  " reference=%u\n",
 			  repair ? "Repairing" : "Leaked", i, has, c->count[i]);
 		c->out->leaks++;
-		while (repair && r == 0 && has > c->count[i]) {
-			int by = MIN(has - c->count[i], (u64)INT32_MAX);
-
-			r = qcow2_refs_add(s, i, -by);
-			has -= by;
-		}
+		if (repair)
+			r = qcow2_refs_set(s, i, c->count[i]);
 	}
 	return r;
 }
@@ -311,9 +308,9 @@ static bool check_copied(struct check *c, u64 entry)
 }
 
 /* The flag is for the active tables only. */
-static int check_flags(struct check *c, bool repair) REQUIRES(c->s->lock)
+static int check_flags(struct qcow2 *s, struct check *c, bool repair)
+	REQUIRES(s->lock)
 {
-	struct qcow2 *s = c->s;
 	u32 entries = 1u << s->l2_bits;
 	int r = 0;
 
@@ -329,9 +326,11 @@ static int check_flags(struct check *c, bool repair) REQUIRES(c->s->lock)
 				    "OFLAG_COPIED L2 cluster: l1_index=%u "
 				    "l1_entry=%" PRIx64 "\n",
 				    i, s->l1[i]);
-			s->l1[i] ^= repair ? QCOW2_COPIED : 0;
-			s->l1_touched[i / 64] = repair;
-			s->l1_dirty |= repair;
+			if (repair) {
+				s->l1[i] ^= QCOW2_COPIED;
+				s->l1_touched[i / 64] = 1;
+				s->l1_dirty = true;
+			}
 		}
 		r = qcow2_pread(s, table, c->l2, s->cluster_size);
 		for (u32 n = 0; n < entries && r == 0; n++) {
@@ -357,19 +356,19 @@ static int check_flags(struct check *c, bool repair) REQUIRES(c->s->lock)
 /* ---- Repair ---- */
 
 /* Everything is counted anew, the old blocks and table not at all. */
-static int check_rebuild(struct check *c) REQUIRES(c->s->lock)
+static int check_rebuild(struct qcow2 *s, struct check *c) REQUIRES(s->lock)
 {
-	u64 max = qcow2_refs_max(c->s);
+	u64 max = qcow2_refs_max(s);
 
 	for (u64 i = 0; i < c->clusters; i++)
 		if (c->count[i] > max)
 			return -ERANGE;
-	return qcow2_refs_rebuild(c->s, c->count, c->clusters);
+	return qcow2_refs_rebuild(s, c->count, c->clusters);
 }
 
-static int check_run(struct check *c, int repair) REQUIRES(c->s->lock)
+static int check_run(struct qcow2 *s, struct check *c, int repair)
+	REQUIRES(s->lock)
 {
-	struct qcow2 *s = c->s;
 	u64 before;
 	int r;
 
@@ -378,7 +377,7 @@ static int check_run(struct check *c, int repair) REQUIRES(c->s->lock)
 	if (r < 0)
 		return r;
 	check_refcount_clusters(c);
-	r = check_compare(c, repair > 0);
+	r = check_compare(s, c, repair > 0);
 	if (r == 0 && c->out->errors > before && repair > 1 && before == 0) {
 		/* Once more without the old ones. */
 		memset(c->count, 0, c->clusters * sizeof(*c->count));
@@ -389,14 +388,14 @@ static int check_run(struct check *c, int repair) REQUIRES(c->s->lock)
 		};
 		r = check_references(c);
 		if (r == 0)
-			r = check_rebuild(c);
+			r = check_rebuild(s, c);
 	} else if (repair > 0) {
 		c->out->fixed_leaks = c->out->leaks;
 		c->out->leaks = 0;
 	}
 	before = c->out->errors;
 	if (r == 0)
-		r = check_flags(c, repair > 1);
+		r = check_flags(s, c, repair > 1);
 	if (repair > 1) {
 		c->out->fixed_errors += c->out->errors - before;
 		c->out->errors = before;
@@ -406,6 +405,22 @@ static int check_run(struct check *c, int repair) REQUIRES(c->s->lock)
 		r = qcow2_write_back(s);
 	}
 	return r < 0 ? r : qcow2_sync(s);
+}
+
+/* Who only reads the image has none so far. */
+static int check_load_table(struct check *c)
+{
+	struct qcow2 *s = c->s;
+	int r;
+
+	if (s->table)
+		return 0;
+	r = qcow2_table_load(s, s->h.refcount_offset, s->table_size, &s->table);
+	if (r != -EINVAL)
+		return r;
+	check_error(c, "the refcount table is beyond the end of the image\n");
+	s->table = calloc(s->table_size, 8);
+	return s->table ? 0 : -ENOMEM;
 }
 
 int qcow2_check(struct qcow2 *s, int repair, struct qcow2_check *out)
@@ -421,10 +436,12 @@ int qcow2_check(struct qcow2 *s, int repair, struct qcow2_check *out)
 	out->total = (s->h.size + s->cluster_size - 1) >> s->cluster_bits;
 	r = c.count && c.l2 ? 0 : -ENOMEM;
 	lock_acquire(&s->lock);
+	if (r == 0)
+		r = check_load_table(&c);
 	if (r == 0 && !s->node.readonly)
 		r = qcow2_write_back(s);
 	if (r == 0)
-		r = check_run(&c, repair);
+		r = check_run(s, &c, repair);
 	lock_release(&s->lock);
 	out->text = text;
 	out->total = (s->h.size + s->cluster_size - 1) >> s->cluster_bits;

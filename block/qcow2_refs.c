@@ -84,22 +84,33 @@ int qcow2_refs_get(struct qcow2 *s, u64 cluster, u64 *ret)
 	return 0;
 }
 
-int qcow2_refs_add(struct qcow2 *s, u64 cluster, int by)
+int qcow2_refs_set(struct qcow2 *s, u64 cluster, u64 value)
 {
 	struct qcow2_slice *e;
-	u64 index, count;
+	u64 index;
 	int r = refs_slice(s, cluster, &e, &index);
 
 	if (r < 0)
 		return r;
-	count = e ? qcow2_refs_read(e->data, index, s->h.refcount_order) : 0;
-	if (!e || (by < 0 && count < (u64)-by) ||
-	    (by > 0 && count > qcow2_refs_max(s) - by))
+	if (!e || value > qcow2_refs_max(s))
 		return -ERANGE;
-	qcow2_refs_write(e->data, index, s->h.refcount_order, count + by);
+	qcow2_refs_write(e->data, index, s->h.refcount_order, value);
 	e->dirty = true;
 	s->refs.dirty = true;
 	return 0;
+}
+
+int qcow2_refs_add(struct qcow2 *s, u64 cluster, int by)
+{
+	u64 count;
+	int r = qcow2_refs_get(s, cluster, &count);
+
+	if (r < 0)
+		return r;
+	if ((by < 0 && count < (u64)-by) ||
+	    (by > 0 && count > qcow2_refs_max(s) - by))
+		return -ERANGE;
+	return qcow2_refs_set(s, cluster, count + by);
 }
 
 /* ---- Refcount blocks ---- */

@@ -194,9 +194,8 @@ static int write_data(struct qcow2 *s, const struct write_step *w,
 		      const struct iovec *iov, int niov, struct iovec *part,
 		      u64 at)
 {
-	u64 around = w->head + w->tail;
-	u8 *buf = around ? malloc(around) : NULL;
-	int r = around && !buf ? -ENOMEM : 0, n = 0;
+	u8 *buf = malloc(w->head + w->tail + 1);
+	int r = buf ? 0 : -ENOMEM, n = 0;
 
 	if (r == 0)
 		r = write_old(s, w->offset - w->head, buf, w->head);
@@ -233,6 +232,17 @@ static void write_release(struct qcow2 *s, struct qcow2_entry e, u64 keep)
 	}
 	if (offset && offset != keep)
 		qcow2_free_later(s, offset, bytes);
+}
+
+void qcow2_entry_replace(struct qcow2 *s, struct qcow2_slice *slice, u8 *data,
+			 struct qcow2_entry e)
+{
+	struct qcow2_entry old = qcow2_entry_read(s, data);
+
+	if (e.desc == old.desc && e.bitmap == old.bitmap)
+		return;
+	qcow2_entry_write(s, slice, data, e);
+	write_release(s, old, e.desc & QCOW2_OFFSET);
 }
 
 /* Subclusters of the cluster at `start` that [from, to) covers, as bits. */
@@ -402,13 +412,10 @@ static int zero_clusters(struct qcow2 *s, u64 offset, u64 bytes, bool back,
 		return 0;
 	r = qcow2_entry_to_write(s, offset, &slice, &data);
 	for (u64 at = 0; at < n && r == 0; at += s->cluster_size) {
-		struct qcow2_entry old = qcow2_entry_read(s, data), e;
+		struct qcow2_entry old = qcow2_entry_read(s, data);
 
-		e = zero_entry(s, old, back, backed);
-		if (e.desc != old.desc || e.bitmap != old.bitmap) {
-			qcow2_entry_write(s, slice, data, e);
-			write_release(s, old, e.desc & QCOW2_OFFSET);
-		}
+		qcow2_entry_replace(s, slice, data,
+				    zero_entry(s, old, back, backed));
 		data += s->entry_bytes;
 	}
 	return r < 0 ? r : qcow2_free_some(s);

@@ -374,6 +374,28 @@ static void run_qemu_io(struct image *im)
 	}
 }
 
+static void random_resize(struct block *b, struct image *im)
+{
+	u64 size =
+		512 * (1 + rnd_below(im->cluster_bits < 12 ? 2 * MIB / 512
+							   : DISK_MAX / 512));
+	struct err err = { 0 };
+
+	ck_assert_msg(block_resize(b, size, &err) == 0, "QCOW2_SEED=%llu: %s",
+		      (unsigned long long)im->start, err.msg);
+	if (size > im->size)
+		memset(model + im->size, 0, size - im->size);
+	im->size = size;
+}
+
+static void random_commit(struct block *b, struct image *im)
+{
+	struct err err = { 0 };
+
+	ck_assert_msg(block_commit(b, &err) == 0, "QCOW2_SEED=%llu: %s",
+		      (unsigned long long)im->start, err.msg);
+}
+
 static void random_life(void)
 {
 	struct image im;
@@ -399,6 +421,10 @@ static void random_life(void)
 			run_jobs(b, &im);
 			if (one_in(4))
 				disk_flush(loop, b);
+			if (!im.snapshot && one_in(12))
+				random_resize(b, &im);
+			if (!im.snapshot && im.backed && one_in(12))
+				random_commit(b, &im);
 		}
 		disk_read_check(loop, b, model, im.size, im.start);
 		block_destroy(b);
