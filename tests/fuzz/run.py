@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs one of the fuzzers, from the words of its language.
 
-    run.py FUZZER gdb|hmp|qmp|telnet
+    run.py FUZZER gdb|hmp|qcow2|qmp|telnet
 
-The corpus is made of the transcripts in tests/hmp and tests/qmp.  FUZZ_SEED
+The corpus is made of the transcripts in tests/hmp and tests/qmp, and of small
+qcow2 images.  FUZZ_SEED
 (1) says what is tried, FUZZ_RUNS (3000) how often, FUZZ_SECONDS, if given,
 how long instead.  What is found is printed, and kept in FUZZ_KEEP if that
 names a folder.
@@ -14,9 +15,11 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEED = os.environ.get("FUZZ_SEED", "1")
@@ -74,12 +77,45 @@ def telnet():
         yield b"\x00" + b"".join(IAC + text[i:i + 2] for i in range(0, len(text), 2))
 
 
+def qcow2():
+    """Images of 512-byte clusters after 16 bytes: tests/fuzz/qcow2.c."""
+    for version, order, flags in ((2, 4, 0), (3, 0, 0), (3, 4, 0), (3, 6, 1), (3, 4, 1)):
+        bits = 9
+        image = bytearray(8 << bits)
+        entries = 64                     # of an L2 table
+        head = struct.pack(">IIQIIQIIQQIIQ", 0x514649fb, version, 0, 0, bits, 2 * entries << bits,
+                           0, 2, 3 << bits, 1 << bits, 1, 0, 0)
+        if version == 3:
+            head += struct.pack(">QQQII", 0, flags, 0, order, 104)
+        image[:len(head)] = head
+        struct.pack_into(">Q", image, 1 << bits, 2 << bits)
+        for cluster in range(7):
+            if order < 3:
+                image[(2 << bits) + (cluster >> 3)] |= 1 << cluster % 8
+            else:
+                size = 1 << order - 3
+                at = (2 << bits) + cluster * size
+                image[at:at + size] = (1).to_bytes(size, "big")
+        struct.pack_into(">Q", image, 3 << bits, 4 << bits | 1 << 63)
+        struct.pack_into(">QQ", image, 4 << bits, 5 << bits | 1 << 63,
+                         (6 << bits | 1 << 63) if version == 2 else (6 << bits | 1 << 63 | 1))
+        yield bytes(range(1, 160, 10)) + bytes(image)
+        packed = zlib.compressobj(wbits=-12)
+        data = packed.compress(b"vmon" * 128) + packed.flush()
+        image[6 << bits:(6 << bits) + len(data)] = data
+        struct.pack_into(">Q", image, (4 << bits) + 8, 1 << 62 | 6 << bits)
+        yield bytes(range(3, 131, 8)) + bytes(image)
+
+
 def words(kind, corpus):
     """libFuzzer's dictionary: what the texts are made of, and the names of
     every command."""
     found = set()
     if kind == "telnet":
         found = {bytes([255, b]) for b in range(236, 256)}
+    elif kind == "qcow2":
+        found = {struct.pack(">Q", at << 9 | copied << 63) for at in range(12) for copied in (0, 1)}
+        found |= {struct.pack(">I", n) for n in (0xe2792aca, 0x6803f857, 0x23852875, 1, 9, 16, 21)}
     else:
         for text in corpus:
             found.update(re.findall(rb"[A-Za-z][\w-]{2,31}", text))
@@ -92,7 +128,8 @@ def words(kind, corpus):
 
 def main():
     fuzzer, kind = os.path.abspath(sys.argv[1]), sys.argv[2]
-    corpus = list({"gdb": gdb, "hmp": hmp, "qmp": qmp, "telnet": telnet}[kind]())
+    corpus = list({"gdb": gdb, "hmp": hmp, "qcow2": qcow2, "qmp": qmp,
+                   "telnet": telnet}[kind]())
     top = tempfile.mkdtemp(prefix="vmon-fuzz-")
     try:
         folders = {}
@@ -108,7 +145,7 @@ def main():
         # The reports go where stderr was, what vmon says does not.
         p = subprocess.run(
             [fuzzer, "-seed=" + SEED, *limit, "-timeout=60", "-rss_limit_mb=3000",
-             "-max_len=4096", "-len_control=20", "-close_fd_mask=3", "-dict=" + os.path.join(top, "words"),
+             "-max_len=%d" % (8192 if kind == "qcow2" else 4096), "-len_control=20", "-close_fd_mask=3", "-dict=" + os.path.join(top, "words"),
              "-artifact_prefix=" + folders["found"] + "/", folders["corpus"]],
             env=dict(os.environ, VMON_FUZZ_FOLDER=folders["scratch"]),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
