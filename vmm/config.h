@@ -19,6 +19,7 @@ enum config_kind {
 	CONFIG_CHARDEV,
 	CONFIG_DRIVE,
 	CONFIG_HD, /* -hda and friends: text is the file */
+	CONFIG_SEED,
 	CONFIG_NETDEV,
 	CONFIG_NIC,
 	CONFIG_NET,

@@ -26,6 +26,7 @@
 #include "monitor/door.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
+#include "seed/seed.h"
 #include "tcg/emulate.h"
 #include "vmm/accel.h"
 #include "vmm/boot.h"
@@ -197,6 +198,32 @@ static int vmon_create_drive(struct vmon *v, struct config_item *i,
 		r = err ? err->code : -EINVAL;
 	opts_fini(&o);
 	return r;
+}
+
+/* A disk of its own, behind all others. */
+static int vmon_create_seed(struct vmon *v, struct config_item *i,
+			    struct err *err)
+{
+	int fd = seed_open(i->text, err), id;
+	char *file;
+	struct opts o;
+
+	if (fd < 0)
+		return fd;
+	id = fdset_add(-1, fd, "seed", err);
+	if (id < 0)
+		return id;
+	file = xprintf("/dev/fdset/%d", id);
+	opts_init(&o);
+	opts_add(&o, "id", "seed");
+	opts_add(&o, "file", file);
+	opts_add(&o, "format", "raw");
+	opts_add(&o, "readonly", "on");
+	if (!block_create(v->machine->loop, &o, err))
+		id = err ? err->code : -EINVAL;
+	opts_fini(&o);
+	free(file);
+	return MIN(id, 0);
 }
 
 static int vmon_create_netdev(struct vmon *v, struct config_item *i,
@@ -528,6 +555,8 @@ static int vmon_create_backends(struct vmon *v, struct err *err)
 		r = vmon_each(v, CONFIG_HD, vmon_create_drive, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_DRIVE, vmon_create_drive, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_SEED, vmon_create_seed, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_NETDEV, vmon_create_netdev, err);
 	return r;

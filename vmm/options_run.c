@@ -18,6 +18,7 @@
 #include "lib/opt.h"
 #include "lib/parse.h"
 #include "lib/trace.h"
+#include "seed/seed.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
 #include "vmm/object.h"
@@ -63,6 +64,19 @@ int config_hd(struct config *c, const char *option, const char *arg,
 	list_entry(c->items.prev, struct config_item, node)->index =
 		option[2] - 'a';
 	return CONFIG_RUN;
+}
+
+int config_seed(struct config *c, const char *option, const char *arg,
+		struct err *err)
+{
+	struct buf text = { 0 };
+
+	if (strcmp(arg, "help"))
+		return config_add(c, CONFIG_SEED, option, arg);
+	opt_rows_help(seed_options, &text);
+	fputs(buf_str(&text), stdout);
+	buf_fini(&text);
+	return CONFIG_EXIT;
 }
 
 int config_object(struct config *c, const char *option, const char *arg,

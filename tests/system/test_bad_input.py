@@ -37,6 +37,10 @@ CASES = [
     (["-device", "virtio-rng-pci,id=a", "-device", "virtio-rng-pci,id=a"],
      "a"),
     # ---- disks
+    (["-seed", "ssh-key={dir}/nosuch"],
+     "-seed ssh-key={dir}/nosuch: ssh-key: could not read '{dir}/nosuch'"),
+    (["-seed", "hots=a"], "property 'hots' not found"),
+    (["-seed", "hostname=a", "-seed", "hostname=b"], "'seed' exists already"),
     (["-drive", "file={dir}/nosuch,format=raw,if=virtio"],
      "{dir}/nosuch': No such file"),
     (["-drive", "file={dir}/folder,format=raw,if=virtio"],

@@ -92,6 +92,14 @@ class Debian(unittest.TestCase):
         self.assertEqual(r.stdout.split()[:2], [
             "vmon", hashlib.sha256(bytes(2 * MIB)).hexdigest()])
 
+    def check_seed(self, guest):
+        """As cloud-init finds it."""
+        text = guest.run("mkdir /run/seed && mount -r -t vfat "
+                         "/dev/disk/by-label/CIDATA /run/seed && "
+                         "cat /run/seed/meta-data; umount /run/seed")
+        self.assertEqual(text.split("\n")[:2], ['instance-id: "i-1"',
+                                                'local-hostname: "seeded"'])
+
     def check_file_system(self):
         r = subprocess.run(["e2fsck", "-fn", self.disk], check=False,
                            capture_output=True, text=True)
@@ -121,7 +129,8 @@ class Debian(unittest.TestCase):
 
     def test_1_disk_and_power_button(self):
         with unittest.mock.patch.dict(os.environ, XDG_RUNTIME_DIR=self.dir):
-            guest = self.guest("-name", "debian")
+            guest = self.guest("-name", "debian", "-seed",
+                               "hostname=seeded,instance-id=i-1")
             guest.monitor("info name")  # the door is open when it answers
             waits = subprocess.Popen(
                 [vm.program(), "ctl", "--timeout", str(int(600 * vm.SLOW)),
@@ -132,6 +141,7 @@ class Debian(unittest.TestCase):
         self.assertEqual(waits.wait(30 * vm.SLOW), 0)
         self.check_network(guest)
         self.check_ssh(guest)
+        self.check_seed(guest)
         self.check_units(guest)
         self.check_idle(guest)
         self.assertRegex(guest.monitor("info boot"),
