@@ -435,6 +435,11 @@ void block_share(struct block *b)
 		b->root->drv->share(b->root);
 }
 
+void block_set_boot_index(struct block *b, u32 index)
+{
+	b->bootindex = index;
+}
+
 void block_set_write_cache(struct block *b, bool on)
 {
 	b->write_cache = on;

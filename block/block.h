@@ -144,6 +144,7 @@ struct block {
 	u32 request_align;       /* unaligned requests cost extra; >= 512 */
 	bool readonly;
 	bool write_cache; /* false: every write is flushed */
+	u32 bootindex;    /* of its device; UINT32_MAX: none */
 	struct block_stats stats;
 	u64 created_ns;
 	enum block_io_status io_status;
@@ -189,6 +190,8 @@ bool block_attached(const struct block *b);
 
 /* Other writers of the same file are welcome (share-rw=on). */
 void block_share(struct block *b);
+/* Where firmware looks for it (bootindex=); lower ones are tried first. */
+void block_set_boot_index(struct block *b, u32 index);
 /* Switches the write cache as the guest asked (virtio-blk WCE). */
 void block_set_write_cache(struct block *b, bool on);
 /* All zero, bursts of a second. */

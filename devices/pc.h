@@ -64,6 +64,16 @@ void lapic_info(struct vcpu *v, struct buf *out);
 void serial_wiring(const struct device *serial, u32 *ret_index, u32 *ret_iobase,
 		   u32 *ret_irq);
 
+/* Sends a byte as the guest would; false: the guest has programmed the UART
+ * since the last reset, whose terminal it is therefore. */
+bool serial_firmware_put(struct device *serial, u8 byte);
+bool serial_firmware_owns(const struct device *serial);
+
+/* ---- bios.c: class "bios" ---- */
+/* After a reset: services and data in guest memory, the first vCPU at the
+ * start of the ROM. */
+int bios_power_on(struct device *bios, struct err *err);
+
 /* ---- rtc.c: class "mc146818rtc", sets m->rtc ---- */
 /* Letters of drives (a c d n) as firmware finds them in CMOS RAM; -EINVAL. */
 int rtc_set_boot_order(struct device *rtc, const char *letters,

@@ -87,6 +87,7 @@ struct serial {
 	struct vtimer tx_stall;   /* the back end takes nothing */
 
 	u8 ier, fcr, lcr, mcr, lsr, msr, scr;
+	bool programmed; /* by the guest, since reset */
 	u16 divisor;
 	bool thr_pending;     /* THRE interrupt not yet acknowledged */
 	bool timeout_pending; /* character time-out interrupt */
@@ -390,9 +391,33 @@ static void serial_write(void *opaque, u64 offset, u32 size, u64 value)
 	serial_update_irq(s);
 }
 
+static void serial_guest_write(void *opaque, u64 offset, u32 size, u64 value)
+{
+	struct serial *s = opaque;
+
+	if (offset != COM_SCR) /* with that one a port is looked for */
+		s->programmed = true;
+	serial_write(s, offset, size, value);
+}
+
+bool serial_firmware_owns(const struct device *dev)
+{
+	return !((const struct serial *)dev)->programmed;
+}
+
+bool serial_firmware_put(struct device *dev, u8 byte)
+{
+	struct serial *s = (struct serial *)dev;
+
+	if (s->programmed)
+		return false;
+	serial_write(s, COM_DATA, 1, byte);
+	return true;
+}
+
 static const struct region_ops serial_ops = {
 	.read = serial_read,
-	.write = serial_write,
+	.write = serial_guest_write,
 	.max_size = 1,
 };
 
@@ -485,6 +510,7 @@ static const struct state_field serial_state[] = {
 	STATE_(STATE_U8, struct serial, msr),
 	STATE_(STATE_U8, struct serial, scr),
 	STATE_(STATE_U16, struct serial, divisor),
+	STATE_(STATE_BOOL, struct serial, programmed),
 	STATE_(STATE_BOOL, struct serial, thr_pending),
 	STATE_(STATE_BOOL, struct serial, timeout_pending),
 	STATE_(STATE_BYTES, struct serial, rx),
@@ -567,7 +593,7 @@ static void serial_reset(struct device *dev)
 	s->lsr = COM_LSR_THRE | COM_LSR_TEMT;
 	s->msr = COM_MSR_DCD | COM_MSR_DSR | COM_MSR_CTS;
 	s->divisor = 12; /* 9600 */
-	s->thr_pending = s->timeout_pending = false;
+	s->thr_pending = s->timeout_pending = s->programmed = false;
 	s->rx_head = s->rx_count = s->tx_head = s->tx_count = 0;
 	vtimer_cancel(&s->rx_timeout);
 	vtimer_cancel(&s->tx_stall);

@@ -16,7 +16,7 @@ struct smbios;
 
 /* Where a direct boot finds entry points and structures. */
 #define SMBIOS_BASE 0xf0000u
-#define SMBIOS_END  0x100000u
+#define SMBIOS_END  0xfc000u /* the ROM */
 
 struct smbios *smbios_create(void);
 void smbios_destroy(struct smbios *s);

@@ -526,6 +526,7 @@ static int blk_init(struct virtio *v, struct err *err)
 		s->drive->on_write_error = s->werror;
 	if (s->write_cache >= 0)
 		block_set_write_cache(s->drive, s->write_cache);
+	block_set_boot_index(s->drive, s->bootindex);
 	s->drive_wce = s->drive->write_cache;
 	v->config[BLK_CONFIG(wce)] = s->drive_wce;
 	v->nqueues = s->num_queues;

@@ -669,7 +669,7 @@ static int multi_load(struct boot *b, struct machine *m, struct cpu_state *c,
 	if (r == 0)
 		r = multi_info(b, m, err);
 	if (r == 0)
-		boot_bios_leave(m);
+		r = boot_bios_place(m, NULL, err);
 	if (r == 0)
 		r = boot_enter32(m, c, (u32)b->entry, err);
 	c->gpr[REG_RAX] = MULTIBOOT_EAX;

@@ -47,6 +47,7 @@ struct pc {
 	struct irq ioapic[IOAPIC_PINS];
 	struct boot *boot;     /* borrowed */
 	struct smbios *smbios; /* owned */
+	struct device *bios;
 };
 
 static void pc_gsi_set(void *opaque, int n, int level)
@@ -156,8 +157,7 @@ static int pc_add_firmware_data(struct machine *m, struct pc *pc,
 
 	/* Before the tables: they name the slots (_SUN) when it is there. */
 	if (!pc_add(m, &acpi_hotplug_class, err) ||
-	    !pc_add(m, &acpi_cpus_class, err) ||
-	    !pc_add(m, &fw_cfg_class, err))
+	    !pc_add(m, &acpi_cpus_class, err) || !pc_add(m, &fw_cfg_class, err))
 		return -EINVAL;
 	list_for_each (i, &c->items, node) {
 		if (i->kind == CONFIG_FW_CFG)
@@ -213,8 +213,6 @@ static int pc_reload(struct machine *m, struct err *err)
 	gpa_t rsdp = 0;
 	int r;
 
-	if (!pc->boot)
-		return 0;
 	pci_assign(m->pci);
 	for (int i = 0; i < m->nvcpus; i++)
 		pc_set_memory_types(m, m->vcpus[i]);
@@ -222,7 +220,8 @@ static int pc_reload(struct machine *m, struct err *err)
 	if (r == 0)
 		r = smbios_place(pc->smbios, m, err);
 	if (r == 0)
-		r = boot_load(pc->boot, m, rsdp, err);
+		r = pc->boot ? boot_load(pc->boot, m, rsdp, err)
+			     : bios_power_on(pc->bios, err);
 	return r;
 }
 
@@ -248,7 +247,8 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	if (r < 0)
 		return r;
 	pc_set_clock(m, c);
-	r = pc_add_bridges(m, err);
+	pc->bios = pc_add(m, &bios_class, err);
+	r = pc->bios ? pc_add_bridges(m, err) : -EINVAL;
 	if (r == 0)
 		r = pc_add_firmware_data(m, pc, c, err);
 	return r;
