@@ -182,6 +182,7 @@ struct chardev *chr_alloc(const struct chardev_class *class, struct loop *loop,
 	list_init(&chr->node);
 	lock_init(&chr->out_lock);
 	fifo_init(&chr->out, CHR_QUEUE_MAX);
+	fifo_init(&chr->tail, CHR_TAIL_MAX);
 	return chr;
 }
 
@@ -202,6 +203,7 @@ void chr_destroy(struct chardev *chr)
 	opt_rows_fini(chr->class->options, chr);
 	opt_rows_fini(chr_common_options, chr);
 	fifo_fini(&chr->out);
+	fifo_fini(&chr->tail);
 	lock_fini(&chr->out_lock);
 	free(chr->label);
 	free(chr);
@@ -430,12 +432,38 @@ size_t chr_write(struct chardev *chr, const void *data, size_t len)
 	chr->starved |= done < len;
 	chr_log_output(chr, data, done);
 	chr_watch_login(chr, data, done);
+	fifo_put_newest(&chr->tail, data, done);
+	chr->written += done;
 	ask = chr->out.len && !chr->flush_asked && !chr->out_polled;
 	chr->flush_asked |= ask;
 	lock_release(&chr->out_lock);
 	if (ask)
 		loop_post(chr->loop, chr_flush_asked, NULL);
 	return done;
+}
+
+u64 chr_tail(struct chardev *chr, u64 from, struct buf *out)
+{
+	u64 end;
+	size_t n;
+
+	lock_acquire(&chr->out_lock);
+	end = chr->written;
+	n = from < end ? MIN(end - from, (u64)chr->tail.len) : 0;
+	for (size_t i = chr->tail.len - n; i < chr->tail.len; i++)
+		buf_putc(out,
+			 (char)chr->tail
+				 .data[(chr->tail.head + i) % chr->tail.cap]);
+	lock_release(&chr->out_lock);
+	return end;
+}
+
+size_t chr_inject(struct chardev *chr, const void *data, size_t len)
+{
+	len = MIN(len, chr_can_read(chr));
+	if (len)
+		chr_input(chr, data, len);
+	return len;
 }
 
 size_t chr_queued(struct chardev *chr)

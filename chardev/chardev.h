@@ -126,6 +126,12 @@ const char *chr_label(const struct chardev *chr);
 void chr_filename(struct chardev *chr, struct buf *out);
 bool chr_attached(const struct chardev *chr); /* front end present */
 bool chr_open(const struct chardev *chr);     /* peer present */
+/* Appends to `out` what a front end has written since the first `from` bytes,
+ * as far back as is remembered; returns how many there have been. */
+u64 chr_tail(struct chardev *chr, u64 from, struct buf *out);
+/* Input as if from the peer, as much as the front end takes now; returns how
+ * much.  Not for a mux. */
+size_t chr_inject(struct chardev *chr, const void *data, size_t len);
 /* Size of the terminal behind it; false: there is none, or it has none. */
 bool chr_window(struct chardev *chr, u32 *ret_columns, u32 *ret_rows);
 /* Takes leave of the peer once it has what is queued; false: there is no way to

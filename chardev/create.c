@@ -291,6 +291,8 @@ static int chr_can_change(const struct chardev *chr, const struct opts *o,
 /* What the one had not passed on yet is for the other. */
 static void chr_take_over(struct chardev *chr, struct chardev *old)
 {
+	struct fifo tail;
+
 	lock_acquire(&old->out_lock);
 	lock_acquire(&chr->out_lock);
 	while (old->out.len) {
@@ -301,6 +303,10 @@ static void chr_take_over(struct chardev *chr, struct chardev *old)
 			break;
 		fifo_drop(&old->out, n);
 	}
+	tail = chr->tail;
+	chr->tail = old->tail;
+	old->tail = tail;
+	chr->written = old->written;
 	chr->login_at = old->login_at;
 	chr->login_ns = old->login_ns;
 	chr->first_ns = old->first_ns;

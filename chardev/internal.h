@@ -10,10 +10,11 @@
 #include "lib/lock.h"
 #include "lib/loop.h"
 
-#define CHR_CHUNK     4096        /* bytes handed to a front end at once */
-#define CHR_TURN      (64 * KIB)  /* bytes moved per callback */
-#define CHR_FDS_MAX   16          /* descriptors in one message */
-#define CHR_QUEUE_MAX (1 * MIB)   /* output waiting for the peer */
+#define CHR_CHUNK     4096       /* bytes handed to a front end at once */
+#define CHR_TURN      (64 * KIB) /* bytes moved per callback */
+#define CHR_FDS_MAX   16         /* descriptors in one message */
+#define CHR_QUEUE_MAX (1 * MIB)  /* output waiting for the peer */
+#define CHR_TAIL_MAX  (64 * KIB)
 #define CHR_QUEUE_LOW (256 * KIB) /* below it CHR_WRITABLE is sent */
 
 /* Locking: the fields from out_lock on are guarded by it, a leaf (a mux takes
@@ -37,6 +38,8 @@ struct chardev {
 
 	struct lock out_lock;
 	struct fifo out;
+	struct fifo tail; /* the latest output, taken or not */
+	u64 written;      /* all of it, in bytes */
 	int log_fd;       /* -1: no log */
 	int drain_fd;     /* to wait on at exit; -1: nothing to wait for */
 	bool starved;     /* chr_write() took less: CHR_WRITABLE is owed */

@@ -19,6 +19,7 @@
 #include "vmm/runstate.h"
 
 #define WAIT_SECONDS 60 /* when nothing else is said */
+#define WAIT_POLL_NS (20 * NS_PER_MS)
 
 struct mon_wait {
 	struct monitor *mon;
@@ -30,7 +31,12 @@ struct mon_wait {
 	struct timer timer;
 	double seconds;
 	const char *otherwise; /* what is said when the time is over */
-	bool over;             /* it will be freed from the loop */
+	/* Of wait_poll(); NULL. */
+	int (*ready)(struct monitor *mon, void *arg, struct err *err);
+	void (*fini)(void *arg);
+	void *arg;
+	struct timer poll;
+	bool over; /* it will be freed from the loop */
 	struct err err;
 };
 
@@ -41,6 +47,10 @@ static void wait_free(struct mon_wait *w)
 	event_listen_end(&w->listener);
 	if (w->state)
 		run_notifier_remove(&w->notifier);
+	if (w->ready) {
+		timer_cancel(&w->poll);
+		w->fini(w->arg);
+	}
 	timer_cancel(&w->timer);
 	list_remove(&w->node);
 	free(w);
@@ -131,20 +141,53 @@ void wait_end_all(void)
 	}
 }
 
-static void wait_start(struct monitor *mon, bool state, int what,
-		       double seconds, const char *otherwise)
+static struct mon_wait *wait_new(struct monitor *mon, double seconds,
+				 const char *otherwise)
 {
 	struct mon_wait *w = xalloc(sizeof *w);
 
 	w->mon = mon;
-	w->state = state;
-	w->what = what;
 	w->seconds = seconds;
 	w->otherwise = otherwise;
 	list_append(&waits, &w->node);
 	timer_init(&w->timer, mon->m->loop, wait_on_timer, w);
 	timer_set(&w->timer,
 		  clock_mono_ns() + (u64)(seconds * (double)NS_PER_S));
+	mon->waiting = true;
+	mon_suspend(mon);
+	return w;
+}
+
+static void wait_on_poll(void *arg)
+{
+	struct mon_wait *w = arg;
+
+	if (w->ready(w->mon, w->arg, &w->err))
+		wait_finish(w);
+	else
+		timer_set(&w->poll, clock_mono_ns() + WAIT_POLL_NS);
+}
+
+void wait_poll(struct monitor *mon, double seconds,
+	       int (*ready)(struct monitor *mon, void *arg, struct err *err),
+	       void (*fini)(void *arg), void *arg, const char *otherwise)
+{
+	struct mon_wait *w = wait_new(mon, seconds, otherwise);
+
+	w->ready = ready;
+	w->fini = fini;
+	w->arg = arg;
+	timer_init(&w->poll, mon->m->loop, wait_on_poll, w);
+	timer_set(&w->poll, clock_mono_ns());
+}
+
+static void wait_start(struct monitor *mon, bool state, int what,
+		       double seconds, const char *otherwise)
+{
+	struct mon_wait *w = wait_new(mon, seconds, otherwise);
+
+	w->state = state;
+	w->what = what;
 	if (state) {
 		w->notifier.fn = wait_changed;
 		w->notifier.arg = w;
@@ -154,8 +197,6 @@ static void wait_start(struct monitor *mon, bool state, int what,
 		w->listener.arg = w;
 		event_listen(mon->m, &w->listener);
 	}
-	mon->waiting = true;
-	mon_suspend(mon);
 }
 
 int mon_parse_seconds(const char *what, const char *text, double *ret,

@@ -439,6 +439,7 @@ static const struct {
 	{ "ringbuf_read", 0, complete_chardevs, NULL },
 	{ "ringbuf_write", 0, complete_chardevs, NULL },
 	{ "sendkey", 0, complete_keys, NULL },
+	{ "serial", 0, NULL, "expect send tail" },
 	{ "set", 0, complete_settings, NULL },
 	{ "set_link", 0, complete_ports, NULL },
 	{ "trace-event", 0, complete_traces, NULL },

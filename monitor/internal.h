@@ -94,6 +94,9 @@ struct monitor {
 	json_t *result; /* owned; what QMP answers instead of {} */
 	bool json;      /* queries answer as with -j */
 
+	char serial_of[64]; /* monitor/cmd_serial.c: the port it looked at */
+	u64 serial_at;      /* and up to where in its output */
+
 	struct mon_stats stats;
 	bool symbols; /* somebody asked for the guest's: show them */
 
@@ -148,6 +151,11 @@ void mon_resume(struct monitor *mon, const struct err *err);
 /* "10", "0.5": up to 1e6; -EINVAL, with `what` before "takes seconds". */
 int mon_parse_seconds(const char *what, const char *text, double *ret,
 		      struct err *err);
+/* The session goes on when `ready` says 1 (done) or -errno with `err`; it is
+ * asked at once and every 20 ms, for so long.  `fini` frees `arg`. */
+void wait_poll(struct monitor *mon, double seconds,
+	       int (*ready)(struct monitor *mon, void *arg, struct err *err),
+	       void (*fini)(void *arg), void *arg, const char *otherwise);
 void wait_abandon(struct monitor *mon); /* it waits no longer */
 void wait_end_all(void);
 
