@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "monitor/qmp.h"
+#include "virtio/balloon.h"
 #include "vmm/device.h"
 #include "vmm/machine.h"
 
@@ -49,11 +51,18 @@ static void qom_list_folder(struct machine *m, const char *folder, json_t *list)
 	}
 }
 
+static bool qom_is_balloon(const struct device *dev)
+{
+	return !strncmp(dev->class->name, "virtio-balloon", 14);
+}
+
 static void qom_list_device(const struct device *dev, json_t *list)
 {
 	const struct option_row *row = dev->class->options;
 
 	qom_list_add(list, "type", "string");
+	if (qom_is_balloon(dev))
+		qom_list_add(list, "guest-stats", "guest statistics");
 	for (; row && row->name; row++)
 		qom_list_add(list, row->name, row->type->name);
 }
@@ -94,6 +103,25 @@ json_t *query_qom_list(struct monitor *mon, const struct args *a,
 	return NULL;
 }
 
+static void qom_add_stat(void *stats, const char *name, u64 value)
+{
+	json_object_set_new(stats, name, json_integer((json_int_t)value));
+}
+
+/* What the guest sent last; newer ones are asked for. */
+static json_t *qom_guest_stats(struct monitor *mon, struct err *err)
+{
+	json_t *stats = json_object();
+	u64 age = 0, now = clock_realtime_ns();
+	bool any = balloon_stats(mon->m, qom_add_stat, stats, &age, err) == 0;
+
+	err->code = 0;
+	err->msg[0] = '\0';
+	return json_pack("{so sI}", "stats", stats, "last-update",
+			 any ? (json_int_t)((now - MIN(age, now)) / NS_PER_S)
+			     : (json_int_t)0);
+}
+
 json_t *query_qom_get(struct monitor *mon, const struct args *a,
 		      struct err *err)
 {
@@ -108,6 +136,8 @@ json_t *query_qom_get(struct monitor *mon, const struct args *a,
 	}
 	if (!strcmp(name, "type"))
 		return json_string(dev->class->name);
+	if (qom_is_balloon(dev) && !strcmp(name, "guest-stats"))
+		return qom_guest_stats(mon, err);
 	for (row = dev->class->options; row && row->name; row++)
 		if (!strcmp(row->name, name))
 			return device_property(dev, row);

@@ -392,6 +392,17 @@ u32 cpu_model_signature(const struct cpu_model *m)
 	       family << 8 | (m->model & 15) << 4 | m->stepping;
 }
 
+const char *cpu_model_name(int n)
+{
+	static const char *const others[] = { "host", "max" };
+	int rows = (int)ARRAY_SIZE(cpu_model_rows);
+
+	if (n < rows)
+		return cpu_model_rows[n].name;
+	n -= rows;
+	return n < (int)ARRAY_SIZE(others) ? others[n] : NULL;
+}
+
 void cpu_model_help(struct buf *out)
 {
 	buf_puts(out, "Available CPUs:\n");

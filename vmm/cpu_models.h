@@ -90,6 +90,7 @@ void cpu_model_cpuid(const struct cpu_model *m, const struct topology *topo,
 /* The host's feature words; zero on a host that is not x86. */
 void cpuid_host_words(u32 words[CPUID_WORDS]);
 
+const char *cpu_model_name(int n); /* NULL behind the last */
 /* `-cpu help`. */
 void cpu_model_help(struct buf *out);
 

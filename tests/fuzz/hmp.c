@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Fuzzer: keys and lines for a human session.  The first byte says in which
- * pieces they come; 64 and up turn the session's own syntax on first.
+ * pieces they come; 64 and up turn the session's own syntax on first, 128 and
+ * up are in script mode.
  */
 #include "tests/fuzz/machine.h"
 
@@ -22,7 +23,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 		abort();
 	memcpy(text, syntax, more);
 	memcpy(text + more, data + 1, len - 1);
-	fuzz_session(NULL, text, more + len - 1, data[0] % 64 + 1);
+	fuzz_session(data[0] >= 128 ? "script" : NULL, text, more + len - 1,
+		     data[0] % 64 + 1);
 	free(text);
 	return 0;
 }

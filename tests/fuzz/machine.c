@@ -185,6 +185,8 @@ void fuzz_session(const char *mode, const u8 *data, size_t len, size_t piece)
 	chr_register(chr);
 	if (mode && !strcmp(mode, "control"))
 		options.mode = MONITOR_CONTROL;
+	if (mode && !strcmp(mode, "script"))
+		options.mode = MONITOR_SCRIPT;
 	if (mode && !strcmp(mode, "gdb"))
 		must(gdb_start(m, "chardev:mon0", &monitor_gdb_ops, &err),
 		     &err);

@@ -10,8 +10,8 @@
 
 #include "lib/types.h"
 
-/* Plays `data` to a session of that mode (monitor/monitor.h; "gdb": to the
- * debugger's stub), at most `piece` bytes at once. */
+/* Plays `data` to a session of that mode ("control", "script"; "gdb": to the
+ * debugger's stub; NULL: for people), at most `piece` bytes at once. */
 void fuzz_session(const char *mode, const u8 *data, size_t len, size_t piece);
 
 /* The fence stands; libFuzzer itself lives outside. */
