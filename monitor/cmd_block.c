@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "monitor/qmp.h"
 #include "virtio/balloon.h"
+#include "vmm/cmdline.h"
 #include "vmm/machine.h"
 
 int cmd_block_resize(struct monitor *mon, const struct args *a, struct err *err)
@@ -128,6 +129,8 @@ static int media_eject(const char *id, struct err *err)
 	if (block_attached(b))
 		return err_set(err, -EBUSY, "Device '%s' is not removable", id);
 	block_eject(b);
+	cmdline_set("drive", id, "file", NULL);
+	cmdline_set("drive", id, "format", NULL);
 	return 0;
 }
 
@@ -152,15 +155,26 @@ static int media_change(const char *id, const char *file, const char *format,
 	static const char *const modes[] = { "retain", "read-only",
 					     "read-write" };
 	struct block *b = block_find(id);
+	int r = -EINVAL;
 
 	if (!b)
 		return err_set(err, -ENODEV, "Device '%s' not found", id);
 	if (format && !media_format_known(format))
 		return err_set(err, -EINVAL, "Unknown driver '%s'", format);
-	for (int i = 0; i < (int)ARRAY_SIZE(modes); i++)
-		if (!mode || !strcmp(mode, modes[i]))
-			return block_change(b, file, format, i, err);
-	return err_set(err, -EINVAL, "invalid parameter value: %s", mode);
+	for (int i = 0; i < (int)ARRAY_SIZE(modes); i++) {
+		if (mode && strcmp(mode, modes[i]))
+			continue;
+		r = block_change(b, file, format, i, err);
+		if (r < 0)
+			return r;
+		cmdline_set("drive", id, "file", file);
+		cmdline_set("drive", id, "format", format);
+		if (i)
+			cmdline_set("drive", id, "readonly",
+				    b->readonly ? "on" : NULL);
+		return 0;
+	}
+	return err_set(err, r, "invalid parameter value: %s", mode);
 }
 
 int cmd_eject(struct monitor *mon, const struct args *a, struct err *err)

@@ -4,6 +4,10 @@
  */
 #include <errno.h>
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/opt.h"
 #include "monitor/internal.h"
@@ -73,7 +77,24 @@ static int hostfwd(struct monitor *mon, const struct args *a,
 
 int cmd_hostfwd_add(struct monitor *mon, const struct args *a, struct err *err)
 {
-	return hostfwd(mon, a, net_hostfwd_add, err);
+	int r = hostfwd(mon, a, net_hostfwd_add, err);
+
+	if (r == 0 && args_has(a, "rule"))
+		cmdline_put("netdev", args_str(a, "first"), "hostfwd",
+			    args_str(a, "rule"));
+	return r;
+}
+
+/* It was typed with or without "tcp", which is what is meant without. */
+static void hostfwd_forget(const char *id, const char *rule)
+{
+	const char *bare = strncmp(rule, "tcp:", 4) ? rule : rule + 3;
+	char *begin[] = { xprintf("%s-", bare), xprintf("tcp%s-", bare) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(begin); i++) {
+		cmdline_take("netdev", id, "hostfwd", begin[i]);
+		free(begin[i]);
+	}
 }
 
 int cmd_hostfwd_remove(struct monitor *mon, const struct args *a,
@@ -82,6 +103,8 @@ int cmd_hostfwd_remove(struct monitor *mon, const struct args *a,
 	const char *rule = args_str(a, args_has(a, "rule") ? "rule" : "first");
 	int r = hostfwd(mon, a, net_hostfwd_remove, err);
 
+	if (r == 0 && args_has(a, "rule"))
+		hostfwd_forget(args_str(a, "first"), rule);
 	if (r == 0)
 		mon_printf(mon, "host forwarding rule for %s removed\n", rule);
 	return r;

@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "lib/opt.h"
+#include "lib/parse.h"
 #include "monitor/internal.h"
 #include "vmm/cmdline.h"
 #include "vmm/device.h"
+#include "vmm/machine.h"
 
 /* Devices and their drives leave when the guest lets go. */
 static bool config_is_there(struct monitor *mon, const struct cmdline_item *i)
@@ -19,6 +22,27 @@ static bool config_is_there(struct monitor *mon, const struct cmdline_item *i)
 	if (!strcmp(i->option, "drive"))
 		return block_find(i->id);
 	return true;
+}
+
+/* As many vCPUs as are plugged now; which of them they are cannot be said. */
+static json_t *config_smp(const struct machine *m, const char *typed)
+{
+	const struct topology *t = &m->topo;
+	u64 began = t->maxcpus;
+	const char *cpus;
+	struct opts o;
+	bool same;
+
+	if (opts_parse(&o, typed, "cpus", NULL) < 0)
+		return val_string(typed);
+	cpus = opts_peek(&o, "cpus");
+	same = (!cpus || parse_u64(cpus, &began) == 0) && began == (u64)t->cpus;
+	opts_fini(&o);
+	if (same)
+		return val_string(typed);
+	return json_sprintf("cpus=%d,maxcpus=%d,sockets=%d,cores=%d,threads=%d",
+			    t->cpus, t->maxcpus, t->sockets, t->cores,
+			    t->threads);
 }
 
 json_t *query_config(struct monitor *mon, const struct args *a, struct err *err)
@@ -35,7 +59,10 @@ json_t *query_config(struct monitor *mon, const struct args *a, struct err *err)
 		if (item->option)
 			json_array_append_new(
 				words, json_sprintf("-%s", item->option));
-		if (item->arg)
+		if (item->arg && item->option && !strcmp(item->option, "smp"))
+			json_array_append_new(words,
+					      config_smp(mon->m, item->arg));
+		else if (item->arg)
 			json_array_append_new(words, val_string(item->arg));
 		json_array_append_new(list, words);
 	}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/buf.h"
 #include "lib/opt.h"
 
 #define CMDLINE_MAX 4096 /* options; more are not remembered */
@@ -51,6 +52,69 @@ void cmdline_drop(const char *option, const char *id)
 		if (cmdline_same(cmdline_items[i].option, option) &&
 		    cmdline_same(cmdline_items[i].id, id))
 			cmdline_remove(i);
+}
+
+static struct cmdline_item *cmdline_find(const char *option, const char *id)
+{
+	for (int i = cmdline_len - 1; i >= 0; i--)
+		if (cmdline_same(cmdline_items[i].option, option) &&
+		    cmdline_same(cmdline_items[i].id, id))
+			return &cmdline_items[i];
+	return NULL;
+}
+
+/* Appends one "key=value" as it was typed. */
+static void cmdline_print(struct buf *out, const char *key, const char *value)
+{
+	buf_printf(out, "%s%s%s", out->len ? "," : "", key, *key ? "=" : "");
+	for (; *value; value++) {
+		if (*value == ',')
+			buf_putc(out, ',');
+		buf_putc(out, *value);
+	}
+}
+
+/* Without those of `key` whose value begins so, and with one more unless
+ * `value` is NULL. */
+static void cmdline_edit(const char *option, const char *id, const char *key,
+			 const char *begin, const char *value)
+{
+	struct cmdline_item *item = cmdline_find(option, id);
+	struct buf text = { 0 };
+	struct opt *opt;
+	struct opts o;
+
+	/* The first word may be a type, without a key. */
+	if (!item || opts_parse(&o, item->arg, "", NULL) < 0)
+		return;
+	list_for_each (opt, &o.list, node)
+		if (!begin || strcmp(opt->key, key) ||
+		    strncmp(opt->value, begin, strlen(begin)))
+			cmdline_print(&text, opt->key, opt->value);
+	if (value)
+		cmdline_print(&text, key, value);
+	opts_fini(&o);
+	free(item->arg);
+	item->arg = xstrdup(buf_str(&text));
+	buf_fini(&text);
+}
+
+void cmdline_set(const char *option, const char *id, const char *key,
+		 const char *value)
+{
+	cmdline_edit(option, id, key, "", value);
+}
+
+void cmdline_put(const char *option, const char *id, const char *key,
+		 const char *value)
+{
+	cmdline_edit(option, id, key, NULL, value);
+}
+
+void cmdline_take(const char *option, const char *id, const char *key,
+		  const char *begin)
+{
+	cmdline_edit(option, id, key, begin, NULL);
 }
 
 void cmdline_add(const char *option, const char *arg)

@@ -24,6 +24,13 @@ Error: {any}
     -chardev ringbuf,id=c0,size=64 \
     -netdev user,id=n0 \
     -device virtio-rng-pci,rng=r0,id=g0
+# what has changed is followed
+(qemu) hostfwd_add n0 tcp:127.0.0.1:0-:22
+(qemu) hostfwd_add n0 udp:127.0.0.1:0-10.0.2.15:53
+(qemu) info config
+...
+    -netdev user,id=n0,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=udp:127.0.0.1:0-10.0.2.15:53 \
+...
 (qemu) chardev-remove c0
 (qemu) netdev_del n0
 (qemu) device_del g0

@@ -1,6 +1,9 @@
 # vCPUs in sockets: the guest here knows nothing of ACPI, so what it is asked
 # to let go of leaves at a reset.
 args: -smp 2,maxcpus=4
+(qemu) info config
+...
+    -smp 2,maxcpus=4
 (qemu) info cpus
 * CPU #0: pc=0x{hex} (halted) thread_id={num}
   CPU #1: pc=0x{hex} (halted) thread_id={num}
@@ -21,6 +24,10 @@ Error: CPU 2 is online already
 (qemu) cpu-add 3
 (qemu) cpu-add 3
 Error: CPU 3 is online already
+(qemu) info config
+...
+    -smp cpus=4,maxcpus=4,sockets={num},cores={num},threads={num}
+...
 (qemu) info hotpluggable-cpus -j
 [{"type": "x86_64-cpu", "vcpus-count": 1, "props": {"socket-id": 0, "core-id": 3, "thread-id": 0}, "vcpu": 3}, {any}]
 (qemu) cpu_set 0 offline

@@ -18,6 +18,16 @@ a: [not inserted]
 Error: Device 'a' has no medium
 (qemu) device_add virtio-blk-pci,drive=a
 Error: Device needs media, but drive is empty
+(qemu) info config
+...
+    -drive if=none,id=a \
+...
+(qemu) change a $TMP/d.raw raw read-only
+(qemu) info config
+...
+    -drive if=none,id=a,file=$TMP/d.raw,format=raw,readonly=on \
+...
+(qemu) eject a
 (qemu) eject h
 Error: Device 'h' is not removable
 (qemu) eject -f h
