@@ -14,7 +14,7 @@
 
 struct err;
 
-/* Properties of -seed, for help. */
+/* Properties of -cloud-init, for help. */
 extern const struct option_row seed_options[];
 
 /* From "user-data=FILE,ssh-key=FILE,hostname=NAME,...": a descriptor of the

@@ -66,8 +66,8 @@ int config_hd(struct config *c, const char *option, const char *arg,
 	return CONFIG_RUN;
 }
 
-int config_seed(struct config *c, const char *option, const char *arg,
-		struct err *err)
+int config_cloud_init(struct config *c, const char *option, const char *arg,
+		      struct err *err)
 {
 	struct buf text = { 0 };
 

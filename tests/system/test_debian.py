@@ -129,7 +129,7 @@ class Debian(unittest.TestCase):
 
     def test_1_disk_and_power_button(self):
         with unittest.mock.patch.dict(os.environ, XDG_RUNTIME_DIR=self.dir):
-            guest = self.guest("-name", "debian", "-seed",
+            guest = self.guest("-name", "debian", "-cloud-init",
                                "hostname=seeded,instance-id=i-1")
             guest.monitor("info name")  # the door is open when it answers
             waits = subprocess.Popen(
