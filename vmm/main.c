@@ -26,6 +26,7 @@
 #include "monitor/door.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
+#include "run/run.h"
 #include "seed/seed.h"
 #include "tcg/emulate.h"
 #include "vmm/accel.h"
@@ -757,6 +758,13 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "ctl"))
 		return ctl_main(argc - 2, argv + 2);
+	if (argc > 1 && !strcmp(argv[1], "run")) {
+		status = run_main(argc - 2, argv + 2, &argv);
+		if (status)
+			return status - 1;
+		for (argc = 0; argv[argc];)
+			argc++;
+	}
 	config_init(&v.config);
 	net_legacy_init(&v.legacy_net);
 	switch (config_parse(&v.config, argc, argv, &err)) {

@@ -99,6 +99,7 @@ int config_help(struct config *c, const char *option, const char *arg,
 {
 	printf("vmon %s: virtual machine monitor\n"
 	       "usage: vmon [options]\n"
+	       "       vmon run --help\n"
 	       "       vmon ctl --help\n\n",
 	       VMON_VERSION);
 	for (size_t i = 0; i < ARRAY_SIZE(config_options); i++) {
