@@ -87,17 +87,18 @@ static int cache_shrink(struct qcow2 *s, struct qcow2_cache *c)
 	REQUIRES(s->lock)
 {
 	struct qcow2_slice *e;
+	bool dirty;
 	int r = 0;
 
 	while (c->count >= c->max && r == 0) {
-		e = list_entry(c->lru.prev, struct qcow2_slice, lru);
-		if (e->dirty) {
-			r = qcow2_write_back(s);
-			continue;
-		}
 		lock_acquire(&s->map);
-		cache_drop(c, e);
+		e = list_entry(c->lru.prev, struct qcow2_slice, lru);
+		dirty = e->dirty;
+		if (!dirty)
+			cache_drop(c, e);
 		lock_release(&s->map);
+		if (dirty)
+			r = qcow2_write_back(s);
 	}
 	return r;
 }
@@ -138,14 +139,13 @@ int qcow2_cache_load(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
 	return 0;
 }
 
-int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c)
+static int cache_write_bucket(struct qcow2 *s, struct qcow2_cache *c,
+			      struct list *bucket) REQUIRES(s->lock)
 {
 	struct qcow2_slice *e;
-	int r;
+	int r = 0;
 
-	if (!c->dirty)
-		return 0;
-	list_for_each (e, &c->lru, lru) {
+	list_for_each (e, bucket, hash) {
 		if (!e->dirty)
 			continue;
 		r = qcow2_pwrite(s, e->offset, e->data, c->bytes);
@@ -153,6 +153,19 @@ int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c)
 			return r;
 		e->dirty = false;
 	}
-	c->dirty = false;
 	return 0;
+}
+
+/* By buckets: lookups in the loop move slices along `lru` meanwhile. */
+int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c)
+{
+	int r = 0;
+
+	if (!c->dirty)
+		return 0;
+	for (u32 i = 0; i < c->buckets && r == 0; i++)
+		r = cache_write_bucket(s, c, &c->bucket[i]);
+	if (r == 0)
+		c->dirty = false;
+	return r;
 }
