@@ -4,6 +4,7 @@
 import hashlib
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,9 +31,9 @@ class Disk(unittest.TestCase):
         with open(self.path, "rb") as f:
             return f.read()
 
-    def exercise(self, drive="", device="", keeps=True):
+    def exercise(self, drive="", device="", keeps=True, format="raw"):
         """Reads, writes and reads again; `keeps`: the image changes."""
-        args = ["-drive", f"file={self.path},format=raw,if=none,id=d0{drive}",
+        args = ["-drive", f"file={self.path},format={format},if=none,id=d0{drive}",
                 "-device", f"virtio-blk-pci,drive=d0,serial=abc{device}"]
         with vm.LinuxVm(*args, modules=MODULES) as guest:
             guest.boot()
@@ -68,6 +69,29 @@ class Disk(unittest.TestCase):
 
     def test_direct_native(self):
         self.exercise(drive=",cache=none,aio=native")
+
+    def test_qcow2(self):
+        """A compressed image below an overlay; QEMU's tools agree."""
+        raw, self.path = self.path, self.path + ".qcow2"
+        base = raw + ".base"
+        for path in (base, self.path):
+            self.addCleanup(lambda p=path: os.path.exists(p) and os.unlink(p))
+        subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", raw, base],
+                       check=True)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base,
+                        "-F", "qcow2", self.path], check=True)
+        self.on_disk = lambda: self.as_raw(raw)
+        self.exercise(drive=",cache=none,aio=native", format="qcow2")
+        subprocess.run(["qemu-img", "check", "-q", self.path], check=True)
+        self.data = self.as_raw(raw)
+        self.exercise(drive=",snapshot=on", format="qcow2", keeps=False)
+
+    def as_raw(self, raw):
+        # The guest still has it open.
+        subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", self.path,
+                        raw], check=True)
+        with open(raw, "rb") as f:
+            return f.read()
 
     def test_snapshot(self):
         self.exercise(drive=",snapshot=on", keeps=False)

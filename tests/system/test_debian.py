@@ -199,6 +199,43 @@ class Debian(unittest.TestCase):
         self.assertEqual(digest(self.disk), before)
         self.check_file_system()
 
+    def qemu_img(self, *args):
+        r = subprocess.run(["qemu-img", *args], check=False, text=True,
+                           capture_output=True)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+
+    @unittest.skipUnless(shutil.which("qemu-img"), "needs qemu-img")
+    def test_4_qcow2(self):
+        """A compressed image as it is downloaded, and an overlay."""
+        base, raw = os.path.join(self.dir, "base.qcow2"), self.disk
+        self.qemu_img("convert", "-c", "-f", "raw", "-O", "qcow2", raw, base)
+        before = digest(base)
+        self.disk = os.path.join(self.dir, "disk.qcow2")
+        self.qemu_img("create", "-f", "qcow2", "-b", base, "-F", "qcow2",
+                      self.disk)
+        guest = self.guest("-smp", 2, drive=",cache=none,aio=native")
+        guest.login()
+        data = "head -c 9000000 /bin/bash /usr/bin/bash"
+        guest.run(f"{data} >/root/kept; sync", 120)
+        guest.process.send_signal(signal.SIGKILL)
+        guest.process.wait()
+        # Leaks are what a kill may leave.
+        r = subprocess.run(["qemu-img", "check", self.disk], check=False,
+                           text=True, capture_output=True)
+        self.assertIn(r.returncode, (0, 3), r.stdout + r.stderr)
+        guest = self.guest(drive=",discard=unmap")
+        guest.login()
+        guest.run(f"{data} | cmp - /root/kept", 120)
+        guest.run("rm /root/kept; fstrim -v /", 120)
+        guest.send("poweroff\n")
+        self.assertEqual(guest.wait(180), 0)
+        self.qemu_img("check", "-r", "leaks", self.disk)
+        self.qemu_img("check", self.disk)
+        self.qemu_img("convert", "-O", "raw", self.disk, raw)
+        self.assertEqual(digest(base), before)
+        self.disk = raw
+        self.check_file_system()
+
 
 if __name__ == "__main__":
     try:

@@ -525,11 +525,12 @@ class DebianVm(Vm):
     def __init__(self, disk, *args, drive="", device="", append="",
                  memory=512, image=None, **kwargs):
         image = image or debian_image()
+        kind = "qcow2" if str(disk).endswith(".qcow2") else "raw"
         super().__init__("-kernel", image / "vmlinuz",
                          "-initrd", image / "initrd.img", "-m", memory,
                          "-append", "root=/dev/vda rw console=ttyS0 "
                          f"loglevel=4 {append}".strip(),
-                         "-drive", f"file={disk},format=raw,if=none,id=disk0"
+                         "-drive", f"file={disk},format={kind},if=none,id=disk0"
                          + drive,
                          "-device", "virtio-blk-pci,drive=disk0" + device,
                          *args, **kwargs)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -341,6 +342,39 @@ static void run_jobs(struct block *b, struct image *im)
 	}
 }
 
+/* Requests that do overlap: any order will do, but nothing else gets hurt.
+ * Clusters are given back while others are written. */
+static void run_fight(struct block *b, struct image *im)
+{
+	u64 cluster = 1ULL << im->cluster_bits;
+	u64 area = MIN(MAX(8 * cluster, 65536), im->size);
+	struct job jobs[24];
+	int left = ARRAY_SIZE(jobs);
+
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		struct job *j = &jobs[i];
+		u64 most;
+
+		j->kind = rnd_below(4);
+		j->offset = rnd_below(area / 512) * 512;
+		if (j->kind > 1)
+			j->offset &= ~(cluster - 1);
+		most = MIN(MIN(2 * cluster, MIB), im->size - j->offset);
+		j->len = j->kind > 1 ? most : MIN(512 * (1 + i), most);
+		j->buf = malloc(j->len);
+		fill_random(j->buf, j->len);
+		j->left = &left;
+		job_start(b, j);
+	}
+	while (left)
+		loop_once(loop, NS_PER_S);
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		ck_assert_int_eq(jobs[i].req.result, 0);
+		free(jobs[i].buf);
+	}
+	disk_read(loop, b, model, 0, MIN(area + 2 * MIB, im->size));
+}
+
 static void run_qemu_io(struct image *im)
 {
 	u64 offset = rnd_below(im->size / 512) * 512;
@@ -427,6 +461,8 @@ static void random_life(void)
 				random_commit(b, &im);
 		}
 		disk_read_check(loop, b, model, im.size, im.start);
+		run_fight(b, &im);
+		disk_read_check(loop, b, model, im.size, im.start);
 		block_destroy(b);
 		check_image(&im);
 		if (one_in(2))
@@ -447,6 +483,72 @@ START_TEST(random_images_agree_with_qemu)
 
 	for (u64 i = 0; i < images; i++)
 		random_life();
+}
+
+END_TEST
+
+/* Requests while the file cannot grow beyond `limit`. */
+static void run_full(struct block *b, struct image *im, u64 limit)
+{
+	struct rlimit all, few;
+	u8 *data = malloc(MIB);
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+	few = (struct rlimit){ limit, all.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &few), 0);
+	for (int i = 0; i < 40; i++) {
+		u64 offset = rnd_below(im->size / 512) * 512;
+		u64 len = 512 * (1 + rnd_below(300));
+		bool zero = one_in(5);
+
+		len = MIN(len, im->size - offset);
+		memset(data, i + 1, len);
+		if (one_in(4))
+			disk_run(loop, b, block_flush, NULL, 0, 0);
+		if (disk_run(loop, b, zero ? block_write_zeroes : block_write,
+			     data, offset, len) == 0) {
+			memset(model + offset, zero ? 0 : i + 1, len);
+			continue;
+		}
+		/* A part of it may be there. */
+		disk_read(loop, b, data, offset, len);
+		for (u64 at = 0; at < len; at++)
+			if (data[at] != model[offset + at] &&
+			    data[at] != (zero ? 0 : i + 1))
+				ck_abort_msg("QCOW2_SEED=%llu: neither old nor "
+					     "new",
+					     (unsigned long long)im->start);
+		memcpy(model + offset, data, len);
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+	free(data);
+}
+
+START_TEST(a_full_disk_leaves_a_sound_image)
+{
+	struct image im;
+	struct block *b;
+	struct stat st;
+	char path[96];
+	int status;
+
+	signal(SIGXFSZ, SIG_IGN);
+	for (int i = 0; i < 5; i++) {
+		create_image(random_image(&im));
+		snprintf(path, sizeof(path), "%s/img", dir);
+		ck_assert_int_eq(stat(path, &st), 0);
+		b = open_drive(&im, "");
+		/* The messages of this test are in a file, too. */
+		run_full(b, &im, st.st_size + MIB / 2 + rnd_below(MIB));
+		disk_flush(loop, b);
+		disk_read_check(loop, b, model, im.size, im.start);
+		block_destroy(b);
+		status = tool("qemu-img check -f qcow2 img");
+		if (status != 0 && status != 3)
+			tool_failed("qemu-img check", status, im.start);
+		must(im.start, "qemu-img check -q -r leaks img || true");
+		check_image(&im);
+	}
 }
 
 END_TEST
@@ -482,6 +584,8 @@ int main(void)
 	tcase_set_timeout(t, number("QCOW2_IMAGES", 12) * 20);
 	if (system("command -v qemu-img >/dev/null") == 0)
 		tcase_add_test(t, random_images_agree_with_qemu);
+	if (system("command -v qemu-img >/dev/null") == 0)
+		tcase_add_test(t, a_full_disk_leaves_a_sound_image);
 	else
 		printf("no qemu-img: most is left out\n");
 	suite_add_tcase(s, t);
