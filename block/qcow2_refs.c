@@ -371,7 +371,8 @@ int qcow2_alloc(struct qcow2 *s, u64 want, u64 *ret_offset, u64 *ret_count,
 
 int qcow2_alloc_table(struct qcow2 *s, u64 count, u64 *ret_offset)
 {
-	u64 offset = 0, got = 0, at, n;
+	static const u8 zero[BLOCK_SECTOR];
+	u64 offset = 0, got = 0, at, n, end;
 	u64 hint = s->hint;
 	bool fresh;
 	int r;
@@ -397,9 +398,13 @@ int qcow2_alloc_table(struct qcow2 *s, u64 count, u64 *ret_offset)
 		s->hint = hint;
 	qcow2_cache_forget(s, &s->l2, offset, count << s->cluster_bits);
 	qcow2_cache_forget(s, &s->refs, offset, count << s->cluster_bits);
-	r = qcow2_pzero(s, offset, count << s->cluster_bits);
+	end = offset + (count << s->cluster_bits);
+	r = qcow2_pzero(s, offset, end - offset);
+	/* The end of the file, too: nothing else may come to be written. */
+	if (r == 0)
+		r = qcow2_pwrite(s, end - sizeof(zero), zero, sizeof(zero));
 	if (r < 0) {
-		qcow2_free(s, offset, count << s->cluster_bits);
+		qcow2_free(s, offset, end - offset);
 		return r;
 	}
 	*ret_offset = offset;
