@@ -8,11 +8,12 @@
 #define COM_DATA 0x3f8
 #define COM_LSR  0x3fd
 
-#define BDA_SHIFT  0x417
-#define BDA_HEAD   0x41a
-#define BDA_TAIL   0x41c
-#define BDA_RING   0x41e
-#define BDA_END    0x43e
+#define BDA_SHIFT 0x417
+#define BDA_HEAD  0x41a
+#define BDA_TAIL  0x41c
+/* What these two hold counts from 400h. */
+#define BDA_RING   0x1e
+#define BDA_END    0x3e
 #define BDA_PREFIX 0x496 /* bit 1: the last byte was E0 */
 
 #define SHIFT_RIGHT 0x01
@@ -45,7 +46,7 @@ static void ring_put(u16 key)
 	next = ring_next(tail);
 	if (next == far16(BDA_SEG, BDA_HEAD))
 		return;
-	set_far16(BDA_SEG, tail & ~1u, key);
+	set_far16(BDA_SEG + 0x40, tail & ~1u, key);
 	set_far16(BDA_SEG, BDA_TAIL, next);
 }
 
@@ -56,7 +57,7 @@ static u16 ring_get(int take)
 
 	if (head == far16(BDA_SEG, BDA_TAIL))
 		return 0;
-	key = far16(BDA_SEG, head);
+	key = far16(BDA_SEG + 0x40, head);
 	if (take)
 		set_far16(BDA_SEG, BDA_HEAD, ring_next(head));
 	return key;
