@@ -64,6 +64,7 @@ struct config {
 	bool no_reboot, no_shutdown;
 	int watchdog_action; /* vmm/watchdog.h */
 	char *boot_order;    /* owned; NULL: default */
+	char *boot_once;     /* owned; NULL: the same */
 	bool snapshot; /* -snapshot */
 	bool nodefaults;
 	bool nographic;

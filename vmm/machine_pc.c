@@ -48,6 +48,8 @@ struct pc {
 	struct boot *boot;     /* borrowed */
 	struct smbios *smbios; /* owned */
 	struct device *bios;
+	char *order; /* owned; of the boots behind the first one */
+	bool booted;
 };
 
 static void pc_gsi_set(void *opaque, int n, int level)
@@ -178,6 +180,7 @@ static void pc_finish(struct machine *m)
 	struct pc *pc = m->machine_data;
 
 	smbios_destroy(pc->smbios);
+	free(pc->order);
 	free(pc);
 }
 
@@ -213,6 +216,12 @@ static int pc_reload(struct machine *m, struct err *err)
 	gpa_t rsdp = 0;
 	int r;
 
+	if (pc->booted && pc->order) {
+		(void)rtc_set_boot_order(m->rtc, pc->order, NULL);
+		free(pc->order);
+		pc->order = NULL;
+	}
+	pc->booted = true;
 	pci_assign(m->pci);
 	for (int i = 0; i < m->nvcpus; i++)
 		pc_set_memory_types(m, m->vcpus[i]);
@@ -223,6 +232,19 @@ static int pc_reload(struct machine *m, struct err *err)
 		r = pc->boot ? boot_load(pc->boot, m, rsdp, err)
 			     : bios_power_on(pc->bios, err);
 	return r;
+}
+
+static int pc_set_boot_order(struct machine *m, const struct config *c,
+			     struct err *err)
+{
+	struct pc *pc = m->machine_data;
+	const char *order = c->boot_order ? c->boot_order : "cad";
+	int r = rtc_set_boot_order(m->rtc, order, err);
+
+	if (r < 0 || !c->boot_once)
+		return r;
+	pc->order = xstrdup(order);
+	return rtc_set_boot_order(m->rtc, c->boot_once, err);
 }
 
 int machine_pc_create(struct machine *m, const struct config *c,
@@ -242,8 +264,7 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	if ((!c->no_pit && !pc_add(m, &pit_class, err)) ||
 	    !pc_add(m, &rtc_class, err) || !pc_add(m, &i8042_class, err))
 		return -EINVAL;
-	r = rtc_set_boot_order(m->rtc, c->boot_order ? c->boot_order : "cad",
-			       err);
+	r = pc_set_boot_order(m, c, err);
 	if (r < 0)
 		return r;
 	pc_set_clock(m, c);

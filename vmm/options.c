@@ -46,6 +46,7 @@ void config_fini(struct config *c)
 		free(i);
 	free(c->name);
 	free(c->boot_order);
+	free(c->boot_once);
 	free(c->accel_text);
 	cmdline_clear();
 }

@@ -501,6 +501,10 @@ int config_boot(struct config *c, const char *option, const char *arg,
 		free(c->boot_order);
 		c->boot_order = xstrdup(a.order);
 	}
+	if (r == 0 && a.once) {
+		free(c->boot_once);
+		c->boot_once = xstrdup(a.once);
+	}
 	opt_rows_fini(boot_rows, &a);
 	return config_fail(r);
 }
