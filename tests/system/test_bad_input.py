@@ -120,7 +120,7 @@ CASES = [
     (["-vnc", ":0"], "-vnc :0: no display"),
     (["-spice", "port=1"], "no display"),
     (["-audiodev", "pa,id=a"], "no sound"),
-    (["-bios", "{dir}/disk"], "-bios {dir}/disk: firmware is not built in"),
+    (["-bios", "{dir}/disk"], "-bios {dir}/disk: firmware files are not"),
     (["-pflash", "{dir}/disk"], "-pflash {dir}/disk: firmware"),
     (["-sandbox", "on"], "not built in yet; leave it out"),
     (["-overcommit", "mem-lock=on"], "not built in"),
