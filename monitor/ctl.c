@@ -136,10 +136,13 @@ static json_t *ctl_call(struct ctl *c, const char *name, json_t *args)
 	json_t *request = json_pack("{ss so}", "execute", name, "arguments",
 				    args ? args : json_object());
 	char *text = json_dumps(request, 0);
-	bool sent = ctl_write(c, text) && ctl_write(c, "\n");
+	char *line = xprintf("%s\n", text);
+	bool sent = ctl_write(c, line); /* at once: 'quit' may end it before
+					 * the end of the line is read */
 	json_t *v;
 
 	free(text);
+	free(line);
 	json_decref(request);
 	while (sent && (v = ctl_message(c, c->deadline_ns))) {
 		if (!json_object_get(v, "event"))

@@ -114,8 +114,13 @@ class Run(unittest.TestCase):
         self.assertIn("VM status: paused", r.stdout)
         self.assertRegex(ctl("info", "block").stdout,
                          r"(?s)virtio0 .*seed .*raw, read-only")
-        ctl("quit")
+        self.assertEqual(ctl("quit").returncode, 0)
         self.assertEqual(process.wait(60 * vm.SLOW), 0)
+
+    def test_quit(self):
+        """It answers before it goes."""
+        for _ in range(20):
+            self.test_machine()
 
 
 if __name__ == "__main__":
