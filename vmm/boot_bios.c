@@ -84,7 +84,7 @@ static void bios_vectors(u8 table[1024])
 						   : BIOS_HEAD_NONE;
 
 		put_le32(table + 4 * v,
-			 BIOS_ROM_SEG << 16 | boot_bios_entry(head));
+			 (u32)BIOS_ROM_SEG << 16 | boot_bios_entry(head));
 	}
 }
 

@@ -40,7 +40,7 @@ def hmp():
                  if line.startswith("(qemu) ")]
         for n, some in enumerate(pieces(lines, 5)):
             text = "\n".join(some).replace("$TMP/", "").replace("$GUEST", "disk") + "\n"
-            yield bytes([63 + n % 2]) + text.encode()
+            yield bytes([(63, 64, 191)[n % 3]]) + text.encode()
     for keys in (b"\x01\x05\x15\x0b\x19", b"info \t\t\x17qu\t\n", b"\x1b[A\x1b[B\x1b[C\x1b[D",
                  b"ab\x1b[1;5D\x1bOH\x1b[3~\x7f\x08\xc3\xa9\xe4\xb8\xad\n", b"p 1\n\x10\x0e\x0c\x14\n",
                  b"repeat 3 1ms p 1\nwatch 1ms p 1\n\x03", b"p 1; p 2 && p 3 # x\ninfo mtree | grep -v a | head 3 | count\n"):
