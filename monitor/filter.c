@@ -238,7 +238,8 @@ static void filter_diff(struct filters *f, struct buf *text, const char *line,
 	bool first = !p->known;
 	struct buf now = { 0 };
 
-	buf_append(&now, text->data, MIN(text->len, (size_t)FILTER_TEXT_MAX));
+	buf_append(&now, buf_str(text),
+		   MIN(text->len, (size_t)FILTER_TEXT_MAX));
 	if (first) {
 		size_t n = filter_count(text);
 

@@ -197,7 +197,7 @@ static void mon_insert(struct monitor *mon, const char *text)
 {
 	struct buf rest = { 0 };
 
-	buf_append(&rest, mon->out.data + mon->out_start,
+	buf_append(&rest, buf_str(&mon->out) + mon->out_start,
 		   mon->out.len - mon->out_start);
 	mon->out.len = mon->out_start;
 	buf_puts(&mon->out, text);

@@ -31,7 +31,7 @@ static void script_filter(struct monitor *mon, char **stage, int n)
 {
 	struct buf text = { 0 };
 
-	buf_append(&text, mon->out.data + mon->out_start,
+	buf_append(&text, buf_str(&mon->out) + mon->out_start,
 		   mon->out.len - mon->out_start);
 	mon->out.len = mon->out_start;
 	for (int i = 0; i < n; i++) {
