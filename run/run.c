@@ -426,11 +426,11 @@ static void run_print(const struct run *r)
 	putchar('\n');
 }
 
-static void run_fini(struct run *r)
+void run_free(char **argv)
 {
-	for (int n = 0; n < r->argc; n++)
-		free(r->argv[n]);
-	free(r->argv);
+	for (char **word = argv; word && *word; word++)
+		free(*word);
+	free(argv);
 }
 
 int run_main(int argc, char **argv, char ***ret)
@@ -455,6 +455,6 @@ int run_main(int argc, char **argv, char ***ret)
 		log_info("run: %s", err.msg);
 	else
 		run_print(&r);
-	run_fini(&r);
+	run_free(r.argv);
 	return result < 0 ? 2 : 1;
 }

@@ -8,8 +8,9 @@
 #define RUN_RUN_H
 
 /* From the arguments behind "run": `*ret`, NULL-ended, is what vmon goes on
- * with.  0, or what to exit with plus one: help, --dry-run (1), a mistake (2),
- * which has been said. */
+ * with; release with run_free().  0, or what to exit with plus one: help,
+ * --dry-run (1), a mistake (2), which has been said. */
 int run_main(int argc, char **argv, char ***ret);
+void run_free(char **argv); /* NULL is fine */
 
 #endif

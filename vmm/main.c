@@ -746,7 +746,7 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 	return r;
 }
 
-int main(int argc, char **argv)
+static int vmon_main(int argc, char **argv)
 {
 	struct vmon v = { .start_ns = clock_mono_ns(),
 			  .signals.fd = -1,
@@ -756,15 +756,6 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int status, r;
 
-	if (argc > 1 && !strcmp(argv[1], "ctl"))
-		return ctl_main(argc - 2, argv + 2);
-	if (argc > 1 && !strcmp(argv[1], "run")) {
-		status = run_main(argc - 2, argv + 2, &argv);
-		if (status)
-			return status - 1;
-		for (argc = 0; argv[argc];)
-			argc++;
-	}
 	config_init(&v.config);
 	net_legacy_init(&v.legacy_net);
 	switch (config_parse(&v.config, argc, argv, &err)) {
@@ -790,4 +781,28 @@ int main(int argc, char **argv)
 	vmon_end(&v);
 	lock_release(&machine_lock);
 	return status;
+}
+
+/* With the command line that the words of `vmon run` stand for. */
+static int vmon_run_image(int argc, char **argv)
+{
+	char **words;
+	int status = run_main(argc, argv, &words), n = 0;
+
+	if (status)
+		return status - 1;
+	while (words[n])
+		n++;
+	status = vmon_main(n, words);
+	run_free(words);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "ctl"))
+		return ctl_main(argc - 2, argv + 2);
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		return vmon_run_image(argc - 2, argv + 2);
+	return vmon_main(argc, argv);
 }
