@@ -28,16 +28,33 @@ static struct place cursor_get(void)
 	return p;
 }
 
-/* CRT controller, start of the cursor: 0Eh and 0Fh. */
+/* Two registers of the CRT controller, from `index` on. */
+static void crtc_set(u8 index, u16 value)
+{
+	outb(0x3d4, index);
+	outb(0x3d5, value >> 8);
+	outb(0x3d4, index + 1);
+	outb(0x3d5, value);
+}
+
+/* 0Eh and 0Fh: where the cursor is. */
 static void cursor_set(struct place p)
 {
-	u16 cell = p.row * COLUMNS + p.col;
-
 	set_far16(BDA_SEG, BDA_CURSOR, p.col | p.row << 8);
-	outb(0x3d4, 0x0e);
-	outb(0x3d5, cell >> 8);
-	outb(0x3d4, 0x0f);
-	outb(0x3d5, cell);
+	crtc_set(0x0e, p.row * COLUMNS + p.col);
+}
+
+/* 0Ah and 0Bh: its lines, of 16; the caller may count as if of 8. */
+static void cursor_shape(u16 shape)
+{
+	u8 from = shape >> 8 & 0x1f, to = shape & 0x1f;
+
+	set_far16(BDA_SEG, BDA_SHAPE, shape);
+	if (to < 8 && from < 8 && from <= to) {
+		from = from * 2 + 1;
+		to = to * 2;
+	}
+	crtc_set(0x0a, (shape & 0x2000) | from << 8 | to);
 }
 
 static u16 cell_at(u8 col, u8 row)
@@ -183,7 +200,9 @@ static void mode_set(void)
 	struct place home = { 0, 0 };
 
 	set_far8(BDA_SEG, 0x449, 3);
+	crtc_set(0x0c, 0); /* where the screen begins */
 	screen_clear(7);
+	cursor_shape(0x0607);
 	cursor_set(home);
 }
 
@@ -207,7 +226,7 @@ u32 bios_video(struct frame *f)
 
 	switch (f->a.h) {
 	case 0x00: mode_set(); break;
-	case 0x01: set_far16(BDA_SEG, BDA_SHAPE, f->c.x); break;
+	case 0x01: cursor_shape(f->c.x); break;
 	case 0x02:
 		p.col = f->d.l < COLUMNS ? f->d.l : COLUMNS - 1;
 		p.row = f->d.h < ROWS ? f->d.h : ROWS - 1;
