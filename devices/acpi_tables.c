@@ -167,8 +167,8 @@ static u32 acpi_add_fadt(struct acpi_blob *blob, struct machine *m, u32 facs,
 	put_le16(fadt + 96, 0xfff); /* no C2 */
 	put_le16(fadt + 98, 0xfff); /* no C3 */
 	fadt[108] = 0x32;           /* CENTURY */
-	/* Legacy devices, 8042, no VGA. */
-	put_le16(fadt + 109, 0x0007);
+	/* Legacy devices, 8042; no VGA. */
+	put_le16(fadt + 109, m->vga ? 0x0003 : 0x0007);
 	/* WBINVD, C1, no sleep button, 32-bit timer, RESET_REG. */
 	put_le32(fadt + 112, BIT(0) | BIT(2) | BIT(5) | BIT(8) | BIT(10));
 	acpi_port(fadt + 116, 0xcf9, 1);

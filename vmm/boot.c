@@ -63,6 +63,13 @@
 #define PARAMS_RSDP         0x070
 #define PARAMS_EXT_RAMDISK  0x0c0
 #define PARAMS_EXT_RD_SIZE  0x0c4
+/* struct screen_info */
+#define PARAMS_VIDEO_MODE   0x006
+#define PARAMS_VIDEO_COLS   0x007
+#define PARAMS_VIDEO_EGA    0x00a
+#define PARAMS_VIDEO_LINES  0x00e
+#define PARAMS_VIDEO_IS_VGA 0x00f
+#define PARAMS_VIDEO_POINTS 0x010
 #define PARAMS_E820_COUNT   0x1e8
 #define PARAMS_E820         0x2d0
 
@@ -433,6 +440,19 @@ static int boot_put_cmdline(struct boot *b, struct machine *m, struct err *err)
 
 /* ---- bzImage ---- */
 
+/* What the kernel's 16-bit start would hear from INT 10h. */
+static void bz_screen(const struct machine *m, u8 params[PAGE_SIZE])
+{
+	if (!m->vga)
+		return;
+	params[PARAMS_VIDEO_MODE] = 3;
+	params[PARAMS_VIDEO_COLS] = 80;
+	put_le16(params + PARAMS_VIDEO_EGA, 3); /* 256 KiB, color */
+	params[PARAMS_VIDEO_LINES] = 25;
+	params[PARAMS_VIDEO_IS_VGA] = 1;
+	put_le16(params + PARAMS_VIDEO_POINTS, 16);
+}
+
 static int bz_params(struct boot *b, struct machine *m, gpa_t rsdp, gpa_t load,
 		     struct err *err)
 {
@@ -454,6 +474,7 @@ static int bz_params(struct boot *b, struct machine *m, gpa_t rsdp, gpa_t load,
 		put_le32(params + HDR_RAMDISK_SIZE, (u32)b->mod[0].size);
 	}
 	put_le64(params + PARAMS_RSDP, rsdp);
+	bz_screen(m, params);
 	n = boot_e820(m, map);
 	params[PARAMS_E820_COUNT] = (u8)n;
 	memcpy(params + PARAMS_E820, map, (size_t)n * sizeof map[0]);

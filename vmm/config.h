@@ -69,6 +69,7 @@ struct config {
 	bool nodefaults;
 	bool nographic;
 	bool display_none;
+	bool vga;
 	bool daemonize;
 	const char *pidfile;
 	enum config_rtc rtc;

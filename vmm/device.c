@@ -283,6 +283,7 @@ void device_list(struct buf *out)
 		{ DEVICE_STORAGE, "Storage" },
 		{ DEVICE_NETWORK, "Network" },
 		{ DEVICE_INPUT, "Input" },
+		{ DEVICE_DISPLAY, "Display" },
 		{ DEVICE_MISC, "Misc" },
 	};
 	const struct device_class **sorted;

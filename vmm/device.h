@@ -33,6 +33,7 @@ enum device_group { /* of -device help */
 		    DEVICE_STORAGE,
 		    DEVICE_NETWORK,
 		    DEVICE_INPUT,
+		    DEVICE_DISPLAY,
 };
 
 struct device_class {

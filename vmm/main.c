@@ -569,8 +569,14 @@ static int vmon_create_devices(struct vmon *v, struct err *err)
 	bool net = config_has(c, CONFIG_NETDEV) || config_has(c, CONFIG_NIC) ||
 		   config_has(c, CONFIG_NET);
 	struct opts o;
-	int r = vmon_each(v, CONFIG_NIC, vmon_add_nic_item, err);
+	int r = 0;
 
+	opts_init(&o);
+	if (c->vga)
+		r = vmon_add_device(v, "VGA", &o, err);
+	opts_fini(&o);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_NIC, vmon_add_nic_item, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_NET, vmon_add_net_legacy, err);
 	opts_init(&o);

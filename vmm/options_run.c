@@ -177,7 +177,12 @@ int config_display(struct config *c, const char *option, const char *arg,
 int config_vga(struct config *c, const char *option, const char *arg,
 	       struct err *err)
 {
-	return config_accept_only(arg, "none", err);
+	c->vga = !strcmp(arg, "std");
+	if (c->vga || !strcmp(arg, "none"))
+		return CONFIG_RUN;
+	err_set(err, -EINVAL, "'%s' is not supported; accepted: none, std",
+		arg);
+	return CONFIG_FAIL;
 }
 
 int config_parallel(struct config *c, const char *option, const char *arg,

@@ -116,7 +116,8 @@ CASES = [
     (["-action", "reboot=nosuch"], "'nosuch'"),
     (["-device", "virtio-rng-pci,romfile=nosuch"], "romfile=nosuch"),
     # ---- known from QEMU: what to do instead
-    (["-vga", "std"], "'std' is not supported"),
+    (["-vga", "qxl"], "'qxl' is not supported; accepted: none, std"),
+    (["-vga", "std", "-device", "VGA,addr=5"], "there is a VGA already"),
     (["-vnc", ":0"], "-vnc :0: no display"),
     (["-spice", "port=1"], "no display"),
     (["-audiodev", "pa,id=a"], "no sound"),
@@ -191,6 +192,7 @@ CASES = [
 # taken without a word.
 ACCEPTED = [
     "-vga none -nodefaults -no-user-config",
+    "-vga std",
     "-sandbox off -overcommit mem-lock=off -vnc none -audiodev none,id=a",
     "-k en-us -no-hpet -no-fd-bootchk",
     "-boot c",
