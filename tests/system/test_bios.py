@@ -57,22 +57,36 @@ class Grub(unittest.TestCase):
         with subprocess.Popen(
                 [os.environ["VMON"], "-accel", "tcg", "-m", "1G",
                  "-nodefaults", "-display", "none", "-serial", "stdio",
+                 "-vga", "std",
                  "-drive",
                  f"file={image()},format=raw,if=virtio,snapshot=on"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
-                self.walk(Console(process))
+                self.walk(Console(process), process.pid)
                 self.assertEqual(process.wait(timeout=60), 0)
             finally:
                 process.kill()
 
-    def walk(self, console):
+    def screen(self, pid, what):
+        """Until `what` is on the VGA's screen."""
+        end = time.monotonic() + 60
+        while True:
+            done = subprocess.run(
+                [os.environ["VMON"], "ctl", str(pid), "info", "screen"],
+                capture_output=True, text=True, timeout=60, check=True)
+            if what in done.stdout:
+                return
+            self.assertLess(time.monotonic(), end, done.stdout)
+            time.sleep(0.2)
+
+    def walk(self, console, pid):
         for command in "touch /root/kept; sync; reboot", \
                        "ls /root/kept && poweroff":
             console.wait("GRUB loading")
             console.wait("GNU GRUB")
             console.wait("Linux version 6.1")
             console.wait("login: ")
+            self.screen(pid, "localhost login:")
             console.type("root")
             console.wait("# ")
             console.type(command)
