@@ -100,6 +100,7 @@ u32 bios_system(struct frame *f); /* INT 15h */
 u32 bios_keys(struct frame *f);   /* INT 16h */
 u32 bios_clock(struct frame *f);  /* INT 1Ah */
 void bios_key_pressed(void);      /* IRQ 1 */
+u16 bios_key_get(void);           /* scan code and character; 0: none */
 
 /* From entry.S. */
 u32 bios_call(void);

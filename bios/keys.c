@@ -181,6 +181,12 @@ static void terminal_poll(void)
 	}
 }
 
+u16 bios_key_get(void)
+{
+	terminal_poll();
+	return ring_get(1);
+}
+
 u32 bios_keys(struct frame *f)
 {
 	u16 key;
@@ -188,8 +194,7 @@ u32 bios_keys(struct frame *f)
 	switch (f->a.h) {
 	case 0x00:
 	case 0x10:
-		terminal_poll();
-		key = ring_get(1);
+		key = bios_key_get();
 		if (!key) {
 			inb(BIOS_PORT_WAIT);
 			return BIOS_AGAIN;

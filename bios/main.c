@@ -13,6 +13,18 @@ static u32 bios_host(struct frame *f)
 	return f->status;
 }
 
+/* With a key for the menu, which is vmon's too. */
+static u32 bios_boot(struct frame *f)
+{
+	u32 status;
+
+	f->b.e = bios_key_get() & 0xff;
+	status = bios_host(f);
+	if (status == BIOS_AGAIN)
+		inb(BIOS_PORT_WAIT);
+	return status;
+}
+
 u32 bios_call(void)
 {
 	struct frame *f = (struct frame *)BIOS_EBDA_FRAME;
@@ -22,6 +34,7 @@ u32 bios_call(void)
 	case 0x10: return bios_video(f);
 	case 0x15: return bios_system(f);
 	case 0x16: return bios_keys(f);
+	case 0x19: return bios_boot(f);
 	case 0x1a: return bios_clock(f);
 	default: return bios_host(f);
 	}

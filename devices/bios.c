@@ -243,6 +243,7 @@ static void bios_reset(struct device *dev)
 	s->next = 0;
 	s->booted = 0;
 	s->told = false;
+	s->menu_state = MENU_START;
 	bios_text_reset(s);
 }
 
@@ -256,6 +257,16 @@ static void bios_fini(struct device *dev)
 	cond_fini(&s->changed);
 	lock_fini(&s->lock);
 }
+
+static const struct option_row bios_options[] = {
+	{ "menu", &opt_bool, offsetof(struct bios, menu), "off",
+	  "offer a menu of drives", NULL },
+	{ "menu-ms", &opt_u32, offsetof(struct bios, menu_ms), "2500",
+	  "for how long", NULL },
+	{ "strict", &opt_bool, offsetof(struct bios, strict), "off",
+	  "only drives that order= or bootindex= names", NULL },
+	OPTION_END,
+};
 
 static const struct state_field bios_fields[] = {
 	STATE_(STATE_U8, struct bios, booted),
@@ -295,6 +306,7 @@ const struct device_class bios_class = {
 	.desc = "firmware",
 	.bus = BUS_SYSTEM,
 	.size = sizeof(struct bios),
+	.options = bios_options,
 	.state = bios_fields,
 	.init = bios_init,
 	.reset = bios_reset,

@@ -60,6 +60,13 @@ enum bios_step {
 	STEP_IMAGE,   /* its boot image, into the guest */
 };
 
+enum bios_menu_state {
+	MENU_START,
+	MENU_OFFER, /* waits for ESC, a while */
+	MENU_LIST,  /* waits for a number */
+	MENU_OVER,
+};
+
 struct bios {
 	struct device dev;
 	struct region io;
@@ -85,7 +92,14 @@ struct bios {
 	u8 booted;                    /* DL; 0: nothing yet */
 	u16 load_segment, load_count; /* of a CD's image */
 	u32 load_lba;
-	bool told; /* that there is nothing to boot */
+	bool told;   /* that there is nothing to boot */
+	bool strict; /* -boot: no drive that neither says its place */
+
+	/* The menu. */
+	bool menu;   /* option: there is one */
+	u32 menu_ms; /* option: how long it offers itself */
+	enum bios_menu_state menu_state;
+	u64 menu_until; /* vclock */
 
 	u64 wait_until; /* vclock; 0: nobody waits */
 
@@ -142,6 +156,11 @@ bool bios_boot_start(struct bios *s, struct bios_frame *f);
 bool bios_boot_finish(struct bios *s, struct bios_frame *f, int result);
 /* Looks which drives there are, and numbers them. */
 void bios_boot_find(struct bios *s);
+
+/* ---- bios_menu.c ---- */
+/* A key, or 0, of those who are to choose.  True: the choice is made, and
+ * first in drive[]. */
+bool bios_menu(struct bios *s, u8 key);
 
 /* ---- bios_text.c ---- */
 void bios_text_event(struct bios *s, u32 event);

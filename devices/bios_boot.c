@@ -177,6 +177,12 @@ static bool boot_try(struct bios *s, struct bios_frame *f)
 		struct bios_drive *d = &s->drive[s->next];
 		bool cd = !d->heads;
 
+		if (s->strict && d->priority == PRIORITY_NONE) {
+			snprintf(d->reason, sizeof d->reason,
+				 "-boot strict=on, and neither order= nor "
+				 "bootindex= names it");
+			continue;
+		}
 		if (!bios_drive(s, d->number) || !d->block->root) {
 			snprintf(d->reason, sizeof d->reason, "no medium");
 			continue;
@@ -205,8 +211,14 @@ static bool boot_next(struct bios *s, struct bios_frame *f, const char *reason)
 
 bool bios_boot_start(struct bios *s, struct bios_frame *f)
 {
-	if (f->vector == 0x19)
+	if (f->vector == 0x19) {
+		u8 key = (u8)f->ebx;
+
+		f->ebx = 0; /* seen; this call may be made again */
+		if (!bios_menu(s, key))
+			return false;
 		s->next = 0;
+	}
 	return boot_try(s, f);
 }
 

@@ -9,6 +9,7 @@
 #include "devices/bios.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "devices/pc.h"
 #include "vmm/machine.h"
@@ -143,8 +144,56 @@ void bios_text_reset(struct bios *s)
 	s->silent = true;
 }
 
+/* ---- vmon's own words ---- */
+
+#define SCREEN     0xb8000
+#define BDA_CURSOR 0x450 /* column, row */
+#define CRTC       0x3d4
+
+static void screen_newline(struct memory *mem, u8 cursor[2])
+{
+	u8 rows[ROWS * COLUMNS * 2];
+
+	cursor[0] = 0;
+	if (cursor[1] < ROWS - 1) {
+		cursor[1]++;
+		return;
+	}
+	(void)mem_read(mem, SCREEN, rows, sizeof rows);
+	memmove(rows, rows + COLUMNS * 2, sizeof rows - COLUMNS * 2);
+	for (u32 i = sizeof rows - COLUMNS * 2; i < sizeof rows; i += 2) {
+		rows[i] = ' ';
+		rows[i + 1] = 7;
+	}
+	(void)mem_write(mem, SCREEN, rows, sizeof rows);
+}
+
+/* As the ROM's teletype would, and a new line behind. */
+static void screen_line(struct machine *m, const char *text)
+{
+	u8 cursor[2] = { 0 }, cell[2] = { 0, 7 };
+	u16 at;
+
+	(void)mem_read(&m->mem, BDA_CURSOR, cursor, sizeof cursor);
+	cursor[0] = MIN(cursor[0], COLUMNS - 1);
+	cursor[1] = MIN(cursor[1], ROWS - 1);
+	for (; *text; text++) {
+		cell[0] = (u8)*text;
+		at = (u16)(cursor[1] * COLUMNS + cursor[0]);
+		(void)mem_write(&m->mem, SCREEN + at * 2u, cell, sizeof cell);
+		if (++cursor[0] == COLUMNS)
+			screen_newline(&m->mem, cursor);
+	}
+	screen_newline(&m->mem, cursor);
+	(void)mem_write(&m->mem, BDA_CURSOR, cursor, sizeof cursor);
+	at = (u16)(cursor[1] * COLUMNS);
+	space_write(&m->io, CRTC, 2, 0x0e | (at & 0xff00u));
+	space_write(&m->io, CRTC, 2, 0x0f | (at & 0xffu) << 8);
+}
+
 void bios_say(struct bios *s, const char *text)
 {
+	screen_line(s->dev.m, text);
 	text_send(s, text);
 	text_send(s, "\r\n");
 	s->silent = false;

@@ -19,6 +19,7 @@ enum config_kind {
 	CONFIG_CHARDEV,
 	CONFIG_DRIVE,
 	CONFIG_HD, /* -hda and friends: text is the file */
+	CONFIG_CDROM, /* text is the file */
 	CONFIG_SEED,
 	CONFIG_NETDEV,
 	CONFIG_NIC,
@@ -65,6 +66,8 @@ struct config {
 	int watchdog_action; /* vmm/watchdog.h */
 	char *boot_order;    /* owned; NULL: default */
 	char *boot_once;     /* owned; NULL: the same */
+	bool boot_menu, boot_strict;
+	u32 boot_menu_ms; /* 0: default */
 	bool snapshot; /* -snapshot */
 	bool nodefaults;
 	bool nographic;

@@ -247,6 +247,24 @@ static int pc_set_boot_order(struct machine *m, const struct config *c,
 	return rtc_set_boot_order(m->rtc, c->boot_once, err);
 }
 
+static struct device *pc_add_bios(struct machine *m, const struct config *c,
+				  struct err *err)
+{
+	struct device *dev;
+	char ms[16];
+	struct opts o;
+
+	opts_init(&o);
+	opts_add(&o, "menu", c->boot_menu ? "on" : "off");
+	opts_add(&o, "strict", c->boot_strict ? "on" : "off");
+	snprintf(ms, sizeof ms, "%u", c->boot_menu_ms);
+	if (c->boot_menu_ms)
+		opts_add(&o, "menu-ms", ms);
+	dev = device_create(m, &bios_class, &o, err);
+	opts_fini(&o);
+	return dev;
+}
+
 int machine_pc_create(struct machine *m, const struct config *c,
 		      struct boot *boot, struct err *err)
 {
@@ -268,7 +286,7 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	if (r < 0)
 		return r;
 	pc_set_clock(m, c);
-	pc->bios = pc_add(m, &bios_class, err);
+	pc->bios = pc_add_bios(m, c, err);
 	r = pc->bios ? pc_add_bridges(m, err) : -EINVAL;
 	if (r == 0)
 		r = pc_add_firmware_data(m, pc, c, err);

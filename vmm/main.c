@@ -188,6 +188,12 @@ static int vmon_create_drive(struct vmon *v, struct config_item *i,
 		snprintf(index, sizeof index, "%d", i->index);
 		opts_add(&o, "file", i->text);
 		opts_add(&o, "index", index);
+	} else if (i->kind == CONFIG_CDROM) {
+		opts_init(&o);
+		opts_add(&o, "id", "ide1-cd0"); /* as in QEMU */
+		opts_add(&o, "file", i->text);
+		opts_add(&o, "format", "raw");
+		opts_add(&o, "media", "cdrom");
 	} else {
 		r = opts_parse(&o, i->text, NULL, err);
 		if (r < 0)
@@ -556,6 +562,8 @@ static int vmon_create_backends(struct vmon *v, struct err *err)
 		r = vmon_each(v, CONFIG_HD, vmon_create_drive, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_DRIVE, vmon_create_drive, err);
+	if (r == 0)
+		r = vmon_each(v, CONFIG_CDROM, vmon_create_drive, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_SEED, vmon_create_seed, err);
 	if (r == 0)

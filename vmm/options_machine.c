@@ -505,6 +505,12 @@ int config_boot(struct config *c, const char *option, const char *arg,
 		free(c->boot_once);
 		c->boot_once = xstrdup(a.once);
 	}
+	if (r == 0) {
+		c->boot_menu |= a.menu;
+		c->boot_strict |= a.strict;
+		if (a.splash_time)
+			c->boot_menu_ms = MIN(a.splash_time, 65535u);
+	}
 	opt_rows_fini(boot_rows, &a);
 	return config_fail(r);
 }

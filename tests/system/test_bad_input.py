@@ -80,7 +80,8 @@ CASES = [
     (["-drive", "if=virtio"], "file= is missing"),
     (["-drive", "file={dir}/disk,format=raw,if=none,id=a",
       "-drive", "file={dir}/disk2,format=raw,if=none,id=a"], "a"),
-    (["-cdrom", "{dir}/disk"], "-cdrom {dir}/disk:"),
+    (["-cdrom", "{dir}/nosuch"], "-cdrom {dir}/nosuch: "),
+    (["-fda", "{dir}/disk"], "-fda {dir}/disk:"),
     # ---- machine
     (["-m", "0"], "-m 0:"),
     (["-m", "none"], "'none' is not a size"),

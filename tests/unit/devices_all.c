@@ -37,7 +37,7 @@ static const struct {
 	{ &acpi_hotplug_class, NULL }, { &acpi_cpus_class, NULL },
 	{ &debugcon_class, NULL },     { &debug_exit_class, NULL },
 	{ &testdev_class, NULL },      { &fw_cfg_class, NULL },
-	{ &i6300esb_class, NULL },     { &bios_class, NULL },
+	{ &i6300esb_class, NULL },     { &bios_class, "menu=on,strict=on" },
 	{ &vga_class, NULL },
 };
 
