@@ -29,6 +29,7 @@ struct tcg_block {
 	gpa_t phys, phys2;
 	struct tcg_block *next; /* same hash */
 	bool refused;           /* not for the JIT */
+	u8 runs;                /* as this block, up to 255 */
 	struct insn insn[];
 };
 

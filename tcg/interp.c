@@ -235,6 +235,7 @@ static struct tcg_block *block_start(struct tcg_cpu *c, gpa_t phys)
 	b->phys2 = ~0ULL;
 	memset(b->link, 0, sizeof b->link);
 	b->refused = false;
+	b->runs = 0;
 	return b;
 }
 

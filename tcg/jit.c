@@ -102,10 +102,32 @@ static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 
 /* How often a block has been run by the interpreter.  Counted beside the
  * blocks, which come and go; two blocks that share a counter are translated a
- * little early. */
+ * little early.  Above the count is how many more times code that comes here is
+ * trusted to run often, because what it replaces has. */
+#define JIT_RUNS       0x3f
+#define JIT_TRUST      0x40
+#define JIT_TRUST_FULL (3 * JIT_TRUST)
+#define JIT_TRUST_RUNS 2
+
 static u8 *jit_runs(const struct jit *j, gpa_t phys, u32 key)
 {
 	return &j->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
+}
+
+static bool jit_is_hot(const struct tcg_cpu *c, const u8 *runs)
+{
+	return (*runs & JIT_RUNS) >= c->t->hot;
+}
+
+/* Code that has been rewritten runs anew before it is translated: often, as it
+ * may be rewritten each time, or twice, if the last code ran often. */
+static void jit_runs_anew(const struct tcg_cpu *c, u8 *runs)
+{
+	u32 hot = c->t->hot;
+
+	*runs &= (u8)~JIT_RUNS;
+	if (*runs && hot > JIT_TRUST_RUNS)
+		*runs += (u8)(hot - JIT_TRUST_RUNS) - JIT_TRUST;
 }
 
 /* Code for c->rip.  Forgets blocks that it finds out of date: their page may
@@ -122,7 +144,7 @@ static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
 				*at = t->next;
 				j->hashed--;
 				j->stale++;
-				*jit_runs(j, phys, key) = 0;
+				jit_runs_anew(c, jit_runs(j, phys, key));
 				continue;
 			}
 			if (jit_goes_over(c, t))
@@ -176,11 +198,19 @@ static bool jit_canonical(u64 va)
 }
 
 /* Has the block run often enough? */
-static bool jit_counted(struct tcg_cpu *c, gpa_t phys, u32 key)
+static bool jit_counted(struct tcg_cpu *c, struct tcg_block *b, u32 key)
 {
-	u8 *runs = jit_runs(c->jit, phys, key);
+	u8 *runs = jit_runs(c->jit, b->phys, key);
 
-	return *runs >= c->t->hot || ++*runs >= c->t->hot;
+	if (jit_is_hot(c, runs))
+		return true;
+	++*runs;
+	b->runs += b->runs < UINT8_MAX;
+	if (!jit_is_hot(c, runs))
+		return false;
+	if (b->runs >= c->t->hot)
+		*runs |= JIT_TRUST_FULL;
+	return true;
 }
 
 /* Code for c->rip, fetched afresh; raises.  NULL: none yet. */
@@ -195,7 +225,7 @@ static const struct jit_block *jit_at_rip(struct tcg_cpu *c)
 	    tcg_page_breaks(c, c->rip))
 		return NULL;
 	phys |= c->rip & (PAGE_SIZE - 1);
-	if (*jit_runs(c->jit, phys, key) < c->t->hot)
+	if (!jit_is_hot(c, jit_runs(c->jit, phys, key)))
 		return NULL; /* found without a look at larger tables */
 	slot = &c->jcache[JIT_JCACHE_SLOT(c, phys + JIT_TAG(key))];
 	if (likely(slot->tag == phys + JIT_TAG(key))) {
@@ -604,7 +634,7 @@ static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 	u32 key = jit_block_key(c) | (apart ? JIT_KEY_APART : 0);
 	const struct jit_block *t;
 
-	if (b->refused || !jit_counted(c, b->phys, key))
+	if (b->refused || !jit_counted(c, b, key))
 		return NULL;
 	if (!(b->mode_key & MODE_CODE64)) {
 		b->refused = true;

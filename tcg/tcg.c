@@ -675,7 +675,7 @@ static void tcg_info(struct machine *m, struct buf *out)
 }
 
 static const struct opt_range tcg_tb_range = { 1, 1024 };
-static const struct opt_range tcg_hot_range = { 1, 255 };
+static const struct opt_range tcg_hot_range = { 1, 63 };
 static const char *const tcg_thread_names[] = { "multi", "single", NULL };
 
 static const struct option_row tcg_options[] = {
