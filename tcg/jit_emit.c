@@ -23,10 +23,10 @@ static u8 *put_modrm(u8 *at, u8 reg, const struct jit_rm *rm)
 		*at++ = 0xc0 | r | (base & 7);
 		return at;
 	}
-	if (rm->kind == RM_STATE) {
+	if (rm->kind != RM_MEM) {
 		/* SIB without base: disp32 is absolute, GS adds its base. */
 		*at++ = r | 4;
-		*at++ = (index & 7) << 3 | 5;
+		*at++ = (u8)(rm->scale << 6 | (index & 7) << 3 | 5);
 		return put_disp32(at, disp);
 	}
 	if (disp != (s8)disp)

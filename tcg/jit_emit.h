@@ -43,7 +43,7 @@ struct jit_emit {
 
 /* An instruction's ModRM operand. */
 struct jit_rm {
-	enum { RM_REG, RM_MEM, RM_STATE } kind;
+	enum { RM_REG, RM_MEM, RM_SCALED, RM_STATE } kind;
 
 	u8 base;  /* RM_REG: the register; RM_MEM: base */
 	u8 index; /* RM_MEM: H_RSP means none */
@@ -80,6 +80,12 @@ static inline struct jit_rm rm_index(u8 base, u8 index, u8 scale, s32 disp)
 static inline struct jit_rm rm_state(size_t offset)
 {
 	return (struct jit_rm){ RM_STATE, 0, H_RSP, 0, (s32)offset };
+}
+
+/* [index << scale + disp] */
+static inline struct jit_rm rm_scaled(u8 index, u8 scale, s32 disp)
+{
+	return (struct jit_rm){ RM_SCALED, 0, index, scale, disp };
 }
 
 /* [GS base + index + offset] */

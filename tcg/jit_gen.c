@@ -353,26 +353,6 @@ static void gen_bswap(struct gen *g)
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
 }
 
-static void gen_lea(struct gen *g)
-{
-	const struct insn *i = g->i;
-	u8 home = jit_home[i->reg];
-
-	if (i->opsize == 2) {
-		gen_interp(g);
-		return;
-	}
-	gen_ea(g, H_R10, 0);
-	if (home == JIT_NOHOME) {
-		if (i->opsize == 4)
-			em_rm(&g->e, 0x89, H_R10, rm_reg(H_R10));
-		em_store(&g->e, gen_slot(i->reg), H_R10);
-	} else {
-		em_rm(&g->e, (i->opsize == 8 ? EM_W : 0) | 0x89, H_R10,
-		      rm_reg(home));
-	}
-}
-
 /* One operand; the other is in rAX, the result in rDX:rAX. */
 static void gen_mul(struct gen *g)
 {

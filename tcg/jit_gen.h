@@ -272,6 +272,7 @@ void gen_popf(struct gen *g);
 /* The address of the instruction's memory operand without segment base, less
  * `less`, into `to`; may clobber RAX. */
 void gen_ea(struct gen *g, u8 to, u32 less);
+void gen_lea(struct gen *g);
 /* R10 += the base of the instruction's segment, if it has one. */
 void gen_add_segment(struct gen *g);
 /* EAX: from an address to the offset of its TLB slot. */

@@ -8,17 +8,18 @@
 
 /* ---- Addresses ---- */
 
-void gen_ea(struct gen *g, u8 to, u32 less)
+/* `to` = the operand's offset - `less`, with the upper half or without. */
+static void mem_ea(struct gen *g, u8 to, u32 less, bool wide)
 {
 	const struct insn *i = g->i;
-	u32 lea = i->addrsize == 8 ? EM_W | 0x8d : 0x8d;
+	u32 lea = wide ? EM_W | 0x8d : 0x8d;
 	s64 disp = i->disp - less;
 	u8 base, index = H_RSP;
 
 	if (i->base == INSN_RIP)
 		disp += g->b->phys & (PAGE_SIZE - 1);
 	if (i->base == INSN_NOREG && i->index == INSN_NOREG) {
-		em_mov_imm(&g->e, to, i->addrsize == 8 ? (u64)disp : (u32)disp);
+		em_mov_imm(&g->e, to, wide ? (u64)disp : (u32)disp);
 		return;
 	}
 	if (disp != (s32)disp) { /* from RIP only */
@@ -30,9 +31,10 @@ void gen_ea(struct gen *g, u8 to, u32 less)
 	if (i->index != INSN_NOREG)
 		index = gen_read(g, i->index, H_RAX);
 	if (i->base == INSN_NOREG) {
-		em_mov_imm(&g->e, to, 0);
-		base = to;
-	} else if (i->base == INSN_RIP) {
+		em_rm(&g->e, lea, to, rm_scaled(index, i->scale, (s32)disp));
+		return;
+	}
+	if (i->base == INSN_RIP) {
 		em_load(&g->e, to, gen_slot(INSN_RIP));
 		base = to;
 	} else {
@@ -46,17 +48,43 @@ void gen_ea(struct gen *g, u8 to, u32 less)
 	em_rm(&g->e, lea, to, rm_index(base, index, i->scale, (s32)disp));
 }
 
+void gen_ea(struct gen *g, u8 to, u32 less)
+{
+	mem_ea(g, to, less, g->i->addrsize == 8);
+}
+
+static bool mem_has_home(u8 reg)
+{
+	return reg < 16 && jit_home[reg] != JIT_NOHOME;
+}
+
+void gen_lea(struct gen *g)
+{
+	const struct insn *i = g->i;
+	bool wide = i->opsize == 8 && i->addrsize == 8;
+	u8 home = jit_home[i->reg];
+
+	if (i->opsize == 2) {
+		gen_interp(g);
+	} else if (home == JIT_NOHOME) {
+		mem_ea(g, H_R10, 0, wide);
+		em_store(&g->e, gen_slot(i->reg), H_R10);
+	} else if (i->index == i->reg && i->base < 16 &&
+		   !mem_has_home(i->base)) {
+		/* The base would come in place of the index. */
+		mem_ea(g, H_R10, 0, wide);
+		em_mov(&g->e, home, H_R10);
+	} else {
+		mem_ea(g, home, 0, wide);
+	}
+}
+
 void gen_add_segment(struct gen *g)
 {
 	if (g->i->seg >= SEG_FS)
 		em_rm(&g->e, EM_W | 0x03, H_R10,
 		      rm_state(offsetof(struct tcg_cpu, seg_base) +
 			       g->i->seg * 8));
-}
-
-static bool mem_has_home(u8 reg)
-{
-	return reg < 16 && jit_home[reg] != JIT_NOHOME;
 }
 
 /* Is the operand [register + disp], with the host's register? */
@@ -69,8 +97,8 @@ static bool mem_direct(const struct insn *i)
 /* Can R10 be made again from registers, leaving RAX alone? */
 static bool mem_again(const struct insn *i)
 {
-	return mem_has_home(i->base) && mem_has_home(i->index) &&
-	       i->seg < SEG_FS;
+	return (i->base == INSN_NOREG || mem_has_home(i->base)) &&
+	       mem_has_home(i->index) && i->seg < SEG_FS;
 }
 
 /* ---- Lookup ---- */
