@@ -24,35 +24,6 @@ u32 gen_opcode(const struct gen *g)
 	return op;
 }
 
-void gen_form(const struct gen *g, struct gen_form *f)
-{
-	const struct insn *i = g->i;
-	const struct opdesc *d = insn_desc(i);
-	const struct gen_row *r = gen_row(i);
-
-	*f = (struct gen_form){
-		.op = gen_opcode(g),
-		.size = insn_size(i, r->e_size),
-		.imm_size = (u8)insn_size(i, r->imm_size),
-		.has_g = r->g,
-		.g_written = r->g_written,
-		.g_byte = r->g_byte,
-		.e_byte = r->e_size == 'b',
-		.e_written = r->e_written,
-		.needs_flags = r->needs_flags,
-		.sets_flags = r->sets_flags,
-	};
-	if (d->attrs & OP_PLUSR && r->what == ROW_BOTH)
-		f->op = (f->op & ~0xffu) | 0x87; /* xchg */
-	if (f->imm_size && d->attrs & OP_COND) {
-		u8 mask = i->opsize == 8 ? 63 : 31;
-
-		/* A rotation by nothing, seen through a carry of 9 or 17. */
-		if (!(i->imm & mask) || i->opsize < 4)
-			f->needs_flags = true;
-	}
-}
-
 /* Does reading it need RAX? */
 static bool gen_byte_slot(u8 reg8)
 {
@@ -96,6 +67,49 @@ static bool gen_extends_high(const struct gen *g, const struct gen_form *f)
 	return !i->is_mem && (f->op & 0xf0) == 0xb0 && f->op & EM_0F &&
 	       f->e_byte && !f->g_byte && gen_high_byte(i->rm8) &&
 	       i->opsize != 2 && gen_row(i)->what == ROW_EXTEND;
+}
+
+static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
+{
+	const struct insn *i = g->i;
+
+	/* The lookup has to know how much must lie in the page. */
+	if (i->is_mem && !f->size)
+		return true;
+	/* A bit offset in a register reaches beyond the operand. */
+	if (i->is_mem && f->has_g && gen_row(i)->what == ROW_BIT)
+		return i->opsize == 2;
+	return !gen_bytes_ok(g, f) && !gen_extends_high(g, f);
+}
+
+void gen_form(const struct gen *g, struct gen_form *f)
+{
+	const struct insn *i = g->i;
+	const struct opdesc *d = insn_desc(i);
+	const struct gen_row *r = gen_row(i);
+
+	*f = (struct gen_form){
+		.op = gen_opcode(g),
+		.size = insn_size(i, r->e_size),
+		.imm_size = (u8)insn_size(i, r->imm_size),
+		.has_g = r->g,
+		.g_written = r->g_written,
+		.g_byte = r->g_byte,
+		.e_byte = r->e_size == 'b',
+		.e_written = r->e_written,
+		.needs_flags = r->needs_flags,
+		.sets_flags = r->sets_flags,
+	};
+	if (d->attrs & OP_PLUSR && r->what == ROW_BOTH)
+		f->op = (f->op & ~0xffu) | 0x87; /* xchg */
+	if (f->imm_size && d->attrs & OP_COND) {
+		u8 mask = i->opsize == 8 ? 63 : 31;
+
+		/* A rotation by nothing, seen through a carry of 9 or 17. */
+		if (!(i->imm & mask) || i->opsize < 4)
+			f->needs_flags = true;
+	}
+	f->interps = gen_copy_interps(g, f);
 }
 
 static void gen_extend_high(struct gen *g, const struct gen_form *f)
@@ -277,31 +291,17 @@ static void gen_bit(struct gen *g, struct gen_form *f)
 		gen_stored(g, f->size);
 }
 
-bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
-{
-	const struct insn *i = g->i;
-
-	/* The lookup has to know how much must lie in the page. */
-	if (i->is_mem && !f->size)
-		return true;
-	/* A bit offset in a register reaches beyond the operand. */
-	if (i->is_mem && f->has_g && gen_row(i)->what == ROW_BIT)
-		return i->opsize == 2;
-	return !gen_bytes_ok(g, f) && !gen_extends_high(g, f);
-}
-
 void gen_copy(struct gen *g)
 {
 	const struct insn *i = g->i;
-	struct gen_form f;
+	struct gen_form f = g->form[g->n];
 
-	gen_form(g, &f);
-	if (gen_extends_high(g, &f)) {
-		gen_extend_high(g, &f);
+	if (f.interps) {
+		gen_interp(g);
 		return;
 	}
-	if (gen_copy_interps(g, &f)) {
-		gen_interp(g);
+	if (gen_extends_high(g, &f)) {
+		gen_extend_high(g, &f);
 		return;
 	}
 	if (i->is_mem && f.has_g && gen_row(i)->what == ROW_BIT)

@@ -612,10 +612,11 @@ static void gen_leave(struct gen *g)
 /* Looks at all instructions, and plans spans; runs are planned on the way. */
 static void gen_plan(struct gen *g)
 {
-	for (int n = 0; n < g->b->n; n++) {
-		g->i = &g->b->insn[n];
-		gen_use(g, g->j->classes[g->i->row], &g->use[n]);
+	for (g->n = 0; g->n < g->b->n; g->n++) {
+		g->i = &g->b->insn[g->n];
+		gen_use(g, g->j->classes[g->i->row], &g->use[g->n]);
 	}
+	g->n = 0;
 	memset(g->member, 0, sizeof *g->member * g->b->n);
 	if (!g->apart)
 		gen_plan_spans(g);

@@ -117,6 +117,17 @@ struct gen_use {
 	s32 by;
 };
 
+/* Roles of the operands of a JIT_COPY instruction. */
+struct gen_form {
+	u32 op;
+	u32 size;    /* of E */
+	u8 imm_size; /* 0: none */
+	bool has_g, g_written, g_byte;
+	bool e_byte, e_written;
+	bool needs_flags, sets_flags;
+	bool interps; /* left to its handler */
+};
+
 /* The instruction's part in a span (tcg/jit_span.c). */
 struct gen_member {
 	u8 span; /* 1 + index in c->span[]; 0: none */
@@ -132,6 +143,7 @@ struct gen {
 	struct jit_emit e;
 	const struct tcg_block *b;
 	struct gen_use use[BLOCK_INSNS];
+	struct gen_form form[BLOCK_INSNS]; /* of those that are JIT_COPY */
 	struct gen_member member[BLOCK_INSNS];
 	const struct gen_member *span; /* of what was looked up, or NULL */
 	u8 led[JIT_SPANS]; /* who has looked up c->span[], this time */
@@ -300,28 +312,16 @@ void gen_stored(struct gen *g, u32 size);
 
 /* ---- Copied instructions (jit_copy.c) ---- */
 
-/* Roles of the operands of a JIT_COPY row. */
-struct gen_form {
-	u32 op;
-	u32 size;    /* of E */
-	u8 imm_size; /* 0: none */
-	bool has_g, g_written, g_byte;
-	bool e_byte, e_written;
-	bool needs_flags, sets_flags;
-};
-
 void gen_form(const struct gen *g, struct gen_form *f);
 void gen_copy(struct gen *g);
 /* EM_* of the instruction: its opcode, operand size and LOCK. */
 u32 gen_opcode(const struct gen *g);
 /* Is it AH, CH, DH or BH?  By insn.reg8 or .rm8. */
 bool gen_high_byte(u8 reg8);
-/* Is one with this form left to its handler? */
-bool gen_copy_interps(const struct gen *g, const struct gen_form *f);
 
 /* ---- What instructions do (jit_use.c) ---- */
 
-void gen_use(const struct gen *g, u8 class, struct gen_use *u);
+void gen_use(struct gen *g, u8 class, struct gen_use *u);
 /* The same without a block; for tests/diff. */
 void gen_use_alone(const struct insn *i, u8 class, u8 cpl, struct gen_use *u);
 

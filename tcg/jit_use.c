@@ -39,13 +39,13 @@ static void use_value(const struct insn *i, struct gen_use *u)
 	}
 }
 
-static void use_copy(const struct gen *g, struct gen_use *u)
+static void use_copy(struct gen *g, struct gen_use *u)
 {
 	const struct insn *i = g->i;
-	struct gen_form f;
+	struct gen_form *f = &g->form[g->n];
 
-	gen_form(g, &f);
-	if (gen_copy_interps(g, &f)) {
+	gen_form(g, f);
+	if (f->interps) {
 		u->breaks = true;
 		u->sets = USE_SETS_ALL;
 		return;
@@ -53,23 +53,23 @@ static void use_copy(const struct gen *g, struct gen_use *u)
 	if (gen_on_stack(i)) {
 		u->access = true;
 		u->at = (s32)i->disp;
-		u->size = f.size;
-	} else if (i->is_mem && !(f.has_g && gen_row(i)->what == ROW_BIT)) {
-		u->mem = f.size;
-		u->writes = f.e_written;
+		u->size = f->size;
+	} else if (i->is_mem && !(f->has_g && gen_row(i)->what == ROW_BIT)) {
+		u->mem = f->size;
+		u->writes = f->e_written;
 	}
-	if (!i->is_mem && f.e_written)
-		u->sets |= BIT(f.e_byte ? i->rm8 / 8 : i->rm);
-	if (f.has_g && f.g_written)
-		u->sets |= BIT(f.g_byte ? i->reg8 / 8 : i->reg);
+	if (!i->is_mem && f->e_written)
+		u->sets |= BIT(f->e_byte ? i->rm8 / 8 : i->rm);
+	if (f->has_g && f->g_written)
+		u->sets |= BIT(f->g_byte ? i->reg8 / 8 : i->reg);
 	use_value(i, u);
-	if (!i->is_mem && f.e_written && i->rm == REG_RSP) {
+	if (!i->is_mem && f->e_written && i->rm == REG_RSP) {
 		if (use_moves_by_imm(i) && i->imm + 4096 < 8192)
 			u->moves = u->by;
 		else
 			u->ends = true;
 	}
-	if (f.g_written && i->reg == REG_RSP)
+	if (f->g_written && i->reg == REG_RSP)
 		u->ends = true;
 }
 
@@ -109,7 +109,7 @@ static void use_stack(const struct insn *i, u8 class, struct gen_use *u)
 	u->by = u->moves;
 }
 
-void gen_use(const struct gen *g, u8 class, struct gen_use *u)
+void gen_use(struct gen *g, u8 class, struct gen_use *u)
 {
 	const struct insn *i = g->i;
 
@@ -194,6 +194,7 @@ void gen_use_alone(const struct insn *i, u8 class, u8 cpl, struct gen_use *u)
 	struct gen g;
 
 	g.i = i;
+	g.n = 0;
 	g.cpl = cpl;
 	gen_use(&g, class, u);
 }
