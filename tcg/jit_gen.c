@@ -788,7 +788,8 @@ static void gen_start(struct gen *g, u32 key)
 
 	j->data -= sizeof *g->t;
 	g->t = (struct jit_block *)j->data;
-	g->e.at = (u8 *)ALIGN_UP((uintptr_t)g->e.at + 4, 8);
+	g->e.at = (u8 *)ALIGN_UP((uintptr_t)g->e.at + 4 + JIT_ENTRY_BYTES, 32) -
+		  JIT_ENTRY_BYTES;
 	put_le32(g->e.at - 4, (u32)(j->data - j->rw));
 	*g->t = (struct jit_block){ .phys = b->phys,
 				    .key = key,
