@@ -268,6 +268,11 @@ struct gen {
 	u32 n;  /* the instruction that is being made */
 	struct gen_fixup fix[4 * DIFF_ROWS];
 	u32 nfix;
+	/* Most operands in memory are near each other, by the same registers;
+	 * `form` and `at` are theirs. */
+	bool near;
+	u8 form;
+	u32 near_at;
 };
 
 static void gen_imm(struct gen *g, u64 v, unsigned n)
@@ -439,9 +444,12 @@ static void gen_memory(struct gen *g, struct choice *k)
 {
 	u32 align = k->d->attrs & OP_ALIGN && rnd_below(8) ? 32 : 1;
 	u32 at = rnd_below(DIFF_DATA_SIZE - 128) / align * align;
-	u8 reg = k->reg;
+	u8 reg = k->reg, scale = (u8)rnd_below(4);
 
-	if (!rnd_below(16))
+	if (g->near) {
+		at = g->near_at + rnd_below(80) / align * align;
+		scale = g->near_at >> 5 & 3;
+	} else if (!rnd_below(16))
 		at = DIFF_DATA_SIZE - rnd_below(40); /* into read-only */
 	if (!rnd_below(64))
 		at = DIFF_DATA_SIZE + DIFF_RO_SIZE - rnd_below(40);
@@ -472,7 +480,7 @@ static void gen_memory(struct gen *g, struct choice *k)
 		break;
 	case FORM_INDEX:
 		gen_byte(g, (u8)(0x84 | reg << 3));
-		gen_byte(g, (u8)(rnd_below(4) << 6 | 6 << 3 | 4));
+		gen_byte(g, (u8)(scale << 6 | 6 << 3 | 4));
 		gen_imm(g, at - 512, 4);
 		break;
 	case FORM_RIP:
@@ -586,9 +594,9 @@ static void choose_operands(struct choice *k)
 		k->mem = false;
 }
 
-static void choose(struct choice *k, const struct opdesc *d, bool code32)
+static void choose(struct gen *g, struct choice *k, const struct opdesc *d)
 {
-	bool vex = d->map >= V0F, b = false;
+	bool vex = d->map >= V0F, b = false, code32 = g->t->code32;
 
 	memset(k, 0, sizeof *k);
 	k->d = d;
@@ -610,6 +618,8 @@ static void choose(struct choice *k, const struct opdesc *d, bool code32)
 	k->rexr = rnd_below(2);
 	k->rexb = rnd_below(2);
 	k->form = code32 ? rnd_below(FORM_INDEX32 + 1) : rnd_below(FORM_COUNT);
+	if (g->near && rnd_below(8))
+		k->form = g->form;
 	if (k->mem) {
 		k->rexb = k->form == FORM_R13 || k->form == FORM_INDEX;
 		k->rexx = k->form == FORM_INDEX;
@@ -1053,7 +1063,7 @@ static void gen_row(struct gen *g, u16 row, bool last)
 	const struct gen_hook *hook = gen_hook_of(d);
 	struct choice k;
 
-	choose(&k, d, g->t->code32);
+	choose(g, &k, d);
 	if (k.nop && k.op[0].kind == 'J') {
 		gen_branch(g, &k);
 		return;
@@ -1091,6 +1101,9 @@ static void gen_loop_end(struct gen *g)
 /* The rows of each mode; gen_alone[] of those that ran to the end alone. */
 static u16 *gen_rows[2];
 static u32 gen_nrows[2], gen_next;
+/* Those of 64-bit code that are moves and arithmetic, mostly. */
+static u16 *gen_plain;
+static u32 gen_nplain;
 static bool *gen_alone;
 
 static bool gen_usable(const struct opdesc *d, bool code32)
@@ -1098,6 +1111,18 @@ static bool gen_usable(const struct opdesc *d, bool code32)
 	if (d->attrs & (code32 ? OP_O64 : OP_I64))
 		return false;
 	return !gen_excluded(d) && host_has(d->feature);
+}
+
+static void gen_init_plain(void)
+{
+	gen_plain = xcalloc(opdesc_count, sizeof *gen_plain);
+	for (u32 n = 0; n < gen_nrows[0]; n++) {
+		const struct opdesc *d = &opdescs[gen_rows[0][n]];
+
+		if (!(d->attrs & OP_END) &&
+		    (d->map == M0F || (d->map == M1 && d->opcode < 0x90)))
+			gen_plain[gen_nplain++] = gen_rows[0][n];
+	}
 }
 
 void gen_init(const struct gen_config *c)
@@ -1117,6 +1142,7 @@ void gen_init(const struct gen_config *c)
 		fprintf(stderr, "diff: no instruction '%s'\n", c->mnemonic);
 		exit(1);
 	}
+	gen_init_plain();
 }
 
 u32 gen_forms(void)
@@ -1155,6 +1181,15 @@ void gen_case(struct diff_test *t, bool code32, const u8 *code, u32 len)
 	t->row_off[1] = (u16)len;
 }
 
+static u16 gen_pick(const struct gen *g)
+{
+	bool code32 = g->t->code32;
+
+	if (g->near && gen_nplain && rnd_below(4))
+		return gen_plain[rnd_below(gen_nplain)];
+	return gen_rows[code32][rnd_below(gen_nrows[code32])];
+}
+
 /* First rows take turns, every other time alone, so that none is missed. */
 void gen_test(struct diff_test *t)
 {
@@ -1166,14 +1201,19 @@ void gen_test(struct diff_test *t)
 	t->budget = rnd_below(12);
 	t->loops = rnd_below(4) ? 0 : rnd_below(config.max_loops + 1);
 	t->nrows = alone ? 1 : 1 + rnd_below(config.max_insns);
+	g.near = !alone && !t->code32 && rnd_below(2);
+	g.form = (u8)rnd_below(FORM_COUNT);
+	g.near_at = 128 + rnd_below(DIFF_DATA_SIZE - 512) / 32 * 32;
+	if (!rnd_below(4)) /* in two pages */
+		g.near_at = DIFF_DATA_SIZE / 2 - 16 - rnd_below(3) * 32;
 	if (t->loops)
 		gen_loop_head(&g);
 	for (g.n = 0; g.n < t->nrows; g.n++) {
-		u32 pick = rnd_below(gen_nrows[t->code32]);
-
+		t->rows[g.n] = gen_pick(&g);
 		if (!g.n)
-			pick = t->code32 ? turn - gen_nrows[0] : turn;
-		t->rows[g.n] = gen_rows[t->code32][pick];
+			t->rows[0] = t->code32
+					     ? gen_rows[1][turn - gen_nrows[0]]
+					     : gen_rows[0][turn];
 		t->row_off[g.n] = (u16)g.at;
 		gen_row(&g, t->rows[g.n], g.n + 1 == t->nrows);
 	}
