@@ -99,12 +99,14 @@ static void gen_jcc_side(struct gen *g, u8 cond, s64 target, u32 kind)
 	gen_load_flags(g);
 	if (!saves && gen_in_page(target) && !g->note.any) {
 		gen_link(g, target, em_jcc(&g->e, cond));
+		gen_delta_kept(g);
 		return;
 	}
 	cold = gen_cold(g, COLD_SIDE, em_jcc(&g->e, cond));
 	cold->target = target;
 	cold->saves = saves;
 	cold->info = JIT_BRANCH(g->off & 0xfff, kind, 0);
+	gen_delta_kept(g);
 }
 
 /* Does the block's last jump go to its start? */

@@ -214,6 +214,8 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 		em_store(e, gen_slot(i->rm), H_R10);
 	if (f->sets_flags && !again)
 		gen_flags_set(g);
+	if (!f->needs_flags && (!f->has_g || g_reg != H_RAX))
+		gen_delta_kept(g);
 }
 
 static void gen_copy_mem(struct gen *g, struct gen_form *f)
@@ -250,8 +252,12 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 		gen_flags_set(g);
 	if (f->e_written && !run)
 		gen_stored(g, f->size);
-	if (run && !free_rax && (!f->has_g || g_reg != H_RAX))
-		gen_run_kept(g);
+	if (free_rax || (f->has_g && g_reg == H_RAX))
+		return;
+	if (run)
+		gen_delta_left(g, GEN_DELTA_RUN);
+	else if (!f->e_written)
+		gen_delta_of_load(g);
 }
 
 /* bt, bts, btr, btc of a string of bits in memory: the offset is signed. */

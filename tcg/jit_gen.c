@@ -196,7 +196,7 @@ struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax)
 {
 	u8 sp = jit_home[REG_RSP];
 
-	if (g->delta < 0 || g->delta != g->n - 1)
+	if (!gen_delta_there(g, GEN_DELTA_RUN))
 		em_load(&g->e, H_RAX,
 			rm_state(g->stack + offsetof(struct jit_stack, delta)));
 	g->delta = -1;
@@ -525,7 +525,7 @@ void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 	em_store(&g->e, rm, src);
 	em_lea(&g->e, sp, rm_mem(sp, -8));
 	if (run)
-		gen_run_kept(g);
+		gen_delta_left(g, GEN_DELTA_RUN);
 	else
 		gen_stored(g, 8);
 }
@@ -568,7 +568,7 @@ static void gen_push_imm(struct gen *g)
 	em32(&g->e, (u32)g->i->imm);
 	em_lea(&g->e, sp, rm_mem(sp, -8));
 	if (run)
-		gen_run_kept(g);
+		gen_delta_left(g, GEN_DELTA_RUN);
 	else
 		gen_stored(g, 8);
 }
@@ -590,7 +590,7 @@ static void gen_pop(struct gen *g)
 	} else {
 		em_load(&g->e, home, rm);
 		if (gen_in_run(g))
-			gen_run_kept(g);
+			gen_delta_left(g, GEN_DELTA_RUN);
 	}
 	if (home != sp)
 		em_lea(&g->e, sp, rm_mem(sp, 8));
@@ -831,6 +831,7 @@ static bool gen_body(struct gen *g)
 	bool ended = false;
 
 	g->loops = false;
+	g->delta = -1;
 	g->run_end = g->run_next = 0;
 	memset(g->led, UINT8_MAX, sizeof g->led);
 	for (g->n = 0; g->n < g->b->n && !ended && gen_has_room(g); g->n++) {
@@ -877,7 +878,6 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.vec_live = 0;
 	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;
-	g.delta = -1;
 	g.apart = key & JIT_KEY_APART;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
 	g.mmu = g.to_mmu = c->mmu;

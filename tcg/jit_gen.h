@@ -161,8 +161,10 @@ struct gen {
 	int run_next;   /* where the next run can begin */
 	u32 stack;      /* offset of c->stack[c->mmu] in struct tcg_cpu */
 	u8 mmu, to_mmu; /* c->mmu, and at the block's exits */
-	int delta;      /* instruction that has left c->stack[].delta in RAX */
-	bool apart;     /* no runs */
+	/* A distance to host addresses is in RAX since instruction `delta`, if
+	 * that is the last one: of the run, or of the span led by `delta_of`. */
+	int delta, delta_of;
+	bool apart; /* no runs */
 	/* A block that jumps to its start: its code comes twice, and the second
 	 * time begins with what the end leaves. */
 	u8 *again_at;  /* there; NULL: the first time */
@@ -340,11 +342,31 @@ bool gen_on_stack(const struct insn *i);
  * free and R10 the address.  Flags stay. */
 struct jit_rm gen_run_operand(struct gen *g, s32 disp, bool free_rax);
 
-/* RAX has not been touched since then: the next instruction finds it there. */
-static inline void gen_run_kept(struct gen *g)
+#define GEN_DELTA_RUN (-1)
+
+/* The next instruction finds the distance in RAX.  Nothing comes back from out
+ * of line behind it. */
+static inline void gen_delta_left(struct gen *g, int of)
 {
 	g->delta = g->n;
+	g->delta_of = of;
 }
+
+/* The instruction leaves RAX alone, and so does all that comes back. */
+static inline void gen_delta_kept(struct gen *g)
+{
+	if (g->delta >= 0 && g->delta == g->n - 1)
+		g->delta = g->n;
+}
+
+static inline bool gen_delta_there(const struct gen *g, int of)
+{
+	return g->delta >= 0 && g->delta == g->n - 1 && g->delta_of == of;
+}
+
+/* After a load by gen_load_operand() that has not had to spare RAX, which
+ * nobody has touched since. */
+void gen_delta_of_load(struct gen *g);
 
 /* ---- Stack ---- */
 

@@ -76,6 +76,9 @@ void gen_lea(struct gen *g)
 		em_mov(&g->e, home, H_R10);
 	} else {
 		mem_ea(g, home, 0, wide);
+		if (i->base != INSN_RIP &&
+		    (i->index == INSN_NOREG || mem_has_home(i->index)))
+			gen_delta_kept(g);
 	}
 }
 
@@ -278,7 +281,8 @@ static struct jit_rm mem_span_operand(struct gen *g, bool free_rax)
 	const struct insn *i = g->i;
 	s32 disp = (s32)i->disp;
 	struct jit_rm delta = mem_span(g, offsetof(struct jit_span, delta));
-	bool indexed = i->index != INSN_NOREG, loaded = g->span_loaded;
+	bool indexed = i->index != INSN_NOREG;
+	bool loaded = g->span_loaded || gen_delta_there(g, g->span->lead);
 	u8 base = H_R10;
 
 	g->delta = -1;
@@ -308,6 +312,13 @@ static struct jit_rm mem_span_operand(struct gen *g, bool free_rax)
 		return rm_index(base, H_RAX, 0, disp);
 	em_lea(&g->e, H_R10, rm_index(base, H_RAX, 0, disp));
 	return rm_mem(H_R10, 0);
+}
+
+void gen_delta_of_load(struct gen *g)
+{
+	/* What takes a leader's slow path does not come back. */
+	if (g->span)
+		gen_delta_left(g, g->span->lead);
 }
 
 /* Nobody follows a leader that has looked up nothing. */

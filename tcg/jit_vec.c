@@ -314,12 +314,27 @@ static void vec_imm(struct gen *g)
 		em8(&g->e, i->imm2 & 0xf0);
 }
 
+/* Behind one that has not come back from out of line. */
+static void vec_keep_delta(struct gen *g)
+{
+	const struct insn *i = g->i;
+	const struct gen_row *r = gen_row(i);
+
+	if (r->p || r->q || r->what == ROW_LENGTHS ||
+	    (r->g && jit_home[i->reg] == JIT_NOHOME))
+		return;
+	if (i->is_mem && !r->e_written && !vec_in_run(g))
+		gen_delta_of_load(g);
+	if (!i->is_mem && !(r->e && jit_home[i->rm] == JIT_NOHOME))
+		gen_delta_kept(g);
+}
+
 void gen_vec(struct gen *g)
 {
 	const struct insn *i = g->i;
 	const struct opdesc *d = insn_desc(i);
 	const struct gen_row *r = gen_row(i);
-	u8 reg = d->reg < 8 ? d->reg : i->reg;
+	u8 reg = d->reg < 8 ? d->reg : i->reg, live = g->vec_live;
 	struct jit_rm rm;
 
 	if (r->p || r->q)
@@ -353,6 +368,8 @@ void gen_vec(struct gen *g)
 		gen_flags_set(g);
 	if (i->is_mem && r->e_written && !vec_in_run(g))
 		gen_stored(g, insn_mem_size(i));
+	if (live == g->vec_live)
+		vec_keep_delta(g);
 }
 
 static void vec_use(const struct insn *i, struct gen_use *u)
