@@ -27,6 +27,7 @@
 
 /* Configuration space. */
 #define PM_PMBASE  0x40
+#define PM_DEVACTB 0x58
 #define PM_REGMISC 0x80 /* bit 0: PM block decodes */
 
 /* Offsets in the PM block. */
@@ -289,6 +290,8 @@ static void acpi_pm_reset(struct device *dev)
 	pci_device_reset(&s->pci);
 	put_le16(s->pci.config + PM_PMBASE, ACPI_PM_BASE | 1);
 	s->pci.config[PM_REGMISC] = 1;
+	/* APMC_EN: firmware takes SMM as set up, and waits for no SMI. */
+	s->pci.config[PM_DEVACTB + 3] = 0x02;
 	s->pci.config[0x3c] = ACPI_SCI_GSI;
 	acpi_pm_map(s);
 	s->status = s->enable = 0;
