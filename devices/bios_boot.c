@@ -43,6 +43,10 @@
 #define CD_ENTRY   32
 #define CD_UNIT    512u
 
+#define BOOT_UEFI_ONLY                                                  \
+	"it has only a UEFI boot loader; install the package ovmf and " \
+	"add -bios OVMF.fd"
+
 static const u8 gpt_esp[16] = {
 	0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
 	0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b
@@ -124,8 +128,7 @@ static const char *boot_judge_disk(const struct bios *s)
 	if (get_le16(s->peek + BOOT_SIGNATURE) == 0xaa55 && code)
 		return NULL;
 	if (boot_has_esp(s))
-		return "it has only a UEFI boot loader, which needs UEFI "
-		       "firmware (package ovmf)";
+		return BOOT_UEFI_ONLY;
 	if (boot_is_blank(s->peek, BIOS_PEEK))
 		return "it is blank";
 	return code ? "its first sector has no boot signature (55 AA)"
@@ -273,9 +276,7 @@ static bool boot_cd_catalog(struct bios *s, struct bios_frame *f)
 	if (p[0] != 1 || get_le16(p + 30) != 0xaa55 || sum)
 		return boot_next(s, f, "its boot catalog is damaged");
 	if (p[1] == 0xef)
-		return boot_next(s, f,
-				 "it has only a UEFI boot loader, which "
-				 "needs UEFI firmware (package ovmf)");
+		return boot_next(s, f, BOOT_UEFI_ONLY);
 	if (entry[0] != 0x88)
 		return boot_next(s, f, "it is not bootable");
 	if (entry[1] & 15)

@@ -141,9 +141,12 @@ static void pci_host_reset(struct device *dev)
 	pci_device_reset(&s->pci);
 	config[0x04] = I440FX_PCICMD;
 	config[I440FX_SMRAM] = 0x02;
-	/* All of 0xc0000-0xfffff read and written in RAM. */
-	config[I440FX_PAM] = 0x30;
-	memset(config + I440FX_PAM + 1, 0x33, I440FX_PAMS - 1);
+	/* All of 0xc0000-0xfffff read and written in RAM.  A firmware of the
+	 * user's copies itself there when it finds this off, and what it
+	 * writes before is RAM anyway. */
+	config[I440FX_PAM] = dev->m->firmware ? 0 : 0x30;
+	memset(config + I440FX_PAM + 1, dev->m->firmware ? 0 : 0x33,
+	       I440FX_PAMS - 1);
 	s->config_address = 0;
 	s->reset_control = 0;
 }

@@ -317,7 +317,7 @@ int vga_screen(struct machine *m, struct vga_screen *ret, struct err *err)
 	gpa_t base;
 
 	memset(ret, 0, sizeof *ret);
-	if (!s && m->boot)
+	if (!s && (m->boot || m->firmware))
 		return err_set(err, -ENODEV,
 			       "there is no screen; -vga std adds one");
 	if (!s) {

@@ -58,7 +58,7 @@ struct config {
 	u8 uuid[16];
 	bool uuid_set;
 
-	const char *kernel, *initrd, *append;
+	const char *kernel, *initrd, *append, *bios;
 	bool perfmap;
 	bool paused; /* -S */
 	bool no_pit; /* -machine pit=off */

@@ -24,6 +24,7 @@ struct accel_class;
 struct boot;
 struct config;
 struct err;
+struct firmware;
 struct lapic_ops;
 struct vcpu;
 
@@ -109,6 +110,7 @@ struct machine {
 	void (*powerdown)(void *arg);
 	void *powerdown_arg;
 	struct boot *boot; /* borrowed; NULL without -kernel */
+	struct firmware *firmware; /* borrowed; NULL without -bios */
 	/* Loads kernel or firmware again; after device reset. */
 	int (*reload)(struct machine *m, struct err *err);
 	int exit_code; /* of the process */

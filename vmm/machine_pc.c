@@ -29,6 +29,7 @@
 #include "vmm/boot.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
+#include "vmm/firmware.h"
 #include "vmm/machine.h"
 
 /* SDM 3A "Memory Type Range Registers". */
@@ -209,11 +210,35 @@ static void pc_set_memory_types(struct machine *m, struct vcpu *v)
 	vcpu_cpu_changed(v);
 }
 
+/* What SeaBIOS needs to show something, if it is installed. */
+static void pc_add_vga_rom(struct machine *m)
+{
+	struct firmware *rom = firmware_open("vgabios-stdvga.bin", NULL);
+	const u8 *data;
+	u64 size;
+
+	if (!rom)
+		return;
+	data = firmware_data(rom, &size);
+	(void)fw_cfg_add_file(m->fw_cfg, "vgaroms/vgabios-stdvga.bin", data,
+			      size, NULL);
+	firmware_close(rom);
+}
+
+static int pc_reload_firmware(struct machine *m, bool first, struct err *err)
+{
+	if (first && m->vga)
+		pc_add_vga_rom(m);
+	fw_cfg_add_u16(m->fw_cfg, FW_CFG_NOGRAPHIC, !m->vga);
+	return firmware_load(m->firmware, m, err);
+}
+
 /* What firmware would do before it loads a kernel. */
 static int pc_reload(struct machine *m, struct err *err)
 {
 	struct pc *pc = m->machine_data;
 	gpa_t rsdp = 0;
+	bool first;
 	int r;
 
 	if (pc->booted && pc->order) {
@@ -221,7 +246,10 @@ static int pc_reload(struct machine *m, struct err *err)
 		free(pc->order);
 		pc->order = NULL;
 	}
+	first = !pc->booted;
 	pc->booted = true;
+	if (m->firmware)
+		return pc_reload_firmware(m, first, err);
 	pci_assign(m->pci);
 	for (int i = 0; i < m->nvcpus; i++)
 		pc_set_memory_types(m, m->vcpus[i]);

@@ -33,6 +33,7 @@
 #include "vmm/boot.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
+#include "vmm/firmware.h"
 #include "vmm/machine.h"
 #include "vmm/machine_pc.h"
 #include "vmm/object.h"
@@ -43,6 +44,7 @@ struct vmon {
 	struct config config;
 	struct machine *machine;
 	struct boot *boot;
+	struct firmware *firmware;
 	struct net_legacy legacy_net;
 	struct signals signals;
 	int ready_fd;   /* -daemonize: the parent waits on its other end */
@@ -623,6 +625,7 @@ static void vmon_configure(struct vmon *v)
 	m->no_shutdown = c->no_shutdown;
 	m->watchdog_action = c->watchdog_action;
 	m->boot = v->boot;
+	m->firmware = v->firmware;
 	v->mux_ops = (struct chr_mux_ops){ vmon_mux_quit, vmon_mux_commit, m };
 	chr_mux_set_ops(&v->mux_ops);
 	if (c->daemonize)
@@ -646,6 +649,8 @@ static int vmon_build(struct vmon *v, struct err *err)
 		r = accel_select(m, c->accel, err);
 	if (r == 0)
 		r = machine_add_ram(m, err);
+	if (r == 0 && v->firmware)
+		r = firmware_add(v->firmware, m, err);
 	if (r == 0)
 		r = vmon_create_vcpus(m, err);
 	if (r == 0)
@@ -704,6 +709,7 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 	work_shutdown(); /* a worker may be reading guest memory */
 	machine_destroy(m);
 	boot_close(v->boot);
+	firmware_close(v->firmware);
 	if (v->pidfile_fd >= 0) {
 		unlink(v->config.pidfile);
 		close(v->pidfile_fd);
@@ -732,6 +738,11 @@ static int vmon_prepare(struct vmon *v, struct err *err)
 	if (c->kernel) {
 		v->boot = boot_open(c->kernel, c->initrd, c->append, err);
 		if (!v->boot)
+			return err->code;
+	}
+	if (c->bios) {
+		v->firmware = firmware_open(c->bios, err);
+		if (!v->firmware)
 			return err->code;
 	}
 	return c->daemonize ? vmon_daemonize(v, err) : 0;
@@ -784,6 +795,7 @@ static int vmon_main(int argc, char **argv)
 	if (r < 0) {
 		log_info("%s", err.msg);
 		boot_close(v.boot);
+		firmware_close(v.firmware);
 		config_fini(&v.config);
 		return 1;
 	}

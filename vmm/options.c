@@ -203,6 +203,12 @@ enum config_result config_parse(struct config *c, int argc, char **argv,
 			"-kernel");
 		return CONFIG_FAIL;
 	}
+	if (c->bios && c->kernel) {
+		err_set(err, -EINVAL,
+			"-bios does not work together with -kernel, which "
+			"needs no firmware");
+		return CONFIG_FAIL;
+	}
 	if (c->daemonize && c->nographic) {
 		err_set(err, -EINVAL,
 			"-nographic cannot be used with -daemonize");

@@ -438,6 +438,13 @@ int config_kernel(struct config *c, const char *option, const char *arg,
 	return CONFIG_RUN;
 }
 
+int config_bios(struct config *c, const char *option, const char *arg,
+		struct err *err)
+{
+	c->bios = arg;
+	return CONFIG_RUN;
+}
+
 int config_initrd(struct config *c, const char *option, const char *arg,
 		  struct err *err)
 {

@@ -33,8 +33,8 @@ WHY = [
     (loader("x")[:510] + b"\0\0", r"its first sector has no boot signature "
      r"\(55 AA\)"),
     (bytes(510) + b"\x55\xaa", "its first sector has no boot loader"),
-    (uefi_only(), r"it has only a UEFI boot loader, which needs UEFI "
-     r"firmware \(package ovmf\)"),
+    (uefi_only(), "it has only a UEFI boot loader; install the package ovmf "
+     "and add -bios OVMF.fd"),
     (b"\xcd\x18".ljust(510, b"\0") + b"\x55\xaa", "its boot loader gave up"),
 ]
 
@@ -118,12 +118,29 @@ class Boot(unittest.TestCase):
             guest.monitor("sendkey 2")
             guest.expect("SECOND", 20)
 
-    def test_cd(self):
+    def package(self, name):
         try:
-            package = vm.debian_package("grub-rescue-pc")
+            return vm.debian_package(name)
         except vm.Skip as e:
-            self.skipTest(str(e))
-        iso = package / "usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+            return self.skipTest(str(e))
+
+    def test_seabios(self):
+        bios = self.package("seabios") / "usr/share/seabios"
+        for name in "bios-256k.bin", "bios.bin":
+            with self.subTest(name=name), vm.Vm(
+                    "-m", 32, "-bios", bios / name, "-drive",
+                    self.disk(loader("LOADED")), "-device",
+                    f"virtio-blk-pci,drive=d{self.disks}") as guest:
+                guest.expect("Booting from Hard Disk.*LOADED", 30)
+                guest.monitor("system_reset")
+                guest.expect("Booting from Hard Disk.*LOADED", 30)
+                self.assertIn("there is no screen",
+                              guest.monitor("info screen"))
+                self.assertIn("pc.bios", guest.monitor("info ramblock"))
+
+    def test_cd(self):
+        iso = self.package("grub-rescue-pc") / \
+            "usr/lib/grub-rescue/grub-rescue-cdrom.iso"
         self.boots("GNU GRUB", "-cdrom", iso)
         args = ["-cdrom", iso, "-drive", self.disk(loader("DISK")), "-device",
                 "virtio-blk-pci,drive=d1"]

@@ -59,17 +59,17 @@ def check(path):
 class Plain(unittest.TestCase):
     """Root without password; each from its own loader, with a VGA."""
 
-    def boot(self, name, loader):
+    def boot(self, name, loader, *args):
         with tempfile.TemporaryDirectory(dir=vm.cache()) as work:
             disk = pathlib.Path(work) / "disk.qcow2"
             shutil.copy(image(name), disk)
             for _ in range(2):
-                self.session(disk, name, loader)
+                self.session(disk, name, loader, *args)
                 check(disk)
 
-    def session(self, disk, name, loader):
-        with vm.Vm("-m", "1G", "-vga", "std", "-drive",
-                   f"file={disk},if=virtio") as guest:
+    def session(self, disk, name, loader, *args):
+        with vm.Vm("-m", "1G", "-drive", f"file={disk},if=virtio",
+                   *(args or ("-vga", "std"))) as guest:
             guest.expect(loader, 60)
             guest.expect("Linux version ", 60)
             guest.expect("login: ", BOOT_S)
@@ -95,7 +95,23 @@ class Plain(unittest.TestCase):
         with vm.Vm("-m", "1G", "-drive", f"file={image('efi')},if=virtio,"
                    "snapshot=on") as guest:
             guest.expect(r"No bootable device: 'virtio0': it has only a UEFI "
-                         r"boot loader[^\n]*ovmf", 30)
+                         r"boot loader[^\n]*-bios OVMF.fd", 30)
+
+
+    def test_ovmf(self):
+        try:
+            ovmf = vm.debian_package("ovmf") / "usr/share/ovmf/OVMF.fd"
+        except vm.Skip as e:
+            self.skipTest(str(e))
+        self.boot("efi", "BdsDxe: starting", "-bios", ovmf)
+
+    def test_seabios(self):
+        try:
+            folder = vm.debian_package("seabios") / "usr/share/seabios"
+        except vm.Skip as e:
+            self.skipTest(str(e))
+        self.boot("grub-mbr", "GRUB loading", "-bios",
+                  folder / "bios-256k.bin")
 
 
 class Cloud(unittest.TestCase):
