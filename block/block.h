@@ -85,7 +85,7 @@ void block_unplug(struct block *b);
 void block_drain(struct block *b);
 void block_drain_all(void);
 
-enum block_iface { BLOCK_IF_NONE, BLOCK_IF_VIRTIO };
+enum block_iface { BLOCK_IF_NONE, BLOCK_IF_VIRTIO, BLOCK_IF_PFLASH };
 
 enum block_on_error { /* rerror=, werror= */
 		      BLOCK_ERR_REPORT,

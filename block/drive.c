@@ -32,7 +32,7 @@ static const char *const drive_ifaces[] = {
 	"virtio", "none", "ide", "scsi", "floppy", "pflash", "sd", "mtd", "xen",
 	NULL
 };
-enum { DRIVE_IF_VIRTIO, DRIVE_IF_NONE };
+enum { DRIVE_IF_VIRTIO, DRIVE_IF_NONE, DRIVE_IF_PFLASH = 5 };
 
 static const char *const drive_caches[] = {
 	"writeback", "none", "writethrough", "directsync", "unsafe", "off",
@@ -223,7 +223,7 @@ static int drive_check(struct drive *d, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (d->iface > DRIVE_IF_NONE)
+	if (d->iface > DRIVE_IF_NONE && d->iface != DRIVE_IF_PFLASH)
 		return err_set(err, -ENOTSUP,
 			       "if=%s: there is no such controller; use "
 			       "if=virtio",
@@ -331,7 +331,9 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 	if (block_find(b->id))
 		return err_set(err, -EEXIST, "drive '%s' exists already",
 			       b->id);
-	b->iface = d->iface == DRIVE_IF_NONE ? BLOCK_IF_NONE : BLOCK_IF_VIRTIO;
+	b->iface = d->iface == DRIVE_IF_NONE     ? BLOCK_IF_NONE
+		   : d->iface == DRIVE_IF_PFLASH ? BLOCK_IF_PFLASH
+						 : BLOCK_IF_VIRTIO;
 	b->index = index;
 	b->cdrom = d->media == 1;
 	b->discard = d->discard & 1;

@@ -20,6 +20,7 @@ enum config_kind {
 	CONFIG_DRIVE,
 	CONFIG_HD, /* -hda and friends: text is the file */
 	CONFIG_CDROM, /* text is the file */
+	CONFIG_PFLASH,
 	CONFIG_SEED,
 	CONFIG_NETDEV,
 	CONFIG_NIC,

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/block.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "vmm/machine.h"
@@ -20,6 +21,8 @@
 struct firmware {
 	u8 *data; /* owned */
 	u64 size;
+	struct block *drive; /* borrowed; NULL: a file */
+	struct block_req req;
 };
 
 /* Where Debian and others put them. */
@@ -92,11 +95,83 @@ struct firmware *firmware_open(const char *path, struct err *err)
 	return f;
 }
 
+static void firmware_done(struct block_req *r)
+{
+}
+
+static const struct block_front firmware_front = { NULL, NULL, NULL };
+
+static int firmware_read_drive(struct firmware *f, struct block *b,
+			       struct err *err)
+{
+	struct iovec iov;
+	int r;
+
+	if (!b->root || !b->size || b->size > FIRMWARE_MAX)
+		return err_set(err, -EINVAL, "'%s' is no firmware", b->id);
+	if (!b->readonly)
+		return err_set(err, -ENOTSUP,
+			       "flash '%s': firmware cannot write to itself; "
+			       "add readonly=on, and unit=1 for variables",
+			       b->id);
+	r = block_attach(b, &firmware_front, f, err);
+	if (r < 0)
+		return r;
+	f->drive = b;
+	f->size = b->size;
+	f->data = xalloc(f->size);
+	iov = (struct iovec){ f->data, f->size };
+	f->req = (struct block_req){ .iov = &iov,
+				     .niov = 1,
+				     .done = firmware_done };
+	block_read(b, &f->req);
+	block_drain(b);
+	if (f->req.result < 0)
+		return err_code(err, f->req.result, "cannot read '%s'", b->id);
+	return 0;
+}
+
+struct firmware *firmware_open_flash(struct err *err)
+{
+	struct block *first = NULL, *other = NULL;
+	struct firmware *f;
+
+	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
+		if (b->iface != BLOCK_IF_PFLASH)
+			continue;
+		if (b->index > 1)
+			err_set(err, -EINVAL,
+				"flash '%s': there are units 0 and 1", b->id);
+		if (b->index > 1)
+			return NULL;
+		*(b->index ? &other : &first) = b;
+	}
+	if (!first && other)
+		err_set(err, -EINVAL,
+			"flash '%s': unit 0, which holds the firmware, is "
+			"missing",
+			other->id);
+	if (!first)
+		return NULL;
+	f = xalloc(sizeof *f);
+	if (firmware_read_drive(f, first, err) == 0)
+		return f;
+	firmware_close(f);
+	return NULL;
+}
+
 void firmware_close(struct firmware *f)
 {
+	if (f && f->drive)
+		block_detach(f->drive, f);
 	if (f)
 		free(f->data);
 	free(f);
+}
+
+u64 firmware_base(const struct firmware *f)
+{
+	return 4 * GIB - f->size;
 }
 
 const u8 *firmware_data(const struct firmware *f, u64 *ret_size)
@@ -107,10 +182,10 @@ const u8 *firmware_data(const struct firmware *f, u64 *ret_size)
 
 int firmware_add(struct firmware *f, struct machine *m, struct err *err)
 {
-	if (f->size % FIRMWARE_UNIT)
+	if (f->size % (f->drive ? PAGE_SIZE : FIRMWARE_UNIT))
 		return err_set(err, -EINVAL,
 			       "firmware of %llu bytes; it must be a multiple "
-			       "of 64 KiB",
+			       "of 64 KiB, in flash of 4 KiB",
 			       (unsigned long long)f->size);
 	return mem_add_ram(&m->mem, "pc.bios", 4 * GIB - f->size, f->size, true,
 			   err);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "block/block.h"
 #include "chardev/chardev.h"
 #include "devices/acpi.h"
 #include "devices/fw_cfg.h"
@@ -293,6 +294,30 @@ static struct device *pc_add_bios(struct machine *m, const struct config *c,
 	return dev;
 }
 
+/* Variables lie right below the firmware. */
+static int pc_add_flash(struct machine *m, struct err *err)
+{
+	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
+		struct device *dev;
+		struct opts o;
+		char base[24];
+
+		if (b->iface != BLOCK_IF_PFLASH || b->index == 0)
+			continue;
+		snprintf(base, sizeof base, "%llu",
+			 (unsigned long long)(firmware_base(m->firmware) -
+					      b->size));
+		opts_init(&o);
+		opts_add(&o, "drive", b->id);
+		opts_add(&o, "base", base);
+		dev = device_create(m, &pflash_class, &o, err);
+		opts_fini(&o);
+		if (!dev)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 int machine_pc_create(struct machine *m, const struct config *c,
 		      struct boot *boot, struct err *err)
 {
@@ -318,6 +343,8 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	r = pc->bios ? pc_add_bridges(m, err) : -EINVAL;
 	if (r == 0)
 		r = pc_add_firmware_data(m, pc, c, err);
+	if (r == 0)
+		r = pc_add_flash(m, err);
 	return r;
 }
 

@@ -190,6 +190,12 @@ static int vmon_create_drive(struct vmon *v, struct config_item *i,
 		snprintf(index, sizeof index, "%d", i->index);
 		opts_add(&o, "file", i->text);
 		opts_add(&o, "index", index);
+	} else if (i->kind == CONFIG_PFLASH) {
+		opts_init(&o);
+		opts_add(&o, "file", i->text);
+		opts_add(&o, "format", "raw");
+		opts_add(&o, "if", "pflash");
+		opts_add(&o, "readonly", block_find("pflash0") ? "off" : "on");
 	} else if (i->kind == CONFIG_CDROM) {
 		opts_init(&o);
 		opts_add(&o, "id", "ide1-cd0"); /* as in QEMU */
@@ -554,6 +560,24 @@ static int vmon_create_vcpus(struct machine *m, struct err *err)
 	return r;
 }
 
+static int vmon_open_flash(struct vmon *v, struct err *err)
+{
+	struct err why = { 0 };
+	struct firmware *f = firmware_open_flash(&why);
+
+	if (why.code)
+		return err_set(err, why.code, "%s", why.msg);
+	if (f && (v->firmware || v->boot)) {
+		firmware_close(f);
+		return err_set(err, -EINVAL,
+			       "if=pflash does not work together with -%s",
+			       v->boot ? "kernel" : "bios");
+	}
+	if (f)
+		v->firmware = f;
+	return 0;
+}
+
 static int vmon_create_backends(struct vmon *v, struct err *err)
 {
 	int r = vmon_each(v, CONFIG_OBJECT, vmon_create_object, err);
@@ -565,11 +589,15 @@ static int vmon_create_backends(struct vmon *v, struct err *err)
 	if (r == 0)
 		r = vmon_each(v, CONFIG_DRIVE, vmon_create_drive, err);
 	if (r == 0)
+		r = vmon_each(v, CONFIG_PFLASH, vmon_create_drive, err);
+	if (r == 0)
 		r = vmon_each(v, CONFIG_CDROM, vmon_create_drive, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_SEED, vmon_create_seed, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_NETDEV, vmon_create_netdev, err);
+	if (r == 0)
+		r = vmon_open_flash(v, err);
 	return r;
 }
 
@@ -625,7 +653,6 @@ static void vmon_configure(struct vmon *v)
 	m->no_shutdown = c->no_shutdown;
 	m->watchdog_action = c->watchdog_action;
 	m->boot = v->boot;
-	m->firmware = v->firmware;
 	v->mux_ops = (struct chr_mux_ops){ vmon_mux_quit, vmon_mux_commit, m };
 	chr_mux_set_ops(&v->mux_ops);
 	if (c->daemonize)
@@ -645,6 +672,7 @@ static int vmon_build(struct vmon *v, struct err *err)
 			  v, err);
 	if (r == 0)
 		r = vmon_create_backends(v, err);
+	m->firmware = v->firmware;
 	if (r == 0)
 		r = accel_select(m, c->accel, err);
 	if (r == 0)
@@ -699,6 +727,8 @@ static void vmon_end(struct vmon *v) REQUIRES(machine_lock)
 	if (m) {
 		block_drain_all();
 		machine_destroy_devices(m);
+		firmware_close(v->firmware);
+		v->firmware = m->firmware = NULL;
 		block_destroy_all();
 		net_remove_all();
 	}

@@ -105,6 +105,24 @@ class Plain(unittest.TestCase):
             self.skipTest(str(e))
         self.boot("efi", "BdsDxe: starting", "-bios", ovmf)
 
+    def test_ovmf_flash(self):
+        """Variables are kept: the second boot knows what to try first."""
+        try:
+            ovmf = vm.debian_package("ovmf") / "usr/share/OVMF"
+        except vm.Skip as e:
+            self.skipTest(str(e))
+        with tempfile.TemporaryDirectory(dir=vm.cache()) as work:
+            variables = pathlib.Path(work) / "vars.fd"
+            variables.write_bytes((ovmf / "OVMF_VARS.fd").read_bytes())
+            fresh = variables.read_bytes()
+            self.boot("efi", "BdsDxe: starting", "-drive",
+                      "if=pflash,format=raw,unit=0,readonly=on,file="
+                      f"{ovmf}/OVMF_CODE.fd", "-drive",
+                      f"if=pflash,format=raw,unit=1,file={variables}")
+            kept = variables.read_bytes()
+            self.assertNotIn("Boot0001".encode("utf-16-le"), fresh)
+            self.assertIn("Boot0001".encode("utf-16-le"), kept)
+
     def test_seabios(self):
         try:
             folder = vm.debian_package("seabios") / "usr/share/seabios"

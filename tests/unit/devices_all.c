@@ -38,7 +38,7 @@ static const struct {
 	{ &debugcon_class, NULL },     { &debug_exit_class, NULL },
 	{ &testdev_class, NULL },      { &fw_cfg_class, NULL },
 	{ &i6300esb_class, NULL },     { &bios_class, "menu=on,strict=on" },
-	{ &vga_class, NULL },
+	{ &vga_class, NULL },          { &pflash_class, "size=8192" },
 };
 
 /* A machine with the chip and what it needs. */
