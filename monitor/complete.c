@@ -182,9 +182,38 @@ static void complete_devices(struct monitor *mon, struct readline *rl,
 {
 	struct device *dev;
 
-	list_for_each (dev, &mon->m->devices, node)
-		if (dev->id)
+	list_for_each (dev, &mon->m->devices, node) {
+		if (*typed == '/')
+			complete_offer(rl, typed, dev->path);
+		else if (dev->id)
 			complete_offer(rl, typed, dev->id);
+	}
+}
+
+static void complete_paths(struct monitor *mon, struct readline *rl,
+			   const char *typed)
+{
+	static const char *const folders[] = { "/machine",
+					       "/machine/peripheral",
+					       "/machine/peripheral-anon",
+					       "/machine/unattached" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		complete_offer(rl, typed, folders[i]);
+	complete_devices(mon, rl, typed);
+}
+
+/* The properties of the device before. */
+static void complete_properties(struct monitor *mon, struct readline *rl,
+				const char *path, const char *typed)
+{
+	struct device *dev = device_find(mon->m, path);
+	const struct option_row *row = dev ? dev->class->options : NULL;
+
+	if (dev)
+		complete_offer(rl, typed, "type");
+	for (; row && row->name; row++)
+		complete_offer(rl, typed, row->name);
 }
 
 static void complete_netdevs(struct monitor *mon, struct readline *rl,
@@ -436,6 +465,8 @@ static const struct {
 	{ "netdev_del", 0, complete_netdevs, NULL },
 	{ "object_add", 0, complete_object_types, NULL },
 	{ "object_del", 0, complete_objects, NULL },
+	{ "qom-get", 0, complete_devices, NULL },
+	{ "qom-list", 0, complete_paths, NULL },
 	{ "ringbuf_read", 0, complete_chardevs, NULL },
 	{ "ringbuf_write", 0, complete_chardevs, NULL },
 	{ "sendkey", 0, complete_keys, NULL },
@@ -502,6 +533,8 @@ static void complete_argument(struct monitor *mon, struct readline *rl,
 		return;
 	if (word == 1 && command_has_name(c, "set", 3))
 		complete_setting(mon, rl, w, first);
+	else if (word == 1 && command_has_name(c, "qom-get", 7))
+		complete_properties(mon, rl, w->v[first], last);
 	else if (complete_named(mon, rl, c, word, last))
 		return;
 	else if (type == 'F' && mon->role == MONITOR_ADMIN)

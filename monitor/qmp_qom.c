@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QMP's tree of objects, as far as there is one: /machine with its devices,
- * by the paths that events and device_del use.
+ * The tree of objects, as far as there is one: /machine with its devices, by
+ * the paths that events and device_del use.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "monitor/qmp.h"
@@ -74,7 +75,7 @@ json_t *query_qom_list(struct monitor *mon, const struct args *a,
 	struct device *dev = NULL;
 	json_t *list = json_array();
 
-	if (!strcmp(path, "/")) {
+	if (!path || !strcmp(path, "/")) {
 		qom_list_add(list, "type", "string");
 		qom_list_add(list, "machine", "child<pc-machine>");
 		return list;
@@ -144,4 +145,31 @@ json_t *query_qom_get(struct monitor *mon, const struct args *a,
 	err_set(err, -EINVAL, "Property '%s.%s' not found", dev->class->name,
 		name);
 	return NULL;
+}
+
+/* ---- For people ---- */
+
+int cmd_qom_list(struct monitor *mon, const struct args *a, struct err *err)
+{
+	json_t *list = query_qom_list(mon, a, err), *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) mon_printf(
+		mon, "%s (%s)\n", val_str(v, "name"), val_str(v, "type"));
+	json_decref(list);
+	return err->code;
+}
+
+int cmd_qom_get(struct monitor *mon, const struct args *a, struct err *err)
+{
+	json_t *v = query_qom_get(mon, a, err);
+	char *text;
+
+	if (!v)
+		return err->code;
+	text = json_dumps(v, JSON_INDENT(4) | JSON_ENCODE_ANY);
+	mon_printf(mon, "%s\n", text);
+	free(text);
+	json_decref(v);
+	return 0;
 }
