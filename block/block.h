@@ -158,6 +158,7 @@ struct block {
 	int detect_zeroes;                 /* 0 off, 1 on, 2 unmap */
 	bool cdrom;                        /* media=cdrom */
 	bool direct, no_flush, native;     /* how images are opened */
+	bool stays;                        /* without a device, too: a node */
 	int lock, follow;
 	char *serial; /* owned; NULL */
 
@@ -228,7 +229,7 @@ void block_set_io_status(struct block *b, enum block_io_status status);
 struct block_layer {
 	const char *file;   /* borrowed from the node */
 	const char *format; /* "raw" */
-	char node[16];      /* "#block101" */
+	char node[32];      /* "#block101", or its name */
 	bool readonly, direct, no_flush, writeback;
 	u64 virtual_size, disk_size; /* bytes */
 	u32 cluster_size;            /* 0: none */

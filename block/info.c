@@ -3,6 +3,7 @@
  * What the monitor shows of drives, as text in QEMU's layout.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "block/block.h"
@@ -14,7 +15,11 @@
 
 int block_layers(struct block *b, struct block_layer *out, int max)
 {
-	return b->root ? b->root->drv->layers(b->root, out, max) : 0;
+	int n = b->root ? b->root->drv->layers(b->root, out, max) : 0;
+
+	if (b->stays && n && max)
+		snprintf(out[0].node, sizeof(out[0].node), "%s", b->id);
+	return n;
 }
 
 /* "256 MiB", "1.5 GiB": three digits. */
@@ -131,8 +136,11 @@ void block_info(struct block *b, bool verbose, struct buf *out)
 		info_status(b, out);
 		return;
 	}
-	buf_printf(out, "%s (%s): %s (%s%s)\n", b->id, l[0].node, l[0].file,
-		   l[0].format, b->readonly ? ", read-only" : "");
+	buf_puts(out, b->id);
+	if (!b->stays)
+		buf_printf(out, " (%s)", l[0].node);
+	buf_printf(out, ": %s (%s%s)\n", l[0].file, l[0].format,
+		   b->readonly ? ", read-only" : "");
 	info_status(b, out);
 	buf_printf(out, "    Cache mode:       %s%s%s\n",
 		   b->write_cache ? "writeback" : "writethrough",

@@ -61,7 +61,7 @@ static bool acpi_hotplug_removable(struct pci_bus *bus, int slot)
 	return any;
 }
 
-/* The drive of a disk goes with it, as in QEMU. */
+/* The drive of a disk goes with it, as in QEMU, unless a program made it. */
 static void acpi_hotplug_unplug(struct device *dev)
 {
 	struct block *drive = block_next(NULL);
@@ -69,7 +69,8 @@ static void acpi_hotplug_unplug(struct device *dev)
 	while (drive && drive->front_opaque != dev)
 		drive = block_next(drive);
 	device_unplug(dev);
-	block_destroy(drive);
+	if (drive && !drive->stays)
+		block_destroy(drive);
 }
 
 /* Main loop: the guest has no use for these slots any more. */

@@ -358,9 +358,9 @@ static json_t *qmp_drive(struct block *b)
 	static const char *const status[] = { "ok", "failed", "nospace" };
 	struct block_layer l[LAYERS_MAX];
 	int n = MIN(block_layers(b, l, LAYERS_MAX), LAYERS_MAX);
-	json_t *v = json_pack("{so sb sb ss}", "device", val_string(b->id),
-			      "locked", 0, "removable", !b->front, "type",
-			      "unknown");
+	json_t *v = json_pack("{so sb sb ss}", "device",
+			      val_string(b->stays ? "" : b->id), "locked", 0,
+			      "removable", !b->front, "type", "unknown");
 
 	if (b->front)
 		json_object_set_new(v, "io-status",
@@ -376,8 +376,10 @@ json_t *query_qmp_block(struct monitor *mon, const struct args *a,
 {
 	json_t *list = json_array();
 
+	/* A node that no device uses is no drive. */
 	for (struct block *b = block_next(NULL); b; b = block_next(b))
-		json_array_append_new(list, qmp_drive(b));
+		if (b->front || !b->stays)
+			json_array_append_new(list, qmp_drive(b));
 	return list;
 }
 
@@ -463,6 +465,16 @@ json_t *query_qmp_blockstats(struct monitor *mon, const struct args *a,
 	return list;
 }
 
+static struct block *qmp_node_find(const char *name)
+{
+	struct block_layer l;
+
+	for (struct block *b = block_next(NULL); b; b = block_next(b))
+		if (block_layers(b, &l, 1) && !strcmp(l.node, name))
+			return b;
+	return NULL;
+}
+
 int cmd_qmp_block_resize(struct monitor *mon, const struct args *a,
 			 struct err *err)
 {
@@ -470,6 +482,8 @@ int cmd_qmp_block_resize(struct monitor *mon, const struct args *a,
 	const char *node = args_str(a, "node-name");
 	struct block *b = id ? block_find(id) : NULL;
 
+	if (!b && node)
+		b = qmp_node_find(node);
 	if (!b)
 		return err_set(err, -EINVAL,
 			       "Cannot find device='%s' nor node-name='%s'",
