@@ -27,12 +27,12 @@
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "run/run.h"
-#include "seed/seed.h"
 #include "tcg/emulate.h"
 #include "vmm/accel.h"
 #include "vmm/boot.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
+#include "vmm/drives.h"
 #include "vmm/firmware.h"
 #include "vmm/machine.h"
 #include "vmm/machine_pc.h"
@@ -175,70 +175,6 @@ static int vmon_create_chardev(struct vmon *v, struct config_item *i,
 		r = err ? err->code : -EINVAL;
 	opts_fini(&o);
 	return r;
-}
-
-static int vmon_create_drive(struct vmon *v, struct config_item *i,
-			     struct err *err)
-{
-	struct opts o;
-	int r = 0;
-
-	if (i->kind == CONFIG_HD) {
-		char index[12];
-
-		opts_init(&o);
-		snprintf(index, sizeof index, "%d", i->index);
-		opts_add(&o, "file", i->text);
-		opts_add(&o, "index", index);
-	} else if (i->kind == CONFIG_PFLASH) {
-		opts_init(&o);
-		opts_add(&o, "file", i->text);
-		opts_add(&o, "format", "raw");
-		opts_add(&o, "if", "pflash");
-		opts_add(&o, "readonly", block_find("pflash0") ? "off" : "on");
-	} else if (i->kind == CONFIG_CDROM) {
-		opts_init(&o);
-		opts_add(&o, "id", "ide1-cd0"); /* as in QEMU */
-		opts_add(&o, "file", i->text);
-		opts_add(&o, "format", "raw");
-		opts_add(&o, "media", "cdrom");
-	} else {
-		r = opts_parse(&o, i->text, NULL, err);
-		if (r < 0)
-			return r;
-	}
-	if (v->config.snapshot && !opts_peek(&o, "snapshot"))
-		opts_add(&o, "snapshot", "on");
-	if (!block_create(v->machine->loop, &o, err))
-		r = err ? err->code : -EINVAL;
-	opts_fini(&o);
-	return r;
-}
-
-/* A disk of its own, behind all others. */
-static int vmon_create_seed(struct vmon *v, struct config_item *i,
-			    struct err *err)
-{
-	int fd = seed_open(i->text, err), id;
-	char *file;
-	struct opts o;
-
-	if (fd < 0)
-		return fd;
-	id = fdset_add(-1, fd, "seed", err);
-	if (id < 0)
-		return id;
-	file = xprintf("/dev/fdset/%d", id);
-	opts_init(&o);
-	opts_add(&o, "id", "seed");
-	opts_add(&o, "file", file);
-	opts_add(&o, "format", "raw");
-	opts_add(&o, "readonly", "on");
-	if (!block_create(v->machine->loop, &o, err))
-		id = err ? err->code : -EINVAL;
-	opts_fini(&o);
-	free(file);
-	return MIN(id, 0);
 }
 
 static int vmon_create_netdev(struct vmon *v, struct config_item *i,
@@ -585,15 +521,7 @@ static int vmon_create_backends(struct vmon *v, struct err *err)
 	if (r == 0)
 		r = vmon_each(v, CONFIG_CHARDEV, vmon_create_chardev, err);
 	if (r == 0)
-		r = vmon_each(v, CONFIG_HD, vmon_create_drive, err);
-	if (r == 0)
-		r = vmon_each(v, CONFIG_DRIVE, vmon_create_drive, err);
-	if (r == 0)
-		r = vmon_each(v, CONFIG_PFLASH, vmon_create_drive, err);
-	if (r == 0)
-		r = vmon_each(v, CONFIG_CDROM, vmon_create_drive, err);
-	if (r == 0)
-		r = vmon_each(v, CONFIG_SEED, vmon_create_seed, err);
+		r = drives_create(v->machine->loop, &v->config, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_NETDEV, vmon_create_netdev, err);
 	if (r == 0)
