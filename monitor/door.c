@@ -218,13 +218,22 @@ static bool door_folder_safe(const char *path)
 	       st.st_uid == geteuid() && !(st.st_mode & 022);
 }
 
+bool door_make_folder(void)
+{
+	struct buf path = { 0 };
+	bool safe = !door_folder(&path) && door_folder_safe(buf_str(&path));
+
+	buf_fini(&path);
+	return safe;
+}
+
 void door_publish(struct machine *m)
 {
 	const struct monitor_options options = { .mode = MONITOR_CONTROL };
 	struct buf path = { 0 };
 	struct err err = { 0 };
 
-	if (!door_folder(&path) && door_folder_safe(buf_str(&path))) {
+	if (door_make_folder() && !door_folder(&path)) {
 		buf_printf(&path, "/%d", getpid());
 		if (door_open(m, buf_str(&path), &options, DOOR_CLIENTS_MAX,
 			      &err) < 0)

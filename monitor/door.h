@@ -30,6 +30,8 @@ void door_left(const char *label);
  */
 struct buf;
 int door_folder(struct buf *path);
+/* Is it there, or now, and safe to write to? */
+bool door_make_folder(void);
 
 /* Opens the machine's own door there, at FOLDER/PID, so that `vmon ctl`
  * finds it; without a folder nothing happens. */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
@@ -22,6 +23,8 @@
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/parse.h"
+#include "monitor/door.h"
+#include "run/verbs.h"
 
 #define RUN_PUBLISH_MAX 64
 #define RUN_INDENT      "                               "
@@ -32,10 +35,12 @@ struct run {
 	const char *ssh_key, *hostname, *password, *user_data, *network_config,
 		*instance_id;
 	const char *publish[RUN_PUBLISH_MAX + 1]; /* NULL-ended */
-	const char *write, *dry_run, *help;       /* flags: not NULL */
+	const char *wait, *timeout;
+	const char *write, *detach, *dry_run, *help; /* flags: not NULL */
 
-	char *own_key; /* owned; found in ~/.ssh */
-	char **more;   /* options of vmon itself, behind "--" */
+	char *own_key;  /* owned; found in ~/.ssh */
+	char *own_name; /* owned; made from `image` */
+	char **more;    /* options of vmon itself, behind "--" */
 	int more_count;
 
 	char **argv; /* owned, as its strings; NULL-ended */
@@ -373,13 +378,69 @@ static char *run_name(const char *image)
 	return xprintf("%.*s", dot > image ? (int)(dot - image) : 64, image);
 }
 
+static const char *run_called(const struct run *r)
+{
+	return r->name ? r->name : r->own_name;
+}
+
+/* This terminal, or a console that comes and goes, and a log of all that it
+ * has said. */
+static int run_add_console(struct run *r, struct err *err)
+{
+	const char *name = run_called(r);
+	char *console, *log;
+	struct opts o;
+
+	if (!r->detach) {
+		run_add(r, xstrdup("-nographic"));
+		return 0;
+	}
+	if (strchr(name, '/'))
+		return err_set(err, -EINVAL,
+			       "--detach needs a --name without '/'");
+	if (!r->dry_run && verbs_runs(name))
+		return err_set(err, -EEXIST,
+			       "a machine '%s' is running; --name gives this "
+			       "one another",
+			       name);
+	console = verbs_path("console", name);
+	log = verbs_path("log", name);
+	if (!console || !log)
+		return err_set(err, -ENOENT,
+			       "--detach needs XDG_RUNTIME_DIR, a folder of "
+			       "this user");
+	if (!r->dry_run)
+		door_make_folder();
+	opts_init(&o);
+	opts_add(&o, "backend", "socket");
+	opts_add(&o, "id", "console");
+	opts_add(&o, "path", console);
+	opts_add(&o, "server", "on");
+	opts_add(&o, "wait", "off");
+	opts_add(&o, "logfile", log);
+	run_add_option(r, "-chardev", run_format(&o));
+	run_add_option(r, "-serial", xstrdup("chardev:console"));
+	run_add_option(r, "-display", xstrdup("none"));
+	run_add(r, xstrdup("-daemonize"));
+	free(console);
+	free(log);
+	return 0;
+}
+
 static int run_build(struct run *r, struct err *err)
 {
-	char *name = r->name ? xstrdup(r->name) : run_name(r->image);
 	int result;
 
+	if ((r->wait || r->timeout) && !r->detach)
+		return err_set(err, -EINVAL, "--%s goes with --detach",
+			       r->wait ? "wait" : "timeout");
+	if (!r->name)
+		r->own_name = run_name(r->image);
 	run_add(r, xstrdup("vmon"));
-	run_add_option(r, "-name", name);
+	run_add_option(r, "-name", xstrdup(run_called(r)));
+	result = run_add_console(r, err);
+	if (result < 0)
+		return result;
 	run_add_option(r, "-m", xstrdup(r->memory ? r->memory : "2G"));
 	run_add_option(r, "-smp", xstrdup(r->cpus ? r->cpus : "2"));
 	result = run_add_disk(r, err);
@@ -390,7 +451,6 @@ static int run_build(struct run *r, struct err *err)
 	if (result < 0)
 		return result;
 	run_add_option(r, "-device", xstrdup("virtio-rng-pci"));
-	run_add(r, xstrdup("-nographic"));
 	for (int n = 0; n < r->more_count; n++)
 		run_add(r, xstrdup(r->more[n]));
 	return 0;
@@ -426,35 +486,49 @@ static void run_print(const struct run *r)
 	putchar('\n');
 }
 
-void run_free(char **argv)
+static void run_fini(struct run *r)
 {
-	for (char **word = argv; word && *word; word++)
-		free(*word);
-	free(argv);
+	for (int n = 0; n < r->argc; n++)
+		free(r->argv[n]);
+	free(r->argv);
+	free(r->own_key);
+	free(r->own_name);
 }
 
-int run_main(int argc, char **argv, char ***ret)
+static int run_start(struct run *r, int (*vmon)(int argc, char **argv))
+{
+	int status = 0;
+	pid_t pid;
+
+	if (!r->wait)
+		return vmon(r->argc, r->argv);
+	pid = fork();
+	if (!pid)
+		return vmon(r->argc, r->argv);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return 1;
+	return WEXITSTATUS(status)
+		       ? WEXITSTATUS(status)
+		       : verbs_wait(run_called(r), r->wait, r->timeout);
+}
+
+int run_main(int argc, char **argv, int (*vmon)(int argc, char **argv))
 {
 	struct run r = { 0 };
 	struct err err = { 0 };
-	int result = run_parse(&r, argc, argv, &err);
+	int status = 0;
 
-	*ret = NULL;
-	if (result == 0 && r.help) {
-		run_help();
-		return 1;
-	}
-	if (result == 0)
-		result = run_build(&r, &err);
-	free(r.own_key);
-	if (result == 0 && !r.dry_run) {
-		*ret = r.argv;
-		return 0;
-	}
-	if (result < 0)
+	if (run_parse(&r, argc, argv, &err) < 0 ||
+	    (!r.help && run_build(&r, &err) < 0)) {
 		log_info("run: %s", err.msg);
-	else
+		status = 1;
+	} else if (r.help) {
+		run_help();
+	} else if (r.dry_run) {
 		run_print(&r);
-	run_free(r.argv);
-	return result < 0 ? 2 : 1;
+	} else {
+		status = run_start(&r, vmon);
+	}
+	run_fini(&r);
+	return status;
 }

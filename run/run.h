@@ -7,10 +7,9 @@
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
-/* From the arguments behind "run": `*ret`, NULL-ended, is what vmon goes on
- * with; release with run_free().  0, or what to exit with plus one: help,
- * --dry-run (1), a mistake (2), which has been said. */
-int run_main(int argc, char **argv, char ***ret);
-void run_free(char **argv); /* NULL is fine */
+/* From the arguments behind "run"; `vmon` is what takes the long command line.
+ * Returns what to exit with: its status, 0 after help and --dry-run, 1 for a
+ * mistake, which has been said, VERBS_TIMEOUT. */
+int run_main(int argc, char **argv, int (*vmon)(int argc, char **argv));
 
 #endif

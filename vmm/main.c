@@ -27,6 +27,7 @@
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "run/run.h"
+#include "run/verbs.h"
 #include "tcg/emulate.h"
 #include "vmm/accel.h"
 #include "vmm/boot.h"
@@ -767,26 +768,13 @@ static int vmon_main(int argc, char **argv)
 	return status;
 }
 
-/* With the command line that the words of `vmon run` stand for. */
-static int vmon_run_image(int argc, char **argv)
-{
-	char **words;
-	int status = run_main(argc, argv, &words), n = 0;
-
-	if (status)
-		return status - 1;
-	while (words[n])
-		n++;
-	status = vmon_main(n, words);
-	run_free(words);
-	return status;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "ctl"))
 		return ctl_main(argc - 2, argv + 2);
 	if (argc > 1 && !strcmp(argv[1], "run"))
-		return vmon_run_image(argc - 2, argv + 2);
+		return run_main(argc - 2, argv + 2, vmon_main);
+	if (argc > 1 && verbs_find(argv[1]))
+		return verbs_find(argv[1])(argc - 2, argv + 2);
 	return vmon_main(argc, argv);
 }

@@ -3,7 +3,9 @@
 """vmon run: the command line that it writes, and a machine started by it."""
 import os
 import pathlib
+import pty
 import re
+import select
 import shlex
 import subprocess
 import tempfile
@@ -32,6 +34,9 @@ WRONG = [
     (["{dir}/raw", "--ssh-key", "{dir}/none"], "could not read '{dir}/none'"),
     (["{dir}/raw", "-m", "1Q"], "-m 1Q"),
     (["{dir}/raw", "--", "-nosuch"], "-nosuch"),
+    (["{dir}/raw", "--wait", "login"], "--wait goes with --detach"),
+    (["{dir}/raw", "--timeout", "1"], "--timeout goes with --detach"),
+    (["{dir}/raw", "-d", "-n", "a/b"], "--detach needs a --name without '/'"),
 ]
 
 
@@ -61,10 +66,10 @@ class Run(unittest.TestCase):
 
     def test_defaults(self):
         self.assertEqual(self.words(self.dir / "raw"), [
-            "vmon", "-name", "raw", "-m", "2G", "-smp", "2",
+            "vmon", "-name", "raw", "-nographic", "-m", "2G", "-smp", "2",
             "-drive", f"file={self.dir}/raw,format=raw,if=virtio,snapshot=on",
             "-cloud-init", "", "-nic", "user,hostfwd=tcp:127.0.0.1:PORT-:22",
-            "-device", "virtio-rng-pci", "-nographic"])
+            "-device", "virtio-rng-pci"])
 
     def test_all(self):
         (self.dir / ".ssh").mkdir()
@@ -74,13 +79,13 @@ class Run(unittest.TestCase):
             "0.0.0.0:53:5353/udp", "--password", "it's, you", "--write",
             self.dir / "my image.qcow2", "--", "-S", "-monitor", "pty")
         self.assertEqual(words, [
-            "vmon", "-name", "web", "-m", "512M", "-smp", "3", "-drive",
+            "vmon", "-name", "web", "-nographic", "-m", "512M", "-smp", "3",
+            "-drive",
             f"file={self.dir}/my image.qcow2,if=virtio,discard=unmap",
             "-cloud-init", "hostname=web,password=it's,, you", "-nic",
             "user,hostfwd=tcp:127.0.0.1:PORT-:22,"
             "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:0.0.0.0:53-:5353",
-            "-device", "virtio-rng-pci", "-nographic",
-            "-S", "-monitor", "pty"])
+            "-device", "virtio-rng-pci", "-S", "-monitor", "pty"])
         words = self.words(self.dir / "raw")
         self.assertIn(f"ssh-key={self.dir}/.ssh/id_rsa.pub", words)
 
@@ -116,6 +121,90 @@ class Run(unittest.TestCase):
                          r"(?s)virtio0 .*seed .*raw, read-only")
         self.assertEqual(ctl("quit").returncode, 0)
         self.assertEqual(process.wait(60 * vm.SLOW), 0)
+
+    def make_bootable(self):
+        """A boot sector that says "hi!" by INT 10h and halts."""
+        code = b"".join(bytes((0xb8, c, 0x0e, 0xcd, 0x10)) for c in b"hi!\r\n")
+        code += b"\xf4\xeb\xfd"
+        with open(self.dir / "raw", "r+b") as f:
+            f.write(code.ljust(510, b"\0") + b"\x55\xaa")
+
+    def verb(self, *args, **kwargs):
+        return subprocess.run([vm.program(), *map(str, args)],
+                              capture_output=True, text=True, check=False,
+                              timeout=60 * vm.SLOW, env=self.env, **kwargs)
+
+    def console(self):
+        """What `vmon console` shows on a terminal until C-] ends it."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        p = subprocess.Popen([vm.program(), "console", "box"], stdin=slave,
+                             stdout=slave, stderr=slave, env=self.env)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        os.close(slave)
+        text = b""
+        end = time.monotonic() + 60 * vm.SLOW
+        while b"hi!" not in text:
+            self.assertTrue(select.select(
+                [master], [], [], max(0, end - time.monotonic()))[0], text)
+            text += os.read(master, 4096)
+        os.write(master, b"\x1d")
+        self.assertEqual(p.wait(60 * vm.SLOW), 0)
+
+    def wait_ended(self):
+        end = time.monotonic() + 60 * vm.SLOW
+        console = self.dir / "vmon" / "console.box"
+        while self.verb("list").stdout or console.exists():
+            self.assertLess(time.monotonic(), end)
+
+    def test_detached(self):
+        self.make_bootable()
+        (self.dir / "ssh").write_text("#!/bin/sh\necho \"$@\"\n")
+        (self.dir / "ssh").chmod(0o755)
+        self.env["PATH"] = f"{self.dir}:{self.env['PATH']}"
+        r = self.run_vmon("-d", "-n", "box", self.dir / "raw")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.addCleanup(self.verb, "ctl", "box", "quit")
+        port = re.search(r"port (\d+)", r.stderr).group(1)
+        self.assertRegex(self.verb("list").stdout, r"(?m)^\d+ +running +box$")
+        self.assertIn('"name": "box"', self.verb("list", "--json").stdout)
+        r = self.run_vmon("-d", "-n", "box", self.dir / "raw")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("a machine 'box' is running", r.stderr)
+        self.console()
+        self.console()  # it begins with the log
+        r = self.verb("ssh", "me@box", "ls", "-l")
+        self.assertEqual(r.stdout, f"-p {port} -o UserKnownHostsFile=/dev/null "
+                         "-o StrictHostKeyChecking=no -o LogLevel=ERROR "
+                         "me@127.0.0.1 ls -l\n")
+        r = self.verb("stop", "--timeout", "0.5", "box")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("'box' has not powered off in 0.5 s", r.stderr)
+        self.wait_ended()
+        for args in ["console", "box"], ["ssh", "box"], ["stop", "box"]:
+            r = self.verb(*args)
+            self.assertEqual(r.returncode, 2, args)
+            self.assertIn("no machine 'box'", r.stderr)
+        for args in ["console"], ["ssh"], ["stop"], ["list", "x"]:
+            r = self.verb(*args)
+            self.assertEqual(r.returncode, 1, args)
+            self.assertIn("usage: vmon", r.stderr)
+
+    def test_wait(self):
+        self.make_bootable()
+        r = self.run_vmon("-d", "-n", "box", "--wait", "running",
+                          self.dir / "raw")
+        self.addCleanup(self.verb, "ctl", "box", "quit")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.console()
+        self.verb("ctl", "box", "quit")
+        self.wait_ended()
+        r = self.run_vmon("-d", "-n", "box", "--wait", "login", "--timeout",
+                          "3", self.dir / "raw")
+        self.assertEqual(r.returncode, 6, r.stderr)
+        self.assertIn("'box' has not come to 'login'", r.stderr)
+        self.assertIn("hi!", r.stderr)
 
     def test_quit(self):
         """It answers before it goes."""

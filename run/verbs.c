@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `vmon console`, `list`, `ssh` and `stop`: what is done with a machine that
+ * `vmon run` has started, by its name.
+ */
+#include "run/verbs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/buf.h"
+#include "lib/log.h"
+#include "lib/types.h"
+#include "monitor/ctl.h"
+#include "monitor/door.h"
+
+#define VERBS_ARGS   8
+#define VERBS_TAIL   4096 /* bytes of the log that `console` begins with */
+#define VERBS_ESCAPE 0x1d /* C-] */
+#define VERBS_STOP_S "60"
+
+/* `vmon ctl` and what ends it. */
+enum { VERBS_CTL_NO_VM = 2, VERBS_CTL_TIMEOUT = 3 };
+
+char *verbs_path(const char *what, const char *name)
+{
+	struct buf path = { 0 };
+
+	if (door_folder(&path) < 0) {
+		buf_fini(&path);
+		return NULL;
+	}
+	buf_printf(&path, "/%s.%s", what, name);
+	return buf_steal(&path);
+}
+
+/* NULL ends the arguments. */
+static int verbs_ctl(const char *const *args)
+{
+	char *argv[VERBS_ARGS];
+	int argc = 0, status;
+
+	for (; args[argc]; argc++)
+		argv[argc] = xstrdup(args[argc]);
+	status = ctl_main(argc, argv);
+	while (argc-- > 0)
+		free(argv[argc]);
+	return status;
+}
+
+static int verbs_usage(const char *text)
+{
+	fprintf(stderr, "usage: vmon %s\n", text);
+	return 1;
+}
+
+/* ---- console ---- */
+
+static int console_connect(const char *name)
+{
+	char *path = verbs_path("console", name);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = -1;
+
+	if (path && strlen(path) < sizeof a.sun_path) {
+		memcpy(a.sun_path, path, strlen(path));
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 &&
+		    connect(fd, (struct sockaddr *)&a, sizeof a) < 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	free(path);
+	return fd;
+}
+
+bool verbs_runs(const char *name)
+{
+	int fd = console_connect(name);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool console_write(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+void verbs_print_log(const char *name, int to)
+{
+	char *path = verbs_path("log", name), data[VERBS_TAIL];
+	const char *at = data, *line;
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n = -1;
+	off_t size;
+
+	if (fd >= 0) {
+		size = lseek(fd, 0, SEEK_END);
+		n = pread(fd, data, sizeof data, MAX(size - VERBS_TAIL, 0));
+		close(fd);
+		if (n == VERBS_TAIL) {
+			line = memchr(data, '\n', VERBS_TAIL);
+			at = line ? line + 1 : data;
+		}
+	}
+	if (n > 0)
+		console_write(to, at, (size_t)(data + n - at));
+	free(path);
+}
+
+/* Until either side ends, or C-] is typed. */
+static void console_pass(int fd)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN },
+			      { .fd = STDIN_FILENO, .events = POLLIN } };
+	char data[4096];
+	const char *escape;
+	ssize_t n;
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return;
+		}
+		if (p[0].revents) {
+			n = read(fd, data, sizeof data);
+			if (n <= 0 ||
+			    !console_write(STDOUT_FILENO, data, (size_t)n))
+				return;
+		}
+		if (p[1].revents) {
+			n = read(STDIN_FILENO, data, sizeof data);
+			if (n <= 0)
+				return;
+			escape = memchr(data, VERBS_ESCAPE, (size_t)n);
+			if (escape)
+				n = escape - data;
+			if (!console_write(fd, data, (size_t)n) || escape)
+				return;
+		}
+	}
+}
+
+static int verbs_console(int argc, char **argv)
+{
+	struct termios before, raw;
+	bool terminal;
+	int fd;
+
+	if (argc != 1)
+		return verbs_usage("console NAME   (C-] leaves it)");
+	fd = console_connect(argv[0]);
+	if (fd < 0) {
+		log_info("console: no machine '%s' was started by 'vmon run "
+			 "--detach'",
+			 argv[0]);
+		return VERBS_CTL_NO_VM;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	verbs_print_log(argv[0], STDOUT_FILENO);
+	terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+	if (terminal) {
+		raw = before;
+		cfmakeraw(&raw);
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	console_pass(fd);
+	if (terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+	close(fd);
+	putchar('\n');
+	return 0;
+}
+
+/* ---- list ---- */
+
+static int verbs_list(int argc, char **argv)
+{
+	if (argc > 1 || (argc && strcmp(argv[0], "--json")))
+		return verbs_usage("list [--json]");
+	return verbs_ctl((const char *[]){ argc ? argv[0] : "list",
+					   argc ? "list" : NULL, NULL });
+}
+
+/* ---- ssh ---- */
+
+/* What `vmon ctl` prints, at most `size` - 1 bytes of it; returns its status.
+ */
+static int ssh_ask(const char *name, char *text, size_t size)
+{
+	int out[2], status = 0;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return 1;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		status = verbs_ctl(
+			(const char *[]){ name, "info", "usernet", NULL });
+		fflush(NULL);
+		_exit(status);
+	}
+	close(out[1]);
+	while (pid > 0 && len < size - 1 &&
+	       (n = read(out[0], text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(out[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* The host's port that leads to the guest's 22, of a line such as
+ * "TCP[HOST_FORWARD]  12  127.0.0.1  2222  10.0.2.15  22  0  0"; 0: none. */
+static unsigned ssh_port(const char *text)
+{
+	for (const char *at = text; (at = strstr(at, "TCP[HOST_FORWARD]"));
+	     at++) {
+		unsigned port, to;
+
+		if (sscanf(at, "TCP[HOST_FORWARD] %*u %*s %u %*s %u", &port,
+			   &to) == 2 &&
+		    to == 22 && port <= 65535)
+			return port;
+	}
+	return 0;
+}
+
+static int verbs_ssh(int argc, char **argv)
+{
+	static const char *const options[] = {
+		"-o", "UserKnownHostsFile=/dev/null",
+		"-o", "StrictHostKeyChecking=no",
+		"-o", "LogLevel=ERROR"
+	};
+	char text[16384], *at, *who;
+	char **words;
+	unsigned port;
+	int n = 0, status;
+
+	if (argc < 1 || argv[0][0] == '-')
+		return verbs_usage("ssh [USER@]NAME [ARGUMENT OF ssh...]");
+	at = strrchr(argv[0], '@');
+	status = ssh_ask(at ? at + 1 : argv[0], text, sizeof text);
+	if (status)
+		return status;
+	port = ssh_port(text);
+	if (!port) {
+		log_info("ssh: no port of this host leads to port 22 of '%s'",
+			 at ? at + 1 : argv[0]);
+		return 1;
+	}
+	who = at ? xprintf("%.*s@127.0.0.1", (int)(at - argv[0]), argv[0])
+		 : xstrdup("127.0.0.1");
+	words = xcalloc((size_t)argc + ARRAY_SIZE(options) + 5, sizeof *words);
+	words[n++] = xstrdup("ssh");
+	words[n++] = xstrdup("-p");
+	words[n++] = xprintf("%u", port);
+	for (size_t k = 0; k < ARRAY_SIZE(options); k++)
+		words[n++] = xstrdup(options[k]);
+	words[n++] = who;
+	for (int k = 1; k < argc; k++)
+		words[n++] = xstrdup(argv[k]);
+	execvp("ssh", words);
+	log_info("ssh: cannot run ssh: %s", strerror(errno));
+	while (n-- > 0)
+		free(words[n]);
+	free(words);
+	return 1;
+}
+
+/* ---- stop ---- */
+
+static int verbs_stop(int argc, char **argv)
+{
+	const char *limit = VERBS_STOP_S, *name;
+	int status;
+
+	if (argc == 3 && !strcmp(argv[0], "--timeout")) {
+		limit = argv[1];
+		argv += 2;
+		argc -= 2;
+	}
+	if (argc != 1 || argv[0][0] == '-')
+		return verbs_usage("stop [--timeout SECONDS] NAME");
+	name = argv[0];
+	status = verbs_ctl((const char *[]){ name, "system_powerdown", NULL });
+	if (!status)
+		status = verbs_ctl((const char *[]){
+			"--timeout", limit, name, "wait", "shutdown", NULL });
+	if (status != VERBS_CTL_TIMEOUT)
+		return status;
+	log_info("stop: '%s' has not powered off in %s s, and is ended", name,
+		 limit);
+	return verbs_ctl((const char *[]){ name, "quit", NULL });
+}
+
+/* ---- What there is ---- */
+
+static const struct {
+	const char *name;
+	verbs_fn *fn;
+} verbs[] = {
+	{ "console", verbs_console },
+	{ "list", verbs_list },
+	{ "ssh", verbs_ssh },
+	{ "stop", verbs_stop },
+};
+
+verbs_fn *verbs_find(const char *name)
+{
+	for (size_t n = 0; n < ARRAY_SIZE(verbs); n++)
+		if (!strcmp(verbs[n].name, name))
+			return verbs[n].fn;
+	return NULL;
+}
+
+int verbs_wait(const char *name, const char *state, const char *limit)
+{
+	int status;
+
+	if (limit)
+		status = verbs_ctl((const char *[]){ "--timeout", limit, name,
+						     "wait", state, NULL });
+	else
+		status = verbs_ctl(
+			(const char *[]){ name, "wait", state, NULL });
+	if (!status)
+		return 0;
+	log_info("run: '%s' has not come to '%s'; the end of its console:",
+		 name, state);
+	verbs_print_log(name, STDERR_FILENO);
+	return status == VERBS_CTL_TIMEOUT ? VERBS_TIMEOUT : 1;
+}
