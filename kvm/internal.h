@@ -124,6 +124,7 @@ bool kvm_debug_breaks(struct vcpu *v);
 
 /* kvm_cpuid.c */
 int kvm_cpuid_init(struct kvm_vm *k, struct err *err);
+void kvm_features(struct machine *m, const char *vendor, u32 *words);
 int kvm_cpuid_set(struct kvm_vm *k, struct vcpu *v, struct err *err);
 void kvm_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
 const struct kvm_cpuid_entry2 *kvm_cpuid_find(const struct kvm_cpuid2 *c,

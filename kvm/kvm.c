@@ -328,6 +328,7 @@ const struct accel_class kvm_accel = {
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.run = kvm_run,
 	.kick = kvm_kick,
+	.features = kvm_features,
 	.get = kvm_get,
 	.put = kvm_put,
 	.clock = kvm_clock,

@@ -156,22 +156,31 @@ static void kvm_cpuid_defaults(struct cpu_model *m,
 		avail[CPUID_1_ECX] & ~m->minus[CPUID_1_ECX] & F1_ECX_X2APIC;
 }
 
-static int kvm_cpuid_model(struct kvm_vm *k, struct err *err)
+static void kvm_cpuid_avail(struct kvm_vm *k, u32 words[CPUID_WORDS])
 {
-	const struct kvm_cpuid_entry2 *xsave =
-		kvm_cpuid_find(k->supported, LEAF_XSAVE, 0);
-	struct cpu_model *m = &k->model;
-	u32 avail[CPUID_WORDS] = { 0 };
-	int r;
-
 	for (int w = 0; w < CPUID_WORDS; w++) {
 		const struct cpuid_place *p = &cpuid_places[w];
 		struct kvm_cpuid_entry2 *e =
 			kvm_cpuid_at(k->supported, p->leaf, p->subleaf);
 
-		if (e)
-			avail[w] = *kvm_cpuid_reg(e, p->reg);
+		words[w] = e ? *kvm_cpuid_reg(e, p->reg) : 0;
 	}
+}
+
+void kvm_features(struct machine *m, const char *vendor, u32 *words)
+{
+	kvm_cpuid_avail(kvm_of(m), words);
+}
+
+static int kvm_cpuid_model(struct kvm_vm *k, struct err *err)
+{
+	const struct kvm_cpuid_entry2 *xsave =
+		kvm_cpuid_find(k->supported, LEAF_XSAVE, 0);
+	struct cpu_model *m = &k->model;
+	u32 avail[CPUID_WORDS];
+	int r;
+
+	kvm_cpuid_avail(k, avail);
 	r = cpu_model_parse(k->m->cpu_model, "host", avail, m, err);
 	if (r < 0)
 		return r;

@@ -11,7 +11,9 @@
 #include "lib/opt.h"
 #include "monitor/qmp.h"
 #include "net/net.h"
+#include "vmm/accel.h"
 #include "vmm/cpu_models.h"
+#include "vmm/machine.h"
 
 static const struct qmp_option {
 	const char *names; /* "m|memory" */
@@ -106,8 +108,29 @@ json_t *query_qmp_options(struct monitor *mon, const struct args *a,
 	return NULL;
 }
 
-/* Which features a model lacks on this host is not known before it is used,
- * and so not said. */
+/* What goes missing if this machine were started with that model. */
+static json_t *qmp_unavailable(struct machine *m, const char *name)
+{
+	static const u32 all[CPUID_WORDS] = {
+		[0 ... CPUID_WORDS - 1] = UINT32_MAX,
+	};
+	json_t *list = json_array();
+	struct cpu_model model;
+	u32 words[CPUID_WORDS];
+
+	if (cpu_model_parse(name, NULL, all, &model, NULL) < 0 || model.host)
+		return list; /* has what there is */
+	m->accel->features(m, model.vendor, words);
+	for (int i = 0; i < cpuid_feature_count; i++) {
+		const struct cpuid_feature *f = &cpuid_features[i];
+
+		if (cpu_model_has(&model, f->word, f->bit) &&
+		    !(words[f->word] >> f->bit & 1))
+			json_array_append_new(list, json_string(f->name));
+	}
+	return list;
+}
+
 json_t *query_qmp_cpu_models(struct monitor *mon, const struct args *a,
 			     struct err *err)
 {
@@ -118,10 +141,12 @@ json_t *query_qmp_cpu_models(struct monitor *mon, const struct args *a,
 		bool host = !strcmp(name, "host") || !strcmp(name, "max");
 
 		json_array_append_new(
-			list,
-			json_pack("{ss so sb sb sb}", "name", name, "typename",
-				  json_sprintf("%s-x86_64-cpu", name), "static",
-				  0, "migration-safe", !host, "deprecated", 0));
+			list, json_pack("{ss so sb sb sb so}", "name", name,
+					"typename",
+					json_sprintf("%s-x86_64-cpu", name),
+					"static", 0, "migration-safe", !host,
+					"deprecated", 0, "unavailable-features",
+					qmp_unavailable(mon->m, name)));
 	}
 	return list;
 }

@@ -31,10 +31,20 @@ static void tcg_available(u32 avail[CPUID_WORDS], bool amd)
 	}
 }
 
+static bool tcg_vendor_is_amd(const char *vendor)
+{
+	return !strcmp(vendor, "AuthenticAMD") ||
+	       !strcmp(vendor, "HygonGenuine");
+}
+
 static bool tcg_is_amd(const struct cpu_model *m)
 {
-	return !strcmp(m->vendor, "AuthenticAMD") ||
-	       !strcmp(m->vendor, "HygonGenuine");
+	return tcg_vendor_is_amd(m->vendor);
+}
+
+void tcg_cpu_features(struct machine *m, const char *vendor, u32 *words)
+{
+	tcg_available(words, tcg_vendor_is_amd(vendor));
 }
 
 /* Nothing here speculates, so whatever the model is, the guest may know that

@@ -708,6 +708,7 @@ const struct accel_class tcg_accel = {
 	.vcpu_destroy = tcg_cpu_destroy,
 	.run = tcg_run,
 	.kick = tcg_kick,
+	.features = tcg_cpu_features,
 	.get = tcg_get,
 	.put = tcg_put,
 	.clock = tcg_clock,

@@ -57,6 +57,7 @@ void tcg_leave(struct tcg_cpu *c);
 
 /* cpuid.c: parses the text after -cpu; -EINVAL. */
 int tcg_cpuid_init(struct tcg *t, const char *cpu_model, struct err *err);
+void tcg_cpu_features(struct machine *m, const char *vendor, u32 *words);
 /* Features and vendor of a new vCPU. */
 void tcg_cpuid_vcpu(struct tcg_cpu *c);
 u32 tcg_signature(struct tcg_cpu *c); /* leaf 1 EAX, EDX after reset */

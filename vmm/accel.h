@@ -39,6 +39,8 @@ struct accel_class {
 	/* v->cpu <-> accelerator, in v's thread.  put returns 0 or -errno. */
 	void (*get)(struct vcpu *v);
 	int (*put)(struct vcpu *v);
+	/* The features that CPUs of this vendor may have: vmm/cpu_models.h. */
+	void (*features)(struct machine *m, const char *vendor, u32 *words);
 	/* Machine stopped / goes on: freeze and thaw guest clocks. */
 	void (*clock)(struct machine *m, bool running);
 

@@ -24,7 +24,7 @@ args: -smp 2 -name vm1 -uuid 01234567-89ab-cdef-0123-456789abcdef -drive file=$T
 -> {"execute":"query-command-line-options","arguments":{"option":"nosuch"}}
 <- {"error":{"class":"GenericError","desc":"invalid option name: nosuch"}}
 -> {"execute":"query-cpu-definitions"}
-<- {"return":[{"name":"*","typename":"~.*-x86_64-cpu","static":false,"migration-safe":true,"deprecated":false},"..."]}
+<- {"return":[{"name":"*","typename":"~.*-x86_64-cpu","static":false,"migration-safe":true,"deprecated":false,"unavailable-features":["..."]},"..."]}
 -> {"execute":"query-cpus-fast"}
 <- {"return":[{"thread-id":"*","props":{"core-id":0,"thread-id":0,"socket-id":0},"qom-path":"/machine/unattached/device[0]","cpu-index":0,"target":"x86_64"},{"cpu-index":1,"...":0}]}
 -> {"execute":"query-hotpluggable-cpus"}
