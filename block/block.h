@@ -236,7 +236,7 @@ struct block_layer {
 	/* What a qcow2 image says of itself. */
 	const char *backing, *backing_format; /* borrowed; NULL, "": none */
 	u32 version, refcount_bits;           /* version 0: no qcow2 image */
-	bool zstd, lazy, corrupt, extended;
+	bool zstd, lazy, corrupt, extended, dirty;
 };
 
 /* Number of layers (0: no medium); fills `out[0 .. max)`. */

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/image.h"
 #include "block/internal.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
@@ -471,6 +472,32 @@ static int file_open_fd(struct file *f, const struct block_open *o,
 	return 0;
 }
 
+/* Holes, as the file system tells them. */
+static int file_map(struct block_node *n, u64 offset, u64 bytes,
+		    struct image_extent *out)
+{
+	struct file *f = file_of(n);
+	off_t data = lseek(f->fd, offset, SEEK_DATA), end;
+	bool zero = data < 0 ? errno == ENXIO : (u64)data > offset;
+
+	if (zero)
+		end = data < 0 ? (off_t)(offset + bytes) : data;
+	else
+		end = data < 0 ? -1 : lseek(f->fd, offset, SEEK_HOLE);
+	if (end > (off_t)offset)
+		bytes = MIN(bytes, (u64)end - offset);
+	*out = (struct image_extent){
+		.bytes = bytes,
+		.present = true,
+		.zero = zero,
+		.data = !zero,
+		.mapped = true,
+		.offset = offset,
+		.file = f->path,
+	};
+	return 0;
+}
+
 static void file_close(struct block_node *n)
 {
 	struct file *f = file_of(n);
@@ -522,6 +549,7 @@ static const struct block_driver file_driver = {
 	.make_writable = file_make_writable,
 	.share = file_share,
 	.layers = file_layers,
+	.map = file_map,
 };
 
 struct block_node *file_open(struct block *b, const struct block_open *o,

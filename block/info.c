@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/image.h"
 #include "block/internal.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -22,8 +23,7 @@ int block_layers(struct block *b, struct block_layer *out, int max)
 	return n;
 }
 
-/* "256 MiB", "1.5 GiB": three digits. */
-static void info_size(u64 bytes, struct buf *out)
+void image_format_size(u64 bytes, struct buf *out)
 {
 	static const char *const units[] = { "B",   "KiB", "MiB", "GiB",
 					     "TiB", "PiB", "EiB" };
@@ -91,10 +91,10 @@ static void info_images(const struct block_layer *l, int n, struct buf *out)
 	for (int i = 0; i < n; i++) {
 		buf_printf(out, "image: %s\nfile format: %s\nvirtual size: ",
 			   l[i].file, l[i].format);
-		info_size(l[i].virtual_size, out);
+		image_format_size(l[i].virtual_size, out);
 		buf_printf(out, " (%" PRIu64 " bytes)\ndisk size: ",
 			   l[i].virtual_size);
-		info_size(l[i].disk_size, out);
+		image_format_size(l[i].disk_size, out);
 		buf_putc(out, '\n');
 		if (l[i].cluster_size)
 			buf_printf(out, "cluster_size: %u\n",

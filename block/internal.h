@@ -17,6 +17,10 @@
 struct aio;
 struct block_node;
 struct err;
+struct image;
+struct image_check;
+struct image_extent;
+struct image_options;
 
 #define BLOCK_SECTOR       512u
 #define BLOCK_HEADER_BYTES 2048u /* what probing looks at */
@@ -44,6 +48,16 @@ struct block_driver {
 	int (*make_writable)(struct block_node *n, struct err *err);
 	void (*share)(struct block_node *n);
 	int (*layers)(struct block_node *n, struct block_layer *out, int max);
+
+	/* For block/image.h; blocking.  map: every driver that images have. */
+	int (*map)(struct block_node *n, u64 offset, u64 bytes,
+		   struct image_extent *out);
+	int (*check)(struct block_node *n, int repair, struct image_check *out,
+		     struct buf *text);
+	int (*pack)(struct block_node *n, const u8 *in, u8 *out, u32 *ret);
+	int (*write_packed)(struct block_node *n, u64 offset, const u8 *data,
+			    u32 len);
+	int (*preallocate)(struct block_node *n);
 };
 
 struct block_node {
@@ -73,6 +87,8 @@ struct block_open {
 	bool unmap;         /* pass discards on */
 	int lock;           /* on, off, auto (-1) */
 	bool grows;         /* holds a format that makes it longer */
+	bool alone;         /* without what is below it */
+	bool repair;        /* for writing although it is marked as corrupt */
 
 	/* For node_open(). */
 	const char *format; /* NULL: looked at */
@@ -108,6 +124,8 @@ void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino);
 struct block_node *overlay_open(struct block *b, struct block_node *base,
 				struct err *err);
 void node_close(struct block_node *n); /* NULL is fine */
+/* Gives every cluster of a new image its place. */
+int image_preallocate(struct image *i);
 /* Fills what all layers have in common. */
 void node_layer(struct block_node *n, struct block_layer *out);
 void node_init(struct block_node *n, const struct block_driver *drv,

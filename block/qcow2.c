@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/image.h"
 #include "lib/alloc.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
@@ -91,7 +92,7 @@ static int qcow2_open_backing(struct qcow2 *s, const struct block_open *o,
 	char *path;
 	int r;
 
-	if (!s->h.backing[0])
+	if (!s->h.backing[0] || o->alone)
 		return 0;
 	if (o->follow == BLOCK_FOLLOW_OFF)
 		return err_set(err, -EPERM,
@@ -138,7 +139,7 @@ static int qcow2_open_to_write(struct qcow2 *s, struct err *err)
 {
 	int r;
 
-	if (s->h.incompatible & QCOW2_CORRUPT)
+	if (s->h.incompatible & QCOW2_CORRUPT && !s->repair)
 		return err_set(err, -EACCES,
 			       "is marked as corrupt and can only be read; "
 			       "repair it with 'qemu-img check -r all'");
@@ -154,7 +155,9 @@ static int qcow2_open_to_write(struct qcow2 *s, struct err *err)
 	/* A file has zeroes beyond its end, a device has not. */
 	s->fresh = s->file_is_device ? UINT64_MAX
 				     : ALIGN_UP(s->file->size, s->cluster_size);
-	return s->h.incompatible & QCOW2_DIRTY ? qcow2_recover(s, err) : 0;
+	return s->h.incompatible & QCOW2_DIRTY && !s->repair
+		       ? qcow2_recover(s, err)
+		       : 0;
 }
 
 static int qcow2_load(struct qcow2 *s, const struct block_open *o,
@@ -184,6 +187,8 @@ static void qcow2_close(struct block_node *n)
 	struct qcow2 *s = qcow2_of(n);
 	int r = qcow2_finish(s);
 
+	if (r == 0 && s->packed_at)
+		r = qcow2_pad(s);
 	if (r < 0)
 		log_warn("image '%s' could not be written to the end: %s",
 			 s->path, strerror(-r));
@@ -227,6 +232,7 @@ static int qcow2_layers(struct block_node *n, struct block_layer *out, int max)
 		out->lazy = s->h.compatible & QCOW2_LAZY;
 		out->corrupt = s->h.incompatible & QCOW2_CORRUPT;
 		out->extended = s->h.incompatible & QCOW2_EXTENDED;
+		out->dirty = s->h.incompatible & QCOW2_DIRTY;
 	}
 	if (!s->backing)
 		return 1;
@@ -252,6 +258,55 @@ static int qcow2_make_writable(struct block_node *n, struct err *err)
 		r = qcow2_open_to_write(s, err);
 	if (r == 0)
 		n->readonly = false;
+	return r;
+}
+
+/* For a tool: where a part of the disk is, here or below. */
+static int qcow2_where(struct block_node *n, u64 offset, u64 bytes,
+		       struct image_extent *out)
+{
+	struct qcow2 *s = qcow2_of(n);
+	struct qcow2_extent x;
+	int r = qcow2_map(s, offset, bytes, &x);
+
+	if (r < 0 || x.kind == QCOW2_BAD)
+		return r < 0 ? r : -EIO;
+	*out = (struct image_extent){
+		.bytes = x.bytes,
+		.present = x.kind != QCOW2_UNALLOCATED,
+		.zero = x.kind == QCOW2_UNALLOCATED || x.kind == QCOW2_ZEROES,
+		.data = x.kind == QCOW2_DATA || x.kind == QCOW2_PACKED,
+		.mapped = x.kind == QCOW2_DATA,
+		.offset = x.host,
+		.file = s->path,
+	};
+	if (x.kind != QCOW2_UNALLOCATED || !s->backing ||
+	    offset >= s->backing->size)
+		return 0;
+	bytes = MIN(x.bytes, s->backing->size - offset);
+	r = s->backing->drv->map(s->backing, offset, bytes, out);
+	out->depth++;
+	return r;
+}
+
+static int qcow2_check_image(struct block_node *n, int repair,
+			     struct image_check *out, struct buf *text)
+{
+	struct qcow2 *s = qcow2_of(n);
+	struct qcow2_check c = { .text = text };
+	u64 bad = QCOW2_CORRUPT | QCOW2_DIRTY;
+	int r = qcow2_check(s, repair, &c);
+
+	if (r == 0 && repair > 1 && !c.errors && s->h.incompatible & bad) {
+		lock_acquire(&s->lock);
+		r = qcow2_set_incompatible(s, s->h.incompatible & ~bad);
+		lock_release(&s->lock);
+	}
+	*out = (struct image_check){
+		c.errors,      c.leaks,      c.fixed_errors,
+		c.fixed_leaks, c.total,      c.allocated,
+		c.fragmented,  c.compressed, c.end,
+	};
 	return r;
 }
 
@@ -290,6 +345,11 @@ static const struct block_driver qcow2_driver = {
 	.make_writable = qcow2_make_writable,
 	.resize = qcow2_resize,
 	.commit = qcow2_commit,
+	.map = qcow2_where,
+	.check = qcow2_check_image,
+	.pack = qcow2_pack,
+	.write_packed = qcow2_write_packed,
+	.preallocate = qcow2_preallocate,
 };
 
 struct block_node *qcow2_open(struct block *b, struct block_node *file,
@@ -305,6 +365,7 @@ struct block_node *qcow2_open(struct block *b, struct block_node *file,
 	list_init(&s->waiting);
 	s->file = file;
 	s->unmap = o->unmap;
+	s->repair = o->repair;
 	s->file_is_device = file_is_device(file);
 	s->path = xstrdup(o->path);
 	s->node.readonly = file->readonly;

@@ -31,6 +31,11 @@
 #define QCOW2_LAZY     BIT(0) /* compatible */
 #define QCOW2_BITMAPS  BIT(0) /* autoclear */
 
+#define QCOW2_EXT_END      0u /* header extensions */
+#define QCOW2_EXT_FORMAT   0xe2792acau
+#define QCOW2_EXT_FEATURES 0x6803f857u
+#define QCOW2_EXT_BITMAPS  0x23852875u
+
 #define QCOW2_COPIED     BIT(63) /* the refcount is one */
 #define QCOW2_COMPRESSED BIT(62)
 #define QCOW2_ZERO       BIT(0)
@@ -104,6 +109,7 @@ struct qcow2 {
 	struct qcow2_header h;      /* as in the file */
 	char *path;                 /* owned */
 	bool unmap;                 /* discard=unmap */
+	bool repair;                /* opened for that */
 	bool file_is_device;
 	u32 cluster_bits;
 	u64 cluster_size;
@@ -291,6 +297,22 @@ void qcow2_packed_range(const struct qcow2 *s, u64 desc, u64 *ret_offset,
 			u64 *ret_bytes);
 
 void qcow2_forget_packed(struct qcow2 *s);
+
+/* ---- qcow2_pack.c ---- */
+
+int qcow2_pack(struct block_node *n, const u8 *in, u8 *out, u32 *ret);
+int qcow2_write_packed(struct block_node *n, u64 offset, const u8 *data,
+		       u32 len);
+/* The file is whole sectors long. */
+int qcow2_pad(struct qcow2 *s);
+int qcow2_preallocate(struct block_node *n);
+
+/* ---- qcow2_create.c ---- */
+
+/* Whether there can be such an image. */
+int qcow2_create_check(const struct image_options *o, struct err *err);
+/* Into an empty file. */
+int qcow2_create(int fd, const struct image_options *o, struct err *err);
 
 /* ---- qcow2_io.c ---- */
 

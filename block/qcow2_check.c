@@ -279,6 +279,9 @@ static int check_compare(struct qcow2 *s, struct check *c, bool repair)
 		    s->table[i >> s->block_bits] & (s->cluster_size - 1))
 			continue;
 		r = qcow2_refs_get(s, i, &has);
+		if (r == 0 && has)
+			c->out->end =
+				MAX(c->out->end, (i + 1) << s->cluster_bits);
 		if (r < 0 || has == c->count[i])
 			continue;
 		if (has < c->count[i]) {

@@ -13,11 +13,6 @@
 #include "lib/bytes.h"
 #include "lib/err.h"
 
-#define EXT_END      0u
-#define EXT_FORMAT   0xe2792acau
-#define EXT_FEATURES 0x6803f857u
-#define EXT_BITMAPS  0x23852875u
-
 #define FEATURE_BYTES 48u
 
 /* Names of incompatible features that the image itself brings. */
@@ -38,13 +33,13 @@ static int header_extensions(const u8 *buf, size_t from, size_t to,
 		type = get_be32(buf + from);
 		len = get_be32(buf + from + 4);
 		from += 8;
-		if (type == EXT_END)
+		if (type == QCOW2_EXT_END)
 			return 0;
 		if (len > to - from)
 			return err_set(err, -EINVAL,
 				       "header extension 0x%x is too long",
 				       type);
-		if (type == EXT_FORMAT) {
+		if (type == QCOW2_EXT_FORMAT) {
 			if (len >= sizeof(h->backing_format))
 				return err_set(err, -EINVAL,
 					       "the backing file's format has "
@@ -53,11 +48,11 @@ static int header_extensions(const u8 *buf, size_t from, size_t to,
 			memcpy(h->backing_format, buf + from, len);
 			h->backing_format[len] = '\0';
 		}
-		if (type == EXT_FEATURES) {
+		if (type == QCOW2_EXT_FEATURES) {
 			names->rows = buf + from;
 			names->count = len / FEATURE_BYTES;
 		}
-		if (type == EXT_BITMAPS && len >= 24) {
+		if (type == QCOW2_EXT_BITMAPS && len >= 24) {
 			h->bitmaps = get_be32(buf + from);
 			h->bitmaps_bytes = get_be64(buf + from + 8);
 			h->bitmaps_offset = get_be64(buf + from + 16);
