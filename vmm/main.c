@@ -13,6 +13,7 @@
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "gdb/gdb.h"
+#include "img/img.h"
 #include "lib/alloc.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -776,5 +777,7 @@ int main(int argc, char **argv)
 		return run_main(argc - 2, argv + 2, vmon_main);
 	if (argc > 1 && verbs_find(argv[1]))
 		return verbs_find(argv[1])(argc - 2, argv + 2);
+	if (argc > 1 && !strcmp(argv[1], "img"))
+		return img_main(argc - 2, argv + 2);
 	return vmon_main(argc, argv);
 }

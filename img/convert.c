@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `vmon img convert`.
+ *
+ * Threads take pieces one behind the other, read and compress them, and write
+ * in the order of the disk unless -W (or a raw target, where it does not
+ * matter).  Memory is a buffer or two for each.
+ *
+ * Locking: struct convert's lock; I/O is done without it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "img/img.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/iov.h"
+#include "lib/lock.h"
+#include "lib/parse.h"
+#include "lib/thread.h"
+
+#define CONVERT_PIECE   (2 * MIB)
+#define CONVERT_THREADS 8
+
+struct convert {
+	const struct img *a;
+	struct image *from, *to;
+	u64 total, copied; /* bytes; what both have */
+	u32 piece;         /* what a thread takes at once */
+	u32 grain;         /* runs of zeroes are looked for in these */
+	bool is_zero;      /* the target, so far */
+	bool ordered;
+
+	struct lock lock;
+	struct cond turn_came;
+	u64 next GUARDED_BY_MEMBER(lock); /* nobody has taken */
+	u64 taken GUARDED_BY_MEMBER(lock), turn GUARDED_BY_MEMBER(lock);
+	u64 known GUARDED_BY_MEMBER(lock); /* end of `extent` */
+	struct image_extent extent GUARDED_BY_MEMBER(lock);
+	double shown GUARDED_BY_MEMBER(lock);
+	int error GUARDED_BY_MEMBER(lock); /* -errno */
+	u64 error_at GUARDED_BY_MEMBER(lock);
+	bool error_read GUARDED_BY_MEMBER(lock);
+};
+
+static void convert_failed(struct convert *c, int error, u64 at, bool reading)
+	REQUIRES(c->lock)
+{
+	if (c->error == 0) {
+		c->error = error;
+		c->error_at = at;
+		c->error_read = reading;
+	}
+	cond_broadcast(&c->turn_came);
+}
+
+/* ---- Taking ---- */
+
+/* Passes over what reads as zero in the source and in the target. */
+static int convert_skip(struct convert *c) REQUIRES(c->lock)
+{
+	while (c->is_zero && c->next < c->copied) {
+		u64 end;
+
+		if (c->next >= c->known) {
+			int r = image_map(c->from, c->next, c->copied - c->next,
+					  &c->extent);
+
+			if (r < 0)
+				return r;
+			c->known = c->next + c->extent.bytes;
+		}
+		if (!c->extent.zero)
+			return 0;
+		end = c->known == c->copied
+			      ? c->known
+			      : ALIGN_DOWN(c->known, (u64)c->piece);
+		if (end <= c->next)
+			return 0;
+		c->next = end;
+	}
+	return 0;
+}
+
+static bool convert_take(struct convert *c, u64 *ret_at, u64 *ret_bytes,
+			 u64 *ret_turn)
+{
+	bool some = false;
+	int r;
+
+	lock_acquire(&c->lock);
+	r = c->error ? 0 : convert_skip(c);
+	if (r < 0)
+		convert_failed(c, r, c->next, true);
+	if (!c->error && c->next < c->copied) {
+		*ret_at = c->next;
+		*ret_bytes = MIN(c->piece, c->copied - c->next);
+		*ret_turn = c->taken++;
+		c->next += *ret_bytes;
+		some = true;
+	}
+	if (!c->error)
+		img_progress(c->a, &c->shown, c->next, c->total);
+	lock_release(&c->lock);
+	return some;
+}
+
+/* ---- Writing ---- */
+
+static bool convert_is_zero(u8 *buf, u64 bytes)
+{
+	struct iovec iov = { buf, bytes };
+
+	return iov_is_zero(&iov, 1);
+}
+
+/* Runs of data and of zeroes in turn. */
+static int convert_write_runs(struct convert *c, u64 at, u8 *buf, u64 bytes)
+{
+	u64 done = 0, n;
+	int r = 0;
+
+	if (!c->grain)
+		return image_write(c->to, at, buf, bytes);
+	for (; done < bytes && r == 0; done += n) {
+		bool zero;
+
+		n = MIN(c->grain, bytes - done);
+		zero = convert_is_zero(buf + done, n);
+		while (done + n < bytes) {
+			u64 more = MIN(c->grain, bytes - done - n);
+
+			if (convert_is_zero(buf + done + n, more) != zero)
+				break;
+			n += more;
+		}
+		if (!zero)
+			r = image_write(c->to, at + done, buf + done, n);
+		else if (!c->is_zero)
+			r = image_zero(c->to, at + done, n);
+	}
+	return r;
+}
+
+/* packed: 0: it does not get smaller. */
+static int convert_write(struct convert *c, u64 at, u8 *buf, u64 bytes,
+			 const u8 *out, u32 packed)
+{
+	if (packed)
+		return image_write_packed(c->to, at, out, packed);
+	return convert_write_runs(c, at, buf, bytes);
+}
+
+static int convert_wait(struct convert *c, u64 turn)
+{
+	int r;
+
+	lock_acquire(&c->lock);
+	while (c->ordered && c->turn != turn && !c->error)
+		cond_wait(&c->turn_came, &c->lock);
+	r = c->error;
+	lock_release(&c->lock);
+	return r;
+}
+
+static void convert_next(struct convert *c)
+{
+	lock_acquire(&c->lock);
+	c->turn++;
+	cond_broadcast(&c->turn_came);
+	lock_release(&c->lock);
+}
+
+static int convert_pack(struct convert *c, u8 *buf, u64 bytes, u8 *out,
+			u32 *ret)
+{
+	*ret = 0;
+	if (!c->a->compress || convert_is_zero(buf, bytes))
+		return 0;
+	memset(buf + bytes, 0, c->piece - bytes);
+	return image_pack(c->to, buf, out, ret);
+}
+
+static void convert_thread(void *arg)
+{
+	struct convert *c = arg;
+	u8 *buf = xalloc(c->piece), *out = xalloc(c->piece);
+	u64 at, bytes, turn;
+	u32 packed;
+
+	while (convert_take(c, &at, &bytes, &turn)) {
+		int r = image_read(c->from, at, buf, bytes);
+		bool reading = r < 0;
+
+		if (r == 0)
+			r = convert_pack(c, buf, bytes, out, &packed);
+		if (r == 0)
+			r = convert_wait(c, turn);
+		if (r == 0)
+			r = convert_write(c, at, buf, bytes, out, packed);
+		if (r < 0) {
+			lock_acquire(&c->lock);
+			convert_failed(c, r, at, reading);
+			lock_release(&c->lock);
+			break;
+		}
+		convert_next(c);
+	}
+	free(buf);
+	free(out);
+}
+
+static int convert_run(struct convert *c, int threads)
+{
+	struct thread t[CONVERT_THREADS] = { 0 };
+	bool tail = c->total > c->copied && !c->is_zero;
+	int r = 0;
+
+	for (int i = 1; i < threads; i++)
+		(void)thread_start(&t[i], "convert", convert_thread, c, NULL);
+	convert_thread(c);
+	for (int i = 1; i < threads; i++)
+		thread_join(&t[i]);
+	lock_acquire(&c->lock);
+	if (c->error)
+		img_fail("error while %s at byte %" PRIu64 ": %s",
+			 c->error_read ? "reading" : "writing", c->error_at,
+			 strerror(-c->error));
+	r = c->error;
+	lock_release(&c->lock);
+	if (r == 0 && tail)
+		r = image_zero(c->to, c->copied, c->total - c->copied);
+	return r < 0;
+}
+
+/* ---- The target ---- */
+
+static bool convert_is_device(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+static int convert_create(const struct img *a, const char *format, u64 size)
+{
+	const char *path = a->operand[1];
+	struct err err = { 0 };
+	struct image_options o;
+	int status = img_options(format, a->options, &o, path);
+
+	if (status == 0 && a->backing) {
+		if (strcmp(format, "qcow2"))
+			status = img_fail("Backing file not supported for file "
+					  "format '%s'",
+					  format);
+		else if (!a->other)
+			status = img_fail("backing file '%s' needs its format: "
+					  "-F",
+					  a->backing);
+		free(o.backing);
+		free(o.backing_format);
+		o.backing = xstrdup(a->backing);
+		o.backing_format = xstrdup(a->other);
+	}
+	if (status == 0) {
+		o.size = o.size ? ALIGN_UP(o.size, 512ULL) : size;
+		if (image_create(path, format, &o, &err) < 0)
+			status = img_fail("%s: error while converting %s: %s",
+					  path, format, err.msg);
+	}
+	img_options_fini(format, &o);
+	return status;
+}
+
+/* Opens the target, which is made unless -n. */
+static int convert_target(struct convert *c)
+{
+	const struct img *a = c->a;
+	const char *format = a->out_format ? a->out_format : "raw";
+	struct image_mode mode = { .write = true,
+				   .no_flush = !a->cache ||
+					       !strcmp(a->cache, "unsafe") };
+	u64 size = image_size(c->from);
+	int status = a->keep ? 0 : convert_create(a, format, size);
+
+	if (status)
+		return status;
+	c->to = img_open(a, a->operand[1], format, &mode);
+	if (!c->to)
+		return 1;
+	if (a->keep && image_size(c->to) < size)
+		return img_fail("output file is smaller than input file");
+	c->total = MIN(size, image_size(c->to));
+	c->copied = c->total;
+	c->is_zero = a->keep ? a->is_zero != NULL
+			     : !a->backing && !convert_is_device(a->operand[1]);
+	if (a->compress && !image_can_pack(c->to))
+		return img_fail("Compression not supported for this file "
+				"format");
+	return 0;
+}
+
+/* ---- The whole ---- */
+
+static int convert_settings(struct convert *c, int *ret_threads)
+{
+	const struct img *a = c->a;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	u64 n = MIN(MAX(cpus, 1), CONVERT_THREADS), sparse = 4096;
+	u32 unit = image_unit(c->to);
+
+	if (a->threads && (parse_u64(a->threads, &n) < 0 || n < 1 || n > 16))
+		return img_fail("Invalid number of coroutines. Allowed number "
+				"of coroutines is between 1 and 16");
+	if (a->sparse &&
+	    (parse_size(a->sparse, 1, &sparse) < 0 || sparse > MIB))
+		return img_fail("Invalid buffer size for sparse output "
+				"specified: '%s' (0 to 1M)",
+				a->sparse);
+	*ret_threads = MIN(n, CONVERT_THREADS);
+	c->grain = sparse ? MAX(MIN(unit, MIB), ALIGN_UP(sparse, 512ULL)) : 0;
+	c->piece = a->compress ? unit : MAX(unit, CONVERT_PIECE);
+	c->ordered = !a->unordered && strcmp(image_format(c->to), "raw");
+	if (!sparse)
+		c->is_zero = false;
+	return 0;
+}
+
+int img_convert(const struct img *a)
+{
+	struct convert c = { .a = a };
+	struct image_mode mode = { 0 };
+	int status = 1, threads = 1;
+
+	lock_init(&c.lock);
+	cond_init(&c.turn_came);
+	c.from = img_open(a, a->operand[0], a->format, &mode);
+	if (c.from)
+		status = convert_target(&c);
+	if (status == 0)
+		status = convert_settings(&c, &threads);
+	if (status == 0)
+		status = convert_run(&c, threads);
+	if (status == 0 && image_flush(c.to) < 0)
+		status = img_fail("'%s' could not be written", a->operand[1]);
+	if (status == 0)
+		img_progress_end(a);
+	image_close(c.from);
+	image_close(c.to);
+	cond_fini(&c.turn_came);
+	lock_fini(&c.lock);
+	return status < 0 ? 0 : status;
+}
