@@ -136,6 +136,16 @@ int image_commit(struct image *i, struct err *err)
 	return i->root->drv->commit(i->root, err);
 }
 
+int image_set_backing(struct image *i, const char *name, const char *format,
+		      struct err *err)
+{
+	if (!i->root->drv->set_backing)
+		return err_set(err, -ENOTSUP,
+			       "images of format '%s' have no backing file",
+			       image_format(i));
+	return i->root->drv->set_backing(i->root, name, format, err);
+}
+
 bool image_can_pack(const struct image *i)
 {
 	return i->root->drv->pack;

@@ -46,6 +46,9 @@ int image_flush(struct image *i);
 int image_resize(struct image *i, u64 size, struct err *err);
 /* Into its backing file; what it had is dropped. */
 int image_commit(struct image *i, struct err *err);
+/* Another name for its backing file, and nothing else; NULL: none. */
+int image_set_backing(struct image *i, const char *name, const char *format,
+		      struct err *err);
 
 /* Compressed clusters, for formats that have them: image_can_pack().  pack:
  * the length in `out`, which has room for a unit; 0 when that is no less than

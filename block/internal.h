@@ -58,6 +58,8 @@ struct block_driver {
 	int (*write_packed)(struct block_node *n, u64 offset, const u8 *data,
 			    u32 len);
 	int (*preallocate)(struct block_node *n);
+	int (*set_backing)(struct block_node *n, const char *name,
+			   const char *format, struct err *err);
 };
 
 struct block_node {

@@ -350,6 +350,7 @@ static const struct block_driver qcow2_driver = {
 	.pack = qcow2_pack,
 	.write_packed = qcow2_write_packed,
 	.preallocate = qcow2_preallocate,
+	.set_backing = qcow2_set_backing,
 };
 
 struct block_node *qcow2_open(struct block *b, struct block_node *file,

@@ -307,6 +307,12 @@ int qcow2_write_packed(struct block_node *n, u64 offset, const u8 *data,
 int qcow2_pad(struct qcow2 *s);
 int qcow2_preallocate(struct block_node *n);
 
+/* ---- qcow2_backing.c ---- */
+
+/* NULL: none. */
+int qcow2_set_backing(struct block_node *n, const char *name,
+		      const char *format, struct err *err);
+
 /* ---- qcow2_create.c ---- */
 
 /* Whether there can be such an image. */

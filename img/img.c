@@ -27,8 +27,10 @@ enum img_number {
 #define COMPARE BIT(IMG_NUMBER_compare)
 #define CONVERT BIT(IMG_NUMBER_convert)
 #define CREATE  BIT(IMG_NUMBER_create)
+#define DD      BIT(IMG_NUMBER_dd)
 #define INFO    BIT(IMG_NUMBER_info)
 #define MAP     BIT(IMG_NUMBER_map)
+#define REBASE  BIT(IMG_NUMBER_rebase)
 #define RESIZE  BIT(IMG_NUMBER_resize)
 #define IMG_ALL UINT64_MAX
 
@@ -230,12 +232,10 @@ static int img_run(const struct img_command *c, int argc, char **argv)
 	} else if (a.help) {
 		img_command_help(c);
 	} else {
-		char *words[3] = { NULL };
+		char *words[2];
 
-		/* The last place of argv is not ours to write to. */
-		for (int i = 0; i < a.operands && i < 2; i++)
-			words[i] = a.operand[i];
 		if (size && a.operands == 1) {
+			words[0] = a.operand[0];
 			words[1] = size;
 			a.operand = words;
 			a.operands = 2;

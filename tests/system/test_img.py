@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -92,6 +93,23 @@ convert a.qcow2
 convert -O foo a.qcow2 no
 convert -O qcow2 nosuch no
 convert -c -O raw a.qcow2 no
+create -q -f qcow2 -b a.qcow2 -F qcow2 r.qcow2
+rebase -u -b f.qcow2 -F qcow2 r.qcow2
+info r.qcow2
+rebase -b a.qcow2 -F qcow2 r.qcow2
+rebase -b nosuch -F raw r.qcow2
+rebase -u -b zz r.qcow2
+rebase -p -b "" r.qcow2
+rebase -u -b x -F raw a.raw
+rebase r.qcow2
+info --output=json r.qcow2
+dd if=a.qcow2 of=dd.raw bs=1M count=2 skip=1
+dd -O qcow2 if=a.raw of=dd.qcow2 bs=1M
+dd if=a.raw
+dd if=a.raw of=no bs=x
+dd if=a.raw of=no foo=1
+info dd.raw
+info dd.qcow2
 nosuch
 """
 
@@ -144,7 +162,7 @@ class Same(Img):
     def test_answers(self):
         for line in SAME.strip().splitlines():
             with self.subTest(line):
-                words = line.split()
+                words = shlex.split(line)
                 want = run(QEMU, self.theirs, *words)
                 have = run(VMON, self.mine, *words)
                 self.assertEqual(have.returncode, want.returncode,
@@ -160,7 +178,7 @@ class Same(Img):
                 else:
                     self.assertEqual(masked(have.stdout), masked(want.stdout))
         for image in self.mine.glob("*.qcow2"):
-            if image.stem not in ("u", "no"):
+            if image.stem not in ("u", "no", "r"):
                 self.ok(QEMU, "check", "-q", image)
                 self.ok(QEMU, "compare", image, self.theirs / image.name)
 
@@ -251,6 +269,35 @@ class Convert(Img):
         self.ok(QEMU, "compare", "-f", "raw", raw, top)
         self.ok(VMON, "commit", top)
         self.ok(["cmp"], raw, base)
+
+    def test_rebase(self):
+        """The contents stay, whatever is below; with and without clusters of
+        the same size, onto a shorter image, onto nothing."""
+        base, other = self.pattern("base"), self.pattern("other", seed=2)
+        self.pattern("short", size=3 * MIB, seed=3)
+        top, raw = self.dir / "top", self.dir / "raw"
+        for options in ("cluster_size=64k", "cluster_size=512",
+                        "cluster_size=2M", "extended_l2=on"):
+            self.ok(VMON, "create", "-q", "-f", "qcow2", "-o", options, "-b",
+                    base, "-F", "raw", top)
+            for command in ("write -P 7 100k 30k", "write -z 1M 300k",
+                            "write -P 8 5120 12288"):
+                self.ok(["qemu-io"], "-c", command, top)
+            self.ok(QEMU, "convert", top, raw)
+            for below, format in ((other, "raw"), ("short", "raw"), ("", "")):
+                self.ok(VMON, "rebase", "-b", below, "-F", format, top)
+                self.ok(QEMU, "check", "-q", top)
+                self.ok(QEMU, "compare", "-F", "raw", top, raw)
+
+    def test_dd(self):
+        self.pattern("raw")
+        for args in (["bs=1M", "count=3", "skip=2"], ["bs=12345", "count=7"], ["bs=4k", "count=70", "skip=7"],
+                     ["skip=30000"], ["bs=1M", "skip=19"]):
+            self.ok(VMON, "dd", "-f", "raw", "-O", "qcow2", "if=raw",
+                    "of=mine", *args)
+            self.ok(QEMU, "dd", "-f", "raw", "-O", "raw", "if=raw",
+                    "of=theirs", *args)
+            self.ok(QEMU, "compare", "-F", "raw", "mine", "theirs")
 
     def test_onto_itself(self):
         raw = self.pattern("raw", size=MIB)

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * qcow2: another name for the backing file.
+ *
+ * The extensions of the header are kept but for the one with its format; the
+ * name comes behind them, so all of the first cluster is written anew.
+ *
+ * Spec: qcow2.txt "Header", "Header extensions".
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2.h"
+#include "lib/bytes.h"
+#include "lib/err.h"
+
+struct backing {
+	u8 *from, *to; /* owned; the first cluster */
+	size_t size, at;
+};
+
+static int backing_put(struct backing *b, const void *data, size_t len)
+{
+	if (len > b->size - b->at)
+		return -ENOSPC;
+	memcpy(b->to + b->at, data, len);
+	b->at += len;
+	return 0;
+}
+
+static int backing_put_format(struct backing *b, const char *format)
+{
+	size_t len = strlen(format);
+	u8 head[8 + 32] = { 0 };
+
+	put_be32(head, QCOW2_EXT_FORMAT);
+	put_be32(head + 4, len);
+	memcpy(head + 8, format, len);
+	return backing_put(b, head, 8 + ALIGN_UP(len, (size_t)8));
+}
+
+/* Up to the name that the header has now, or to the end of the cluster. */
+static int backing_keep_extensions(struct qcow2 *s, struct backing *b)
+{
+	size_t end = get_be64(b->from + 8), at = s->h.header_bytes;
+	int r = 0;
+
+	if (end < at || end > b->size)
+		end = b->size;
+	while (r == 0 && end - at >= 8) {
+		u32 type = get_be32(b->from + at);
+		u64 len = get_be32(b->from + at + 4);
+
+		if (type == QCOW2_EXT_END)
+			break;
+		if (len > end - at - 8)
+			return -EINVAL;
+		len = MIN(8 + ALIGN_UP(len, 8ULL), end - at);
+		if (type != QCOW2_EXT_FORMAT)
+			r = backing_put(b, b->from + at, len);
+		at += len;
+	}
+	return r;
+}
+
+static int backing_build(struct qcow2 *s, struct backing *b, const char *name,
+			 const char *format)
+{
+	static const u8 end[8];
+	size_t len = name ? strlen(name) : 0;
+	int r = backing_put(b, b->from, s->h.header_bytes);
+
+	if (r == 0 && name && format)
+		r = backing_put_format(b, format);
+	if (r == 0)
+		r = backing_keep_extensions(s, b);
+	b->at = ALIGN_UP(b->at, (size_t)8);
+	if (r == 0)
+		r = backing_put(b, end, sizeof(end));
+	put_be64(b->to + 8, len ? b->at : 0);
+	put_be32(b->to + 16, len);
+	if (r == 0 && len)
+		r = backing_put(b, name, len);
+	return r;
+}
+
+static int backing_write(struct qcow2 *s, struct backing *b, const char *name,
+			 const char *format) REQUIRES(s->lock)
+{
+	int r = qcow2_prepare(s);
+
+	if (r == 0)
+		r = qcow2_write_back(s);
+	if (r == 0)
+		r = qcow2_pread(s, 0, b->from, b->size);
+	if (r == 0)
+		r = backing_build(s, b, name, format);
+	if (r == 0)
+		r = qcow2_sync(s);
+	if (r == 0)
+		r = qcow2_pwrite(s, 0, b->to, b->size);
+	return r < 0 ? r : qcow2_sync(s);
+}
+
+int qcow2_set_backing(struct block_node *n, const char *name,
+		      const char *format, struct err *err)
+{
+	struct qcow2 *s = container_of(n, struct qcow2, node);
+	struct backing b = { .size = s->cluster_size };
+	int r;
+
+	if (name && strlen(name) > QCOW2_NAME_MAX)
+		return err_set(err, -ENAMETOOLONG,
+			       "the name of the backing file is too long");
+	if (format && strlen(format) > 31)
+		return err_set(err, -ENAMETOOLONG,
+			       "the format of the backing file is too long");
+	b.from = malloc(b.size);
+	b.to = calloc(1, b.size);
+	r = b.from && b.to ? 0 : -ENOMEM;
+	lock_acquire(&s->lock);
+	if (r == 0)
+		r = backing_write(s, &b, name, format);
+	lock_release(&s->lock);
+	free(b.from);
+	free(b.to);
+	if (r == -ENOSPC)
+		return err_set(err, r,
+			       "the name of the backing file does not fit into "
+			       "the header of '%s'",
+			       s->path);
+	return r < 0 ? err_code(err, r, "cannot change the header of '%s'",
+				s->path)
+		     : 0;
+}
