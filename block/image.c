@@ -186,3 +186,32 @@ int image_check(struct image *i, int repair, struct image_check *out,
 		return -ENOTSUP;
 	return i->root->drv->check(i->root, repair, out, text);
 }
+
+/* ---- Internal snapshots ---- */
+
+int image_snapshots(struct image *i, struct image_snapshot **ret,
+		    u32 *ret_count)
+{
+	if (!i->root->drv->snapshots)
+		return -ENOTSUP;
+	return i->root->drv->snapshots(i->root, ret, ret_count);
+}
+
+void image_snapshots_free(struct image_snapshot *list, u32 count)
+{
+	for (u32 n = 0; list && n < count; n++) {
+		free(list[n].id);
+		free(list[n].name);
+	}
+	free(list);
+}
+
+int image_snapshot(struct image *i, enum image_snapshot_op op, const char *name,
+		   struct err *err)
+{
+	if (!i->root->drv->snapshot)
+		return err_set(err, -ENOTSUP,
+			       "images of format '%s' have no snapshots",
+			       image_format(i));
+	return i->root->drv->snapshot(i->root, op, name, err);
+}

@@ -80,6 +80,27 @@ struct image_check {
 int image_check(struct image *i, int repair, struct image_check *out,
 		struct buf *text);
 
+/* ---- Internal snapshots ---- */
+
+struct image_snapshot {
+	char *id, *name; /* owned */
+	u64 vm_bytes, seconds, nanoseconds, clock_ns;
+	u64 icount; /* UINT64_MAX: not known */
+};
+
+enum image_snapshot_op {
+	IMAGE_SNAPSHOT_CREATE,
+	IMAGE_SNAPSHOT_APPLY, /* by id or name */
+	IMAGE_SNAPSHOT_DELETE,
+};
+
+/* -ENOTSUP. */
+int image_snapshots(struct image *i, struct image_snapshot **ret,
+		    u32 *ret_count);
+void image_snapshots_free(struct image_snapshot *list, u32 count);
+int image_snapshot(struct image *i, enum image_snapshot_op op, const char *name,
+		   struct err *err);
+
 /* ---- New ones ---- */
 
 enum image_prealloc { IMAGE_PREALLOC_OFF, IMAGE_PREALLOC_METADATA };

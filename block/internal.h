@@ -12,15 +12,12 @@
 #include <sys/uio.h>
 
 #include "block/block.h"
+#include "block/image.h"
 #include "lib/types.h"
 
 struct aio;
 struct block_node;
 struct err;
-struct image;
-struct image_check;
-struct image_extent;
-struct image_options;
 
 #define BLOCK_SECTOR       512u
 #define BLOCK_HEADER_BYTES 2048u /* what probing looks at */
@@ -60,6 +57,10 @@ struct block_driver {
 	int (*preallocate)(struct block_node *n);
 	int (*set_backing)(struct block_node *n, const char *name,
 			   const char *format, struct err *err);
+	int (*snapshots)(struct block_node *n, struct image_snapshot **ret,
+			 u32 *ret_count);
+	int (*snapshot)(struct block_node *n, enum image_snapshot_op op,
+			const char *name, struct err *err);
 };
 
 struct block_node {

@@ -351,6 +351,8 @@ static const struct block_driver qcow2_driver = {
 	.write_packed = qcow2_write_packed,
 	.preallocate = qcow2_preallocate,
 	.set_backing = qcow2_set_backing,
+	.snapshots = qcow2_snapshots,
+	.snapshot = qcow2_branch,
 };
 
 struct block_node *qcow2_open(struct block *b, struct block_node *file,

@@ -313,6 +313,13 @@ int qcow2_preallocate(struct block_node *n);
 int qcow2_set_backing(struct block_node *n, const char *name,
 		      const char *format, struct err *err);
 
+/* ---- qcow2_branch.c ---- */
+
+int qcow2_snapshots(struct block_node *n, struct image_snapshot **ret,
+		    u32 *ret_count);
+int qcow2_branch(struct block_node *n, enum image_snapshot_op op,
+		 const char *name, struct err *err);
+
 /* ---- qcow2_create.c ---- */
 
 /* Whether there can be such an image. */

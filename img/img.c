@@ -22,17 +22,18 @@ enum img_number {
 #undef IMG_COMMAND
 };
 
-#define CHECK   BIT(IMG_NUMBER_check)
-#define COMMIT  BIT(IMG_NUMBER_commit)
-#define COMPARE BIT(IMG_NUMBER_compare)
-#define CONVERT BIT(IMG_NUMBER_convert)
-#define CREATE  BIT(IMG_NUMBER_create)
-#define DD      BIT(IMG_NUMBER_dd)
-#define INFO    BIT(IMG_NUMBER_info)
-#define MAP     BIT(IMG_NUMBER_map)
-#define REBASE  BIT(IMG_NUMBER_rebase)
-#define RESIZE  BIT(IMG_NUMBER_resize)
-#define IMG_ALL UINT64_MAX
+#define CHECK    BIT(IMG_NUMBER_check)
+#define COMMIT   BIT(IMG_NUMBER_commit)
+#define COMPARE  BIT(IMG_NUMBER_compare)
+#define CONVERT  BIT(IMG_NUMBER_convert)
+#define CREATE   BIT(IMG_NUMBER_create)
+#define DD       BIT(IMG_NUMBER_dd)
+#define INFO     BIT(IMG_NUMBER_info)
+#define MAP      BIT(IMG_NUMBER_map)
+#define REBASE   BIT(IMG_NUMBER_rebase)
+#define RESIZE   BIT(IMG_NUMBER_resize)
+#define SNAPSHOT BIT(IMG_NUMBER_snapshot)
+#define IMG_ALL  UINT64_MAX
 
 #define IMG_LONG 256 /* getopt's value of option 0 without a letter */
 

@@ -20,6 +20,7 @@ struct img { /* the command line; strings and flags (not NULL) */
 	const char *start, *length, *output, *prealloc;
 	const char *help, *blind, *compress, *keep, *is_zero, *unordered;
 	const char *strict, *chain, *shrink, *share, *progress, *quiet;
+	const char *list, *take, *apply, *drop; /* snapshots */
 	char **operand;
 	int operands;
 	bool json; /* output */
@@ -41,6 +42,11 @@ struct image *img_open(const struct img *a, const char *path,
 /* "(12.00/100%)", at most once for each percent; done: the last one. */
 void img_progress(const struct img *a, double *shown, u64 done, u64 total);
 void img_progress_end(const struct img *a);
+
+/* ---- snapshot.c ---- */
+
+void img_snapshots_print(const struct image_snapshot *list, u32 count,
+			 struct buf *out);
 
 /* ---- create.c ---- */
 

@@ -41,6 +41,11 @@ static void info_set_text(json_t *o, const char *key, const char *text)
 
 /* ---- info ---- */
 
+struct info {                        /* of one image */
+	struct image_snapshot *list; /* owned */
+	u32 count;
+};
+
 static json_t *info_qcow2_json(const struct block_layer *l)
 {
 	json_t *data = json_object(), *o = json_object();
@@ -61,11 +66,37 @@ static json_t *info_qcow2_json(const struct block_layer *l)
 	return o;
 }
 
-static json_t *info_json(const struct block_layer *l)
+static json_t *info_snapshots_json(const struct image_snapshot *list, u32 count)
+{
+	json_t *all = json_array();
+
+	for (u32 i = 0; i < count; i++) {
+		json_t *o = json_object();
+
+		if (list[i].icount != UINT64_MAX)
+			info_set_number(o, "icount", list[i].icount);
+		info_set_number(o, "vm-clock-nsec",
+				list[i].clock_ns % NS_PER_S);
+		info_set_text(o, "name", list[i].name);
+		info_set_number(o, "date-sec", list[i].seconds);
+		info_set_number(o, "date-nsec", list[i].nanoseconds);
+		info_set_number(o, "vm-clock-sec", list[i].clock_ns / NS_PER_S);
+		info_set_text(o, "id", list[i].id);
+		info_set_number(o, "vm-state-size", list[i].vm_bytes);
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
+static json_t *info_json(const struct block_layer *l, const struct info *more)
 {
 	json_t *o = json_object();
 	char *full;
 
+	if (more->count)
+		json_object_set_new(
+			o, "snapshots",
+			info_snapshots_json(more->list, more->count));
 	if (l->backing && l->backing_format[0])
 		info_set_text(o, "backing-filename-format", l->backing_format);
 	info_set_number(o, "virtual-size", ALIGN_UP(l->virtual_size, 512ULL));
@@ -102,7 +133,8 @@ static void info_qcow2(const struct block_layer *l, struct buf *out)
 			   no_yes[l->corrupt], no_yes[l->extended]);
 }
 
-static void info_human(const struct block_layer *l, struct buf *out)
+static void info_human(const struct block_layer *l, const struct info *more,
+		       struct buf *out)
 {
 	u64 size = ALIGN_UP(l->virtual_size, 512ULL);
 	char *full;
@@ -128,8 +160,22 @@ static void info_human(const struct block_layer *l, struct buf *out)
 				   l->backing_format);
 		free(full);
 	}
+	img_snapshots_print(more->list, more->count, out);
 	if (l->version)
 		info_qcow2(l, out);
+}
+
+/* Each image by itself: those below are read through those above. */
+static void info_look(const struct img *a, const struct block_layer *l,
+		      struct info *ret)
+{
+	struct image_mode mode = { .alone = true, .unlocked = a->share };
+	struct image *i = image_open(l->file, l->format, &mode, NULL);
+
+	*ret = (struct info){ 0 };
+	if (i && image_snapshots(i, &ret->list, &ret->count) < 0)
+		*ret = (struct info){ 0 };
+	image_close(i);
 }
 
 static void info_print(const struct img *a, const struct block_layer *l, int n)
@@ -138,10 +184,14 @@ static void info_print(const struct img *a, const struct block_layer *l, int n)
 	struct buf out = { 0 };
 
 	for (int i = 0; i < n; i++) {
-		json_array_append_new(list, info_json(&l[i]));
+		struct info more;
+
+		info_look(a, &l[i], &more);
+		json_array_append_new(list, info_json(&l[i], &more));
 		if (i)
 			buf_putc(&out, '\n');
-		info_human(&l[i], &out);
+		info_human(&l[i], &more, &out);
+		image_snapshots_free(more.list, more.count);
 	}
 	if (!a->json)
 		fputs(buf_str(&out), stdout);

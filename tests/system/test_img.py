@@ -110,6 +110,22 @@ dd if=a.raw of=no bs=x
 dd if=a.raw of=no foo=1
 info dd.raw
 info dd.qcow2
+create -q -f qcow2 s.qcow2 10M
+snapshot s.qcow2
+snapshot -l s.qcow2
+snapshot -c one s.qcow2
+snapshot -c "two words and a long name" s.qcow2
+snapshot -l s.qcow2
+info s.qcow2
+info --output=json s.qcow2
+snapshot -a nosuch s.qcow2
+snapshot -d nosuch s.qcow2
+snapshot -a 1 s.qcow2
+snapshot -d 1 s.qcow2
+snapshot -d one s.qcow2
+snapshot -l s.qcow2
+snapshot -l a.raw
+snapshot -c x a.raw
 nosuch
 """
 
@@ -121,6 +137,7 @@ def run(program, folder, *args):
 
 def masked(text):
     text = re.sub(r"disk size: .*", "disk size: X", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE", text)
     return re.sub(r"\s*\((\d+\.\d+)/100%\)\r?", "", text)
 
 
@@ -187,6 +204,8 @@ class Same(Img):
         for value in (have, want):
             for o in value if isinstance(value, list) else [value]:
                 o.pop("actual-size", None)
+                for s in o.get("snapshots", []):
+                    del s["date-sec"], s["date-nsec"]
         self.assertEqual(have, want)
 
     def test_check(self):
@@ -288,6 +307,40 @@ class Convert(Img):
                 self.ok(VMON, "rebase", "-b", below, "-F", format, top)
                 self.ok(QEMU, "check", "-q", top)
                 self.ok(QEMU, "compare", "-F", "raw", top, raw)
+
+    def test_snapshots(self):
+        """Random writes, snapshots and ways back, by both programs in turn:
+        what was there is there again, and the counts are right."""
+        rng = random.Random(9)
+        top, raw = self.dir / "top", self.dir / "raw"
+        for options in ("cluster_size=64k", "cluster_size=512",
+                        "extended_l2=on", "compat=0.10"):
+            self.ok(VMON, "convert", "-f", "raw", "-c", "-O", "qcow2", "-o",
+                    options, self.pattern("base", size=3 * MIB), top)
+            have = {}
+            for n in range(14):
+                program = rng.choice((VMON, VMON, QEMU))
+                what = rng.choice("ccwwad") if have else rng.choice("cw")
+                name = rng.choice(list(have)) if have else ""
+                if what == "w":
+                    at, size = rng.randrange(5000), rng.randrange(1, 900)
+                    self.ok(["qemu-io"], "-c", f"write -P {n} {at * 512} "
+                            f"{size * 512}", top)
+                elif what == "c":
+                    self.ok(QEMU, "convert", top, raw)
+                    have[f"s{n}"] = raw.read_bytes()
+                    self.ok(program, "snapshot", "-c", f"s{n}", top)
+                elif what == "a":
+                    self.ok(program, "snapshot", "-a", name, top)
+                    self.ok(QEMU, "convert", top, raw)
+                    self.assertEqual(raw.read_bytes(), have[name])
+                else:
+                    self.ok(program, "snapshot", "-d", name, top)
+                    del have[name]
+                self.ok(QEMU, "check", "-q", top)
+            for name in have:
+                self.ok(QEMU, "convert", "-l", name, top, raw)
+                self.assertEqual(raw.read_bytes(), have[name])
 
     def test_dd(self):
         self.pattern("raw")

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `vmon img snapshot`, and the list of them.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "img/img.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+
+static void snapshot_line(const struct image_snapshot *p, struct buf *out)
+{
+	u64 ms = p->clock_ns / NS_PER_MS, s = ms / 1000;
+	char date[32], clock[32], icount[24] = "";
+	struct buf size = { 0 };
+	time_t at = p->seconds;
+	struct tm tm = { 0 };
+
+	localtime_r(&at, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(clock, sizeof(clock), "%02" PRIu64 ":%02u:%02u.%03u", s / 3600,
+		 (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+		 (unsigned)(ms % 1000));
+	if (p->icount != UINT64_MAX)
+		snprintf(icount, sizeof(icount), "%" PRIu64, p->icount);
+	image_format_size(p->vm_bytes, &size);
+	buf_printf(out, "%-9s %-16s %8s%20s%13s%11s\n", p->id, p->name,
+		   buf_str(&size), date, clock, icount);
+	buf_fini(&size);
+}
+
+void img_snapshots_print(const struct image_snapshot *list, u32 count,
+			 struct buf *out)
+{
+	if (!count)
+		return;
+	buf_puts(out, "Snapshot list:\n");
+	buf_printf(out, "%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE",
+		   "DATE", "VM CLOCK", "ICOUNT");
+	for (u32 i = 0; i < count; i++)
+		snapshot_line(&list[i], out);
+}
+
+static int snapshot_list(struct image *i)
+{
+	struct image_snapshot *list;
+	struct buf out = { 0 };
+	u32 count;
+	int r = image_snapshots(i, &list, &count);
+
+	if (r < 0)
+		return 0; /* as for an image that cannot have any */
+	img_snapshots_print(list, count, &out);
+	fputs(buf_str(&out), stdout);
+	buf_fini(&out);
+	image_snapshots_free(list, count);
+	return 0;
+}
+
+int img_snapshot(const struct img *a)
+{
+	const char *const name[] = { a->take, a->apply, a->drop };
+	static const char *const what[] = { "create", "apply", "delete" };
+	struct image_mode mode = { .alone = true };
+	struct err err = { 0 };
+	struct image *i;
+	int op = -1, n = 0, status = 0;
+
+	for (int k = 0; k < (int)ARRAY_SIZE(name); k++)
+		if (name[k]) {
+			op = k;
+			n++;
+		}
+	if (n + !!a->list > 1)
+		return img_fail("Cannot mix '-l', '-a', '-c', '-d'");
+	mode.write = op >= 0;
+	i = img_open(a, a->operand[0], NULL, &mode);
+	if (!i)
+		return 1;
+	if (a->list)
+		status = snapshot_list(i);
+	else if (op >= 0 && image_snapshot(i, (enum image_snapshot_op)op,
+					   name[op], &err) < 0)
+		status = img_fail("Could not %s snapshot '%s': %s", what[op],
+				  name[op], err.msg);
+	image_close(i);
+	return status;
+}
