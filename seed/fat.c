@@ -50,6 +50,9 @@ static void fat_set(const struct fat *f, u32 cluster, u32 value)
 static void fat_boot_sector(const struct fat *f, const char *label, u32 sectors)
 {
 	static const u8 jump[] = { 0xeb, 0x3c, 0x90 };
+	/* int 0x18: nothing to boot, the next one; and should that come back,
+	 * hlt; jmp $ - 1 */
+	static const u8 code[] = { 0xcd, 0x18, 0xf4, 0xeb, 0xfd };
 	u8 *b = f->image;
 
 	memcpy(b, jump, sizeof jump);
@@ -69,6 +72,7 @@ static void fat_boot_sector(const struct fat *f, const char *label, u32 sectors)
 	put_le32(b + 39, 0x63646174);
 	memcpy(b + 43, label, 11);
 	memcpy(b + 54, "FAT12   ", 8);
+	memcpy(b + 62, code, sizeof code);
 	put_le16(b + 510, 0xaa55);
 }
 

@@ -134,7 +134,7 @@ class Run(unittest.TestCase):
                               capture_output=True, text=True, check=False,
                               timeout=60 * vm.SLOW, env=self.env, **kwargs)
 
-    def console(self):
+    def console(self, want=b"hi!"):
         """What `vmon console` shows on a terminal until C-] ends it."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
@@ -145,7 +145,7 @@ class Run(unittest.TestCase):
         os.close(slave)
         text = b""
         end = time.monotonic() + 60 * vm.SLOW
-        while b"hi!" not in text:
+        while want not in text:
             self.assertTrue(select.select(
                 [master], [], [], max(0, end - time.monotonic()))[0], text)
             text += os.read(master, 4096)
@@ -190,6 +190,17 @@ class Run(unittest.TestCase):
             r = self.verb(*args)
             self.assertEqual(r.returncode, 1, args)
             self.assertIn("usage: vmon", r.stderr)
+
+    def test_no_loader(self):
+        """The disk for cloud-init is none that boots, either."""
+        r = self.run_vmon("-d", "-n", "box", self.dir / "raw")
+        self.addCleanup(self.verb, "ctl", "box", "quit")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.console(b"No bootable device")
+        end = time.monotonic() + 60 * vm.SLOW
+        while not re.search(r"CPU #0: .*\(halted\)", self.verb(
+                "ctl", "box", "info", "cpus").stdout):
+            self.assertLess(time.monotonic(), end)
 
     def test_wait(self):
         self.make_bootable()
