@@ -20,6 +20,7 @@
 #include "net/net.h"
 #include "vmm/accel.h"
 #include "vmm/config.h"
+#include "vmm/cpu_models.h"
 #include "vmm/device.h"
 #include "vmm/machine.h"
 #include "vmm/machine_pc.h"
@@ -56,11 +57,17 @@ static void no_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 	memset(out, 0, 4 * sizeof out[0]);
 }
 
+static void no_features(struct machine *m, const char *vendor, u32 *words)
+{
+	memset(words, 0, CPUID_WORDS * sizeof words[0]);
+}
+
 static const struct accel_class no_accel = {
 	.name = "none",
 	.get = no_get,
 	.put = no_put,
 	.cpuid = no_cpuid,
+	.features = no_features,
 	.debug = true,
 };
 
