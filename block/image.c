@@ -174,7 +174,7 @@ int image_map(struct image *i, u64 offset, u64 bytes, struct image_extent *out)
 
 	/* Half a sector at the end of a file. */
 	if (r == 0 && offset + out->bytes == i->root->size)
-		out->bytes = image_size(i) - offset;
+		out->bytes = MIN(bytes, image_size(i) - offset);
 	return r;
 }
 
