@@ -116,6 +116,9 @@ struct image_options { /* -o */
 /* The rows of a format; NULL: it cannot be made. */
 const struct option_row *image_option_rows(const char *format);
 /* Overwrites what is there. */
+/* Is the file that an image is to be made in one of those below it?  -EINVAL. */
+int image_check_backing(const char *path, const struct image_options *o,
+			struct err *err);
 int image_create(const char *path, const char *format,
 		 const struct image_options *o, struct err *err);
 /* "fmt=qcow2 cluster_size=65536 ...", as qemu-img has it. */

@@ -150,6 +150,47 @@ static int create_preallocate(const char *path, const char *format,
 	return r < 0 ? err_code(err, r, "cannot be preallocated") : 0;
 }
 
+#define CREATE_LAYERS 64 /* of a chain, that are looked at */
+
+static bool create_is(const struct stat *target, const char *path)
+{
+	struct stat st;
+
+	return path && stat(path, &st) == 0 && st.st_dev == target->st_dev &&
+	       st.st_ino == target->st_ino;
+}
+
+int image_check_backing(const char *path, const struct image_options *o,
+			struct err *err)
+{
+	struct image_mode mode = { .unlocked = true };
+	struct block_layer layers[CREATE_LAYERS];
+	struct stat target;
+	struct err none = { 0 };
+	struct image *below;
+	bool same;
+	char *name;
+
+	if (!o->backing || stat(path, &target) < 0)
+		return 0;
+	name = image_backing_path(path, o->backing);
+	same = create_is(&target, name);
+	below = same ? NULL : image_open(name, o->backing_format, &mode, &none);
+	if (below) {
+		int n = MIN(image_layers(below, layers, CREATE_LAYERS),
+			    CREATE_LAYERS);
+
+		while (n-- > 0)
+			same |= create_is(&target, layers[n].file);
+	}
+	image_close(below);
+	free(name);
+	return same ? err_set(err, -EINVAL,
+			      "Error: Trying to create an image with the same "
+			      "filename as the backing file")
+		    : 0;
+}
+
 int image_create(const char *path, const char *format,
 		 const struct image_options *o, struct err *err)
 {
@@ -160,6 +201,8 @@ int image_create(const char *path, const char *format,
 		return err_set(err, -ENOTSUP, "Unknown file format '%s'",
 			       format);
 	r = f->check(o, err);
+	if (r == 0)
+		r = image_check_backing(path, o, err);
 	if (r < 0)
 		return r; /* with nothing lost */
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);

@@ -93,6 +93,17 @@ static int create_look_below(const struct img *a, struct image_options *o,
 	return status;
 }
 
+/* Is a size among the options of -o?  It may be 0. */
+static bool create_has_size(const char *options)
+{
+	for (const char *at = options; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, "size=", 5))
+			return true;
+	}
+	return false;
+}
+
 static int create_settle(const struct img *a, struct image_options *o)
 {
 	const char *path = a->operand[0];
@@ -119,8 +130,7 @@ static int create_settle(const struct img *a, struct image_options *o)
 				  "format",
 				  path);
 	if (status == 0 && !o->size && a->operands < 2 &&
-	    (!o->backing || a->blind) &&
-	    !(a->options && strstr(a->options, "size=")))
+	    (!o->backing || a->blind) && !create_has_size(a->options))
 		status = img_fail("%s: Image creation needs a size parameter",
 				  path);
 	o->size = ALIGN_UP(o->size, 512ULL);
@@ -142,6 +152,8 @@ int img_create(const struct img *a)
 				  path, format);
 	if (status == 0)
 		status = create_settle(a, &o);
+	if (status == 0 && image_check_backing(path, &o, &err) < 0)
+		status = img_fail("%s: %s", path, err.msg);
 	if (status == 0) {
 		image_describe(format, &o, &text);
 		if (!a->quiet)

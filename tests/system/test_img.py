@@ -93,6 +93,9 @@ convert a.qcow2
 convert -O foo a.qcow2 no
 convert -O qcow2 nosuch no
 convert -c -O raw a.qcow2 no
+create -f qcow2 -o cluster_size=4k no
+create -f qcow2 -b a.qcow2 -F qcow2 a.qcow2
+create -u -f qcow2 -b a.qcow2 -F qcow2 a.qcow2 1M
 create -q -f qcow2 -b a.qcow2 -F qcow2 r.qcow2
 rebase -u -b f.qcow2 -F qcow2 r.qcow2
 info r.qcow2
@@ -351,6 +354,36 @@ class Convert(Img):
             self.ok(QEMU, "dd", "-f", "raw", "-O", "raw", "if=raw",
                     "of=theirs", *args)
             self.ok(QEMU, "compare", "-F", "raw", "mine", "theirs")
+
+    def test_dd_tail(self):
+        """A file that ends within a sector, its last part a buffer long."""
+        raw = self.dir / "raw"
+        raw.write_bytes(random.Random(4).randbytes(2 * MIB + 100))
+        for skip in 0, 1, 2:
+            for name, program in ("mine", VMON), ("theirs", QEMU):
+                self.ok(program, "dd", "-f", "raw", "if=raw", f"of={name}",
+                        "bs=100", f"skip={skip}")
+            self.ok(["cmp"], self.dir / "mine", self.dir / "theirs")
+
+    def test_below_itself(self):
+        """By whatever name, it is not made of what lies below it."""
+        self.pattern("raw", size=MIB)
+        self.ok(VMON, "convert", "-f", "raw", "-O", "qcow2", "raw", "a")
+        self.ok(VMON, "create", "-q", "-f", "qcow2", "-b", "a", "-F", "qcow2",
+                "b")
+        (self.dir / "link").symlink_to("a")
+        os.link(self.dir / "a", self.dir / "hard")
+        before = (self.dir / "a").read_bytes()
+        for below, target in (("a", "link"), ("hard", "a"), ("b", "a"),
+                              ("b", "link")):
+            for words in (["create", "-f", "qcow2", "-b", below],
+                          ["convert", "-f", "raw", "-O", "qcow2", "-B", below,
+                           "raw"]):
+                words += ["-F", "qcow2", target]
+                r = run(VMON, self.dir, *words)
+                self.assertEqual(r.returncode, 1, words)
+                self.assertIn("same filename as the backing", r.stderr)
+                self.assertEqual((self.dir / "a").read_bytes(), before)
 
     def test_onto_itself(self):
         raw = self.pattern("raw", size=MIB)
