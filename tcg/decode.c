@@ -305,6 +305,14 @@ static bool decode_vex_ok(const struct opdesc *d, const struct prefixes *p)
 	return !(d->attrs & OP_L1) || p->l;
 }
 
+static bool decode_amd_refuses(const struct opdesc *d, const struct prefixes *p,
+			       u32 mode, u8 modrm)
+{
+	return (d->attrs & OP_AMD_B0 && p->rex & 1) ||
+	       (d->attrs & OP_AMD_M && modrm >= 0xc0) ||
+	       (d->attrs & OP_AMD_W0 && p->rex & 8 && !(mode & MODE_CODE64));
+}
+
 /* Of a row in the list. */
 static bool decode_row_matches(const struct opdesc *d, const struct prefixes *p,
 			       u32 mode, u8 modrm)
@@ -328,6 +336,8 @@ static bool decode_row_matches(const struct opdesc *d, const struct prefixes *p,
 	if (d->attrs & OP_W1 && !(p->rex & 8))
 		return false;
 	if (d->attrs & OP_B0 && p->rex & 1)
+		return false;
+	if (mode & MODE_AMD && decode_amd_refuses(d, p, mode, modrm))
 		return false;
 	return p->map < V0F || decode_vex_ok(d, p);
 }
@@ -435,6 +445,9 @@ static void decode_opsize(struct insn *i, const struct opdesc *d,
 		if (d->attrs & OP_F64 && (!(mode & MODE_AMD) || !small))
 			i->opsize = 8;
 	}
+	/* APM 3 "JMP (Far)": no m16:64. */
+	if (d->attrs & OP_AMD_FP && mode & MODE_AMD && i->opsize == 8)
+		i->opsize = 4;
 	/* Outside 64-bit mode VEX.W means something only where it chooses the
 	 * form. */
 	if (!(mode & MODE_CODE64) && !(d->attrs & (OP_W0 | OP_W1)))

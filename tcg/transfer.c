@@ -267,9 +267,11 @@ void sys_sysexit(struct tcg_cpu *c, const struct insn *i)
 	bool to64 = i->opsize == 8;
 	u64 rip, rsp;
 
+	if (c->cpl)
+		tcg_raise_code(c, EXC_GP, 0);
 	if (c->long_mode && sys_amd(c))
 		tcg_raise(c, EXC_UD);
-	if (c->cpl || !sel)
+	if (!sel)
 		tcg_raise_code(c, EXC_GP, 0);
 	rip = to64 ? c->gpr[REG_RDX] : (u32)c->gpr[REG_RDX];
 	rsp = to64 ? c->gpr[REG_RCX] : (u32)c->gpr[REG_RCX];
