@@ -25,6 +25,7 @@ static u64 rng;
 /* No operands: all rows of that name. */
 static const struct gen_exclusion {
 	const char *name, *operands, *why;
+	bool amd; /* on AMD's processors only */
 } gen_exclusions[] = {
 	{ "cpuid", NULL, "the answer is the host's own" },
 	{ "rdtsc", NULL, "a clock" },
@@ -52,14 +53,21 @@ static const struct gen_exclusion {
 	{ "lfs", NULL, "the judge's thread pointer" },
 	{ "xsaveopt", NULL, "what it leaves out is the CPU's affair" },
 	{ "xsavec", NULL, "what it leaves out is the CPU's affair" },
+	{ "clzero", NULL, "offered to no guest", true },
+	{ "int1", NULL, "a hypervisor may report it as a fault", true },
 };
+
+bool gen_amd(void)
+{
+	return __builtin_cpu_is("amd");
+}
 
 static const struct gen_exclusion *gen_excluded(const struct opdesc *d)
 {
 	for (size_t n = 0; n < ARRAY_SIZE(gen_exclusions); n++) {
 		const struct gen_exclusion *x = &gen_exclusions[n];
 
-		if (!strcmp(x->name, d->name) &&
+		if (!strcmp(x->name, d->name) && (!x->amd || gen_amd()) &&
 		    (!x->operands || !strcmp(x->operands, d->operands)))
 			return x;
 	}
@@ -91,7 +99,7 @@ static bool host_has(u8 feature)
 	case FEAT_VAES: return host_leaf_7(2) & BIT(9);
 	case FEAT_VPCLMUL: return host_leaf_7(2) & BIT(10);
 	case FEAT_FSGSBASE: return native_fsgsbase();
-	case FEAT_CLZERO: return __builtin_cpu_is("amd");
+	case FEAT_CLZERO: return gen_amd();
 	case FEAT_SERIALIZE: return host_leaf_7(3) & BIT(14);
 	default: return true;
 	}
@@ -112,11 +120,13 @@ static bool gen_always_faults(const struct opdesc *d)
 
 /* Decimal adjustments are not taken from the host, which has none; OF of a
  * rotation by an immediate the host sets otherwise than for one by CL, which
- * the engine uses. */
+ * the engine uses.  AMD's processors leave undefined flags as they were, and
+ * the engine does not load them. */
 u32 gen_undefined(const struct opdesc *d)
 {
 	bool rotates = !strncmp(d->name, "ro", 2) && d->opcode <= 0xc1;
-	bool own = d->attrs & OP_I64 || rotates || config.ignore_undef;
+	bool own = d->attrs & OP_I64 || rotates || config.ignore_undef ||
+		   gen_amd();
 
 	return own ? d->flags_undef : 0;
 }
@@ -639,7 +649,7 @@ static void choose(struct gen *g, struct choice *k, const struct opdesc *d)
 	if (d->attrs & OP_F64)
 		k->opsize = code32 && !rnd_below(16);
 	/* With 16 bits and a count above, the result is undefined, too. */
-	if (config.ignore_undef && (d->opcode | 9) == 0xad && d->map == M0F)
+	if ((config.ignore_undef || gen_amd()) && (d->opcode | 9) == 0xad && d->map == M0F)
 		k->opsize = false;
 	/* 16-bit addresses have another ModRM, and nothing lies there. */
 	k->addrsize = !rnd_below(16) && !(code32 && k->mem);
@@ -860,6 +870,17 @@ static void after_fxsave(struct gen *g, struct choice *k)
 	gen_store(g, k->address + 6, 0, 2);
 	for (u32 n = 8; n < 24; n += 4)
 		gen_store(g, k->address + n, 0, 4);
+	/* MXCSR_MASK has MM where SSE operands need not be aligned (APM 2
+	 * "Misaligned Exception Mask"), which is offered to no guest. */
+	if (gen_amd())
+		gen_store(g, k->address + 28, 0, 4);
+}
+
+/* AMD's processors let these have their operand anywhere. */
+static void before_sha(struct gen *g, struct choice *k)
+{
+	if (gen_amd())
+		gen_place(k, 64);
 }
 
 /* With 32-bit addresses in 64-bit mode the counter and the pointers end up
@@ -996,6 +1017,13 @@ static const struct gen_hook {
 	{ "fxrstor", NULL, before_fxrstor, NULL },
 	{ "xsave", NULL, before_xsave, after_xsave },
 	{ "xrstor", NULL, before_xrstor, NULL },
+	{ "sha1rnds4", NULL, before_sha, NULL },
+	{ "sha1nexte", NULL, before_sha, NULL },
+	{ "sha1msg1", NULL, before_sha, NULL },
+	{ "sha1msg2", NULL, before_sha, NULL },
+	{ "sha256rnds2", NULL, before_sha, NULL },
+	{ "sha256msg1", NULL, before_sha, NULL },
+	{ "sha256msg2", NULL, before_sha, NULL },
 	{ "fnstenv", NULL, before_fsave, after_fsave },
 	{ "fnsave", NULL, before_fsave, after_fsave },
 };
@@ -1171,14 +1199,27 @@ void gen_restart(void)
 	rng = config.seed;
 }
 
+/* What does not decode has no row. */
 void gen_case(struct diff_test *t, bool code32, const u8 *code, u32 len)
 {
+	u32 mode = MODE_PROT | MODE_LMA |
+		   (code32 ? MODE_CODE32 | MODE_STACK32
+			   : MODE_CODE64 | MODE_STACK64) |
+		   (gen_amd() ? MODE_AMD : 0);
+	u32 at = 0;
+
 	gen_start(t, code32);
 	memcpy(t->code, code, len);
 	t->code_len = len + 1;
-	t->nrows = 1;
-	t->rows[0] = DIFF_NO_ROW;
-	t->row_off[1] = (u16)len;
+	for (t->nrows = 0; at < len && t->nrows < DIFF_ROWS; t->nrows++) {
+		struct insn i;
+		int r = insn_decode(mode, code + at, len - at, 0, &i);
+
+		t->row_off[t->nrows] = (u16)at;
+		t->rows[t->nrows] = r ? DIFF_NO_ROW : i.row;
+		at = r ? len : at + i.len;
+	}
+	t->row_off[t->nrows] = (u16)len;
 }
 
 static u16 gen_pick(const struct gen *g)

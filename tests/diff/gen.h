@@ -32,6 +32,8 @@ void gen_restart(void);
 void gen_case(struct diff_test *t, bool code32, const u8 *code, u32 len);
 /* Flags of a row that are not compared; nothing that follows reads them. */
 u32 gen_undefined(const struct opdesc *d);
+/* Is the judge a processor of AMD? */
+bool gen_amd(void);
 u32 gen_forms(void); /* rows that are generated */
 /* The sequence ran to its end; counts rows that stood alone. */
 void gen_completed(const struct diff_test *t);
