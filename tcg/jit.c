@@ -3,8 +3,7 @@
  * T1's run time: code memory, finding and linking blocks, what translated code
  * calls.
  *
- * When code memory is full everything is dropped; nothing in it outlives a
- * return to C.
+ * Room for what is translated: tcg/jit_room.c.
  */
 #include "tcg/jit.h"
 
@@ -405,65 +404,6 @@ const void *jit_miss(struct tcg_cpu *c)
 
 /* ---- Life ---- */
 
-static void jit_empty(struct jit *j)
-{
-	j->e.at = j->rw + j->start;
-	j->cold = j->cold_start;
-	j->data = j->rw + j->size;
-}
-
-/* perf looks for names in its map only where memory has none of its own, and
- * a memfd has. */
-static int jit_map_unnamed(struct jit *j, void **rw, void **rx)
-{
-	*rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (*rw == MAP_FAILED)
-		return -errno;
-	/* Of a length of nothing it makes a second mapping. */
-	*rx = mremap(*rw, 0, j->size, MREMAP_MAYMOVE);
-	if (*rx != MAP_FAILED &&
-	    mprotect(*rx, j->size, PROT_READ | PROT_EXEC) < 0) {
-		munmap(*rx, j->size);
-		*rx = MAP_FAILED;
-	}
-	return 0;
-}
-
-static int jit_map_memfd(struct jit *j, void **rw, void **rx)
-{
-	int fd = memfd_create("vmon-jit", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)j->size) < 0) {
-		close(fd);
-		return -errno;
-	}
-	*rw = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	*rx = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	close(fd);
-	return 0;
-}
-
-static int jit_map(struct jit *j)
-{
-	void *rw = MAP_FAILED, *rx = MAP_FAILED;
-	int r = perfmap_on() ? jit_map_unnamed(j, &rw, &rx)
-			     : jit_map_memfd(j, &rw, &rx);
-
-	if (r < 0)
-		return r;
-	if (rw == MAP_FAILED || rx == MAP_FAILED) {
-		if (rw != MAP_FAILED)
-			munmap(rw, j->size);
-		return -EACCES;
-	}
-	j->rw = j->e.at = rw;
-	j->e.rx = (u8 *)rx - (u8 *)rw;
-	return 0;
-}
-
 int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 {
 	struct jit *j = xalloc(sizeof *j);
@@ -471,7 +411,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 
 	jit_rows_init();
 	j->size = size;
-	r = jit_map(j);
+	r = jit_room_map(j);
 	if (r < 0) {
 		free(j);
 		return err_code(err, r, "no executable memory for the JIT");
@@ -489,7 +429,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 		j->check = jit_check_create(c->t->check);
 	j->nochain = j->check;
 	jit_thunks(j);
-	jit_empty(j);
+	jit_room_divide(j);
 	c->self = c;
 	c->jit = j;
 	r = jit_stack_init(c);
@@ -506,8 +446,7 @@ void jit_destroy(struct tcg_cpu *c)
 
 	if (!j)
 		return;
-	munmap(j->rw + j->e.rx, j->size);
-	munmap(j->rw, j->size);
+	jit_room_unmap(j);
 	jit_check_destroy(j->check);
 	free(j->hash);
 	free(j->runs);
@@ -518,13 +457,6 @@ void jit_destroy(struct tcg_cpu *c)
 	c->jit = NULL;
 }
 
-static bool jit_full(const struct jit *j)
-{
-	return (size_t)(j->cold_start - j->e.at) < JIT_BLOCK_ROOM ||
-	       (size_t)(j->cold_end - j->cold) < JIT_BLOCK_ROOM ||
-	       (size_t)(j->data - j->cold_end) < JIT_BLOCK_ROOM;
-}
-
 void jit_flush(struct tcg_cpu *c)
 {
 	struct jit *j = c->jit;
@@ -533,7 +465,7 @@ void jit_flush(struct tcg_cpu *c)
 	j->hashed = 0;
 	memset(c->jcache, 0, (c->jcache_mask + 1) * sizeof c->jcache[0]);
 	memset(c->jump, 0, sizeof c->jump);
-	jit_empty(j);
+	jit_room_empty(j);
 	j->link = NULL;
 	j->flushes++;
 }
@@ -610,8 +542,7 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	struct jit_block *t;
 	const u8 *cold;
 
-	if (jit_full(j))
-		jit_flush(c);
+	jit_room_make(c);
 	cold = j->cold;
 	tcg_block_extend(c, b, j->extended);
 	jit_unroll(j, j->extended, key);
@@ -666,8 +597,6 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 		     const struct jit_block *t)
 {
 	const struct jit_block *from;
-	const u8 *body;
-	u8 *site;
 
 	if (!link->site || j->nochain)
 		return;
@@ -677,10 +606,7 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	    !link->apart != !(t->key & JIT_KEY_APART) ||
 	    !jit_links(from, link, t))
 		return;
-	site = (u8 *)link - link->site;
-	body = jit_code(j, t) + JIT_ENTRY_BYTES;
-	__atomic_store_n((u32 *)(site - j->e.rx), (u32)(body - (site + 4)),
-			 __ATOMIC_RELAXED);
+	jit_room_link(j, link, t);
 	j->links++;
 }
 
@@ -788,7 +714,7 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 	const struct jit_exit *link = j->link;
 	const struct jit_block *t;
 	bool apart = c->stack_apart;
-	u32 flushes = j->flushes;
+	u32 dropped = j->flushes + j->drops;
 
 	j->link = NULL;
 	c->stack_apart = false;
@@ -806,7 +732,7 @@ bool jit_run(struct tcg_cpu *c, struct tcg_block *b)
 			jit_enter(c, t);
 		return true;
 	}
-	if (link && flushes == j->flushes)
+	if (link && dropped == j->flushes + j->drops)
 		jit_link(j, link, t);
 	jit_go(c, t, apart);
 	return true;

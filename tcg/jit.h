@@ -188,16 +188,38 @@ enum jit_class {
 
 #define JIT_X87_AREA 576 /* bytes, aligned to 64 */
 
+#define JIT_REGIONS 8
+
+struct jit_part {
+	u8 *start, *end;
+};
+
+/* A jump into a region from another one; where it went before it was linked.
+ * From j->rw. */
+struct jit_room_link {
+	u32 from; /* number of the region */
+	u32 site, exit;
+};
+
+/* What is translated together and dropped together: tcg/jit_room.c. */
+struct jit_region {
+	struct jit_part hot, cold, data;
+	u64 used; /* bytes, when it was left */
+	struct jit_room_link *links;
+	u32 nlinks, links_room;
+};
+
 struct jit {
 	struct jit_emit e;
 	u8 *rw; /* code memory, writable view; rw + e.rx is executable */
-	size_t size, start;
+	size_t size, shared; /* bytes; of them for the code of jit_thunks() */
 	/* Code that runs is apart from what is rarely needed, so that more of
-	 * it fits the host's caches: e.at, up to `cold_start`; `cold`, up to
-	 * `cold_end`; structs and copies of instructions, from the end
-	 * downwards. */
-	u8 *cold, *cold_start, *cold_end, *data;
-	u32 flushes;                 /* part of block keys held elsewhere */
+	 * it fits the host's caches: e.at; `cold`; structs and copies of
+	 * instructions, from `data` downwards.  All in region[now]. */
+	u8 *cold, *data;
+	struct jit_region region[JIT_REGIONS];
+	u32 regions, now;
+	u32 flushes, drops;          /* of everything, of one region */
 	u8 *classes;                 /* enum jit_class by row */
 	const struct jit_exit *link; /* left by it; to be linked */
 	struct tcg_block *extended;  /* what is translated */
@@ -275,6 +297,23 @@ bool jit_step(struct tcg_cpu *c, const struct insn *i);
 /* The block from `off` in its page on, without stack[] and span[]; or NULL,
  * and it is run next. */
 const void *jit_apart(struct tcg_cpu *c, u32 off);
+
+/* ---- jit_room.c ---- */
+
+/* Code memory of j->size bytes; -errno. */
+int jit_room_map(struct jit *j);
+void jit_room_unmap(struct jit *j);
+/* What is behind e.at becomes regions; all are empty. */
+void jit_room_divide(struct jit *j);
+void jit_room_empty(struct jit *j);
+/* Room for a block, of JIT_BLOCK_ROOM in each part: where there is none the
+ * oldest region is dropped, and with it j->link. */
+void jit_room_make(struct tcg_cpu *c);
+/* Makes the jump of `link`, as translated code knows it, go to `to`. */
+void jit_room_link(struct jit *j, const struct jit_exit *link,
+		   const struct jit_block *to);
+/* Bytes, of all regions and what they share. */
+u64 jit_room_used(const struct jit *j);
 
 /* ---- jit_thunk.c ---- */
 

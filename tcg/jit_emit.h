@@ -194,6 +194,8 @@ static inline u8 *em_jcc(struct jit_emit *e, u8 cond)
 	return e->at - 4;
 }
 
+#define EM_CALL_BYTES 5
+
 static inline u8 *em_call(struct jit_emit *e)
 {
 	em8(e, 0xe8);

@@ -28,7 +28,7 @@ struct jit_figures {
 	} n;
 
 	u64 used, size, max_bytes, live, heads, hash_size;
-	u64 flushes, interpreted, tlb_full, tlb_partial, tlb_pages;
+	u64 flushes, drops, interpreted, tlb_full, tlb_partial, tlb_pages;
 	u64 *called; /* by row */
 };
 
@@ -86,11 +86,11 @@ static void info_add_jit(struct jit_figures *f, struct jit *j)
 			f->live++;
 	}
 	f->hash_size += 1u << j->hash_bits;
-	f->used += (u64)(j->e.at - j->rw) + (u64)(j->cold - j->cold_start) +
-		   (u64)(j->rw + j->size - j->data);
+	f->used += jit_room_used(j);
 	f->size += j->size;
 	f->max_bytes = MAX(f->max_bytes, j->max_bytes);
 	f->flushes += j->flushes;
+	f->drops += j->drops;
 }
 
 static void info_add(struct vcpu *v, void *arg)
@@ -153,6 +153,7 @@ static void info_statistics(const struct jit_figures *f, struct buf *out)
 {
 	buf_puts(out, "\nStatistics:\n");
 	info_line(out, "TB flush count", f->flushes);
+	info_line(out, "TB regions dropped", f->drops);
 	info_line(out, "TB invalidate count", f->n.stale);
 	info_line(out, "TLB full flushes", f->tlb_full);
 	info_line(out, "TLB partial flushes", f->tlb_partial);

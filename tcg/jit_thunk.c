@@ -458,9 +458,4 @@ void jit_thunks(struct jit *j)
 	j->sys_ret = jit_sys_ret(j);
 	if (perfmap_on())
 		jit_name_thunks(j, enter);
-	e->at = (u8 *)ALIGN_UP((uintptr_t)e->at, 64);
-	j->start = (size_t)(e->at - j->rw);
-	/* As blocks of a kernel and its programs need it. */
-	j->cold_start = j->rw + ALIGN_DOWN(j->size / 16 * 9, PAGE_SIZE);
-	j->cold_end = j->rw + ALIGN_DOWN(j->size / 16 * 13, PAGE_SIZE);
 }

@@ -496,7 +496,7 @@ static int tcg_put(struct vcpu *v)
 #define TRANSLATED_MOST    (256 * MIB)
 #define TRANSLATED_LEAST   (64 * MIB)
 #define TRANSLATED_MIN     (512 * KIB)
-#define TRANSLATED_TORTURE (256 * KIB)
+#define TRANSLATED_TORTURE (768 * KIB) /* two regions */
 
 /* Of a given size two thirds are for translations, if any. */
 static u64 tcg_decoded_bytes(const struct tcg *t)

@@ -13,6 +13,7 @@ TB hash avg chain   {num}.{num} buckets
 
 Statistics:
 TB flush count      {num}
+TB regions dropped  {num}
 TB invalidate count {num}
 TLB full flushes    {re:[1-9]\d*}
 TLB partial flushes {num}

@@ -97,6 +97,18 @@ class Matrix:
 class Cloud(Matrix, unittest.TestCase):
     kind = "cloud"
 
+    def test_small_cache(self):
+        """Room for a tenth of the code: regions of it come and go, linked
+        to one another."""
+        if vm.accel() != "tcg":
+            self.skipTest("not tcg")
+        with vm.LinuxVm(memory=512, accel="tcg,tb-size=3") as guest:
+            guest.boot(400)
+            told = guest.monitor("info jit")
+            dropped = re.search(r"^TB regions dropped +(\d+)$", told, re.M)
+            self.assertGreater(int(dropped.group(1)), 50)
+            self.assertRegex(told, r"(?m)^TB flush count +0$")
+
 
 class Generic(Matrix, unittest.TestCase):
     kind = "generic"
