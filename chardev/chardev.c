@@ -12,6 +12,7 @@
 #include "chardev/chardev.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,6 +48,9 @@ const struct option_row chr_common_options[] = {
 	  "file that gets a copy of the output", NULL },
 	{ "logappend", &opt_bool, offsetof(struct chardev, logappend), "off",
 	  "keep what the log file holds", NULL },
+	{ "logmax", &opt_size, offsetof(struct chardev, logmax), "0",
+	  "bytes after which the log file gets the ending .1, in place of "
+	  "that before it, and begins anew; 0: never", NULL },
 	OPTION_END,
 };
 
@@ -200,6 +204,7 @@ void chr_destroy(struct chardev *chr)
 		chr->class->close(chr);
 	if (chr->log_fd >= 0)
 		close(chr->log_fd);
+	free(chr->log_path);
 	opt_rows_fini(chr->class->options, chr);
 	opt_rows_fini(chr_common_options, chr);
 	fifo_fini(&chr->out);
@@ -346,8 +351,28 @@ void chr_input(struct chardev *chr, const u8 *data, size_t len)
 
 /* -------------------------------------------------------------- output */
 
+/* Two files, so that a guest that never stops fills no disk. */
+static void chr_log_turn(struct chardev *chr)
+{
+	char *old = xprintf("%s.1", chr->log_path);
+	int fd = -1;
+
+	if (rename(chr->log_path, old) == 0)
+		fd = open(chr->log_path,
+			  O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
+			  0666);
+	close(chr->log_fd);
+	chr->log_fd = fd;
+	chr->logged = 0;
+	free(old);
+}
+
 static void chr_log_output(struct chardev *chr, const void *data, size_t len)
 {
+	if (chr->log_fd >= 0 && chr->log_path && chr->logged &&
+	    len > chr->logmax - MIN(chr->logged, chr->logmax))
+		chr_log_turn(chr);
+	chr->logged += len;
 	if (chr->log_fd >= 0 && len && write(chr->log_fd, data, len) < 0) {
 		close(chr->log_fd); /* disk full: the guest's console goes on */
 		chr->log_fd = -1;
@@ -440,6 +465,22 @@ size_t chr_write(struct chardev *chr, const void *data, size_t len)
 	if (ask)
 		loop_post(chr->loop, chr_flush_asked, NULL);
 	return done;
+}
+
+void chr_queue_tail(struct chardev *chr)
+{
+	struct fifo *t = &chr->tail;
+
+	lock_acquire(&chr->out_lock);
+	fifo_clear(&chr->out);
+	if (t->len) {
+		const u8 *data;
+		size_t n = fifo_peek(t, &data);
+
+		fifo_put(&chr->out, data, n);
+		fifo_put(&chr->out, t->data, t->len - n);
+	}
+	lock_release(&chr->out_lock);
 }
 
 u64 chr_tail(struct chardev *chr, u64 from, struct buf *out)

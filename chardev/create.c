@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "chardev/internal.h"
 #include "lib/alloc.h"
@@ -27,6 +28,12 @@ static int chr_open_log(struct chardev *chr, struct err *err)
 	chr->log_fd = open(chr->logfile, flags, 0666);
 	if (chr->log_fd < 0)
 		return err_errno(err, "Could not open '%s'", chr->logfile);
+	if (chr->logmax) {
+		off_t end = lseek(chr->log_fd, 0, SEEK_END);
+
+		chr->log_path = realpath(chr->logfile, NULL);
+		chr->logged = (u64)MAX(end, 0);
+	}
 	return 0;
 }
 

@@ -29,6 +29,7 @@ struct chardev {
 	bool mux;
 	bool logappend;
 	char *logfile;
+	u64 logmax;
 
 	const struct chr_front *front; /* NULL: nobody is attached */
 	void *opaque;
@@ -41,6 +42,8 @@ struct chardev {
 	struct fifo tail; /* the latest output, taken or not */
 	u64 written;      /* all of it, in bytes */
 	int log_fd;       /* -1: no log */
+	char *log_path;   /* owned; with logmax: the log, from anywhere */
+	u64 logged;       /* bytes in it */
 	int drain_fd;     /* to wait on at exit; -1: nothing to wait for */
 	bool starved;     /* chr_write() took less: CHR_WRITABLE is owed */
 	bool flush_asked; /* posted to the loop */
@@ -50,7 +53,7 @@ struct chardev {
 	u64 first_ns;     /* when anything came */
 };
 
-/* Options `mux`, `logfile`, `logappend`. */
+/* Options `mux`, `logfile`, `logappend`, `logmax`. */
 extern const struct option_row chr_common_options[];
 
 /* Peer came, went, or sent a break: tells the front end. */
@@ -62,6 +65,9 @@ void chr_input(struct chardev *chr, const u8 *data, size_t len);
 void chr_flush(struct chardev *chr);
 /* Forgets queued output: it was meant for a peer that left. */
 void chr_output_clear(struct chardev *chr);
+/* Queues what chr_tail() gives, for a peer who was not there; machine_lock, and
+ * there is no peer yet. */
+void chr_queue_tail(struct chardev *chr);
 void chr_notice(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* Makes a chardev of `class` that options have not touched yet. */

@@ -46,7 +46,7 @@ struct chr_socket {
 	char *path, *host, *port, *fd_name;
 	u16 to;
 	bool ipv4, ipv6, abstract, tight;
-	bool server, wait, telnet_on, nodelay, delay;
+	bool server, wait, telnet_on, nodelay, delay, replay;
 	u64 reconnect_s, reconnect_ms;
 
 	int listen_fd;
@@ -100,6 +100,8 @@ static const struct option_row socket_options[] = {
 	  "send small packets at once", NULL },
 	{ "delay", &opt_bool, offsetof(struct chr_socket, delay), "on",
 	  "opposite of nodelay", NULL },
+	{ "replay", &opt_bool, offsetof(struct chr_socket, replay), "off",
+	  "tell each client first what it has missed, at most 64 KiB", NULL },
 	{ "reconnect", &opt_u64, offsetof(struct chr_socket, reconnect_s), "0",
 	  "seconds until connecting again; 0: never", NULL },
 	{ "reconnect-ms", &opt_u64, offsetof(struct chr_socket, reconnect_ms),
@@ -195,8 +197,11 @@ static int socket_connected(struct chr_socket *s, int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	s->io.filter = s->telnet_on ? socket_filter : NULL;
 	s->ended = false;
+	if (s->replay)
+		chr_queue_tail(&s->chr); /* what comes now goes behind it */
 	r = chr_fd_start(&s->io, fd, fd);
 	if (r < 0) {
+		chr_output_clear(&s->chr);
 		close(fd);
 		return r;
 	}
@@ -208,6 +213,7 @@ static int socket_connected(struct chr_socket *s, int fd)
 	lock_release(&s->chr.out_lock);
 	chr_event(&s->chr, CHR_OPENED);
 	chr_fd_update(&s->io);
+	chr_flush(&s->chr);
 	return 0;
 }
 

@@ -163,7 +163,7 @@ static const struct {
 		      "digits, '-', '.', '_', starting with a letter" },
 	{ "pty,id=x,bogus=1", "Invalid parameter 'bogus'; accepted: path, "
 			      "mode, group, "
-			      "mux, logfile, logappend" },
+			      "mux, logfile, logappend, logmax" },
 	{ "file,id=x", "chardev: file: no filename given" },
 	{ "file,id=x,path=/nonexistent/x",
 	  "Could not open '/nonexistent/x': No such file or directory" },
