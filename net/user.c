@@ -352,6 +352,27 @@ static int user_remove_fwd(struct user *u, const char *rule, struct err *err)
 	return 0;
 }
 
+/* Which port it has become, of a line such as
+ * "TCP[HOST_FORWARD]  12  127.0.0.1  2222  10.0.2.15  22  0  0". */
+static void user_tell_port(struct user *u, const struct user_fwd *fwd)
+{
+	static const char *const kinds[] = { "TCP[HOST_FORWARD]",
+					     "UDP[HOST_FORWARD]" };
+	const char *kind = kinds[fwd->udp];
+	char *text = slirp_connection_info(u->slirp), host[64];
+	int port, to;
+
+	for (const char *at = text; (at = strstr(at, kind)); at++)
+		if (sscanf(at + strlen(kind), " %*d %63s %d %*s %d", host,
+			   &port, &to) == 3 &&
+		    to == fwd->guest_port) {
+			log_info("port %d of %s leads to the guest's port %d",
+				 port, host, to);
+			break;
+		}
+	free(text);
+}
+
 static int user_hostfwd(struct netdev *nd, const char *rule, bool add,
 			struct err *err)
 {
@@ -376,6 +397,8 @@ static int user_hostfwd(struct netdev *nd, const char *rule, bool add,
 				"%s port %d",
 				rule, addr, fwd.host_port);
 	}
+	if (!fwd.host_port)
+		user_tell_port(u, &fwd);
 	return 0;
 }
 
