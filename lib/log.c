@@ -304,6 +304,16 @@ int log_set_file(const char *path, struct err *err)
 	return 0;
 }
 
+bool log_keep_messages(void)
+{
+	bool keep;
+
+	lock_acquire(&log_lock);
+	keep = log_fd != STDERR_FILENO && dup2(log_fd, STDERR_FILENO) >= 0;
+	lock_release(&log_lock);
+	return keep;
+}
+
 const char *log_item_name(int n)
 {
 	return n < LOG_ITEM_COUNT ? log_items[n].name : NULL;

@@ -63,6 +63,10 @@ bool log_in_range(u64 addr);
 /* Opens `path` ("%d" becomes the process id) for the log; NULL: stderr. */
 int log_set_file(const char *path, struct err *err);
 
+/* From now on stderr is that file, for a process that is to have no terminal;
+ * false: there is none. */
+bool log_keep_messages(void);
+
 const char *log_item_name(int n); /* NULL behind the last */
 /* Table of items as `help log` and `-d help` print it. */
 void log_list_items(struct buf *out);
