@@ -7,182 +7,38 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/parse.h"
-#include "monitor/door.h"
-#include "run/verbs.h"
-
-#define RUN_PUBLISH_MAX 64
-#define RUN_INDENT      "                               "
-
-struct run {
-	const char *image;
-	const char *memory, *cpus, *name, *ssh_port;
-	const char *ssh_key, *hostname, *password, *user_data, *network_config,
-		*instance_id;
-	const char *publish[RUN_PUBLISH_MAX + 1]; /* NULL-ended */
-	const char *wait, *timeout;
-	const char *write, *detach, *dry_run, *help; /* flags: not NULL */
-
-	char *own_key;  /* owned; found in ~/.ssh */
-	char *own_name; /* owned; made from `image` */
-	char **more;    /* options of vmon itself, behind "--" */
-	int more_count;
-
-	char **argv; /* owned, as its strings; NULL-ended */
-	int argc;
-};
-
-/* ---- Arguments ---- */
-
-struct run_option {
-	char letter;
-	const char *name, *arg;
-	size_t field;
-	const char *help;
-};
-
-static const struct run_option run_options[] = {
-
-#define RUN_OPTION(letter, name, arg, field, help) \
-	{ letter, name, arg, offsetof(struct run, field), help },
-#include "run/options.def"
-#undef RUN_OPTION
-};
-
-static void run_help(void)
-{
-	puts("usage: vmon run [OPTION...] IMAGE [-- OPTION OF VMON...]\n"
-	     "Boots a cloud image from its own boot loader, with this terminal "
-	     "as its console\n(C-a x quits, C-a c is the monitor).\n");
-	for (size_t n = 0; n < ARRAY_SIZE(run_options); n++) {
-		const struct run_option *o = &run_options[n];
-		char *text = xprintf("%s%c%s--%s%s%s", o->letter ? "-" : " ",
-				     o->letter ? o->letter : ' ',
-				     o->letter ? ", " : "  ", o->name,
-				     o->arg ? " " : "", o->arg ? o->arg : "");
-		bool fits = strlen(text) <= 28;
-
-		printf("  %-28s%s%s\n", text, fits ? " " : "\n" RUN_INDENT,
-		       o->help);
-		free(text);
-	}
-}
-
-static int run_set(struct run *r, const struct run_option *o, const char *value,
-		   struct err *err)
-{
-	const char **at = (const char **)((char *)r + o->field);
-	int n = 0;
-
-	if (at == r->publish) {
-		while (at[n])
-			n++;
-		if (n == RUN_PUBLISH_MAX)
-			return err_set(err, -E2BIG, "more than %d --publish",
-				       RUN_PUBLISH_MAX);
-	}
-	at[n] = value ? value : "";
-	return 0;
-}
-
-/* "--name value", "--name=value", "-n value", "-nvalue". */
-static const struct run_option *run_find(const char *word, const char **value)
-{
-	*value = NULL;
-	for (size_t n = 0; n < ARRAY_SIZE(run_options); n++) {
-		const struct run_option *o = &run_options[n];
-		size_t len = strlen(o->name);
-
-		if (word[1] == '-' && !strncmp(word + 2, o->name, len) &&
-		    (!word[2 + len] || word[2 + len] == '=')) {
-			if (word[2 + len])
-				*value = word + 3 + len;
-			return o;
-		}
-		if (word[1] != '-' && o->letter && word[1] == o->letter &&
-		    (o->arg || !word[2])) {
-			if (word[2])
-				*value = word + 2;
-			return o;
-		}
-	}
-	return NULL;
-}
-
-static int run_parse(struct run *r, int argc, char **argv, struct err *err)
-{
-	for (int n = 0; n < argc; n++) {
-		const struct run_option *o;
-		const char *value;
-
-		if (!strcmp(argv[n], "--")) {
-			r->more = argv + n + 1;
-			r->more_count = argc - n - 1;
-			break;
-		}
-		if (argv[n][0] != '-' || !argv[n][1]) {
-			if (r->image)
-				return err_set(err, -EINVAL,
-					       "one image at a time: '%s' and "
-					       "'%s'; options of vmon itself "
-					       "come behind '--'",
-					       r->image, argv[n]);
-			r->image = argv[n];
-			continue;
-		}
-		o = run_find(argv[n], &value);
-		if (!o)
-			return err_set(err, -EINVAL,
-				       "unknown option '%s'; 'vmon run --help' "
-				       "lists them, and those of vmon itself "
-				       "come behind '--'",
-				       argv[n]);
-		if (!o->arg && value)
-			return err_set(err, -EINVAL, "--%s takes no value",
-				       o->name);
-		if (o->arg && !value) {
-			if (n + 1 == argc)
-				return err_set(err, -EINVAL, "--%s needs %s",
-					       o->name, o->arg);
-			value = argv[++n];
-		}
-		if (run_set(r, o, value, err) < 0)
-			return err->code;
-	}
-	if (!r->image && !r->help)
-		return err_set(err, -EINVAL,
-			       "an image is missing: vmon run IMAGE");
-	return 0;
-}
+#include "run/folder.h"
+#include "run/internal.h"
+#include "run/wait.h"
 
 /* ---- The command line ---- */
 
-static void run_add(struct run *r, char *word)
+void run_add(struct run *r, char *word)
 {
 	r->argv = xrealloc(r->argv, (r->argc + 2) * sizeof(char *));
 	r->argv[r->argc++] = word;
 	r->argv[r->argc] = NULL;
 }
 
-static void run_add_option(struct run *r, const char *option, char *value)
+void run_add_option(struct run *r, const char *option, char *value)
 {
 	run_add(r, xstrdup(option));
-	run_add(r, value);
+	if (value)
+		run_add(r, value);
 }
 
 static void run_put(struct opts *o, const char *key, const char *value)
@@ -191,55 +47,13 @@ static void run_put(struct opts *o, const char *key, const char *value)
 		opts_add(o, key, value);
 }
 
-static char *run_format(struct opts *o)
+char *run_format(struct opts *o)
 {
 	struct buf text = { 0 };
 
 	opts_format(o, &text);
 	opts_fini(o);
 	return buf_steal(&text);
-}
-
-/* qcow2 is looked for by vmon, too, and may then name no other file; that
- * what is none shall be a disk is what the user said. */
-static int run_is_raw(const char *path, bool *ret, struct err *err)
-{
-	static const u8 magic[] = { 'Q', 'F', 'I', 0xfb };
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	u8 start[4] = { 0 };
-	struct stat st;
-
-	if (fd < 0)
-		return err_errno(err, "could not open '%s'", path);
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-		close(fd);
-		return err_set(err, -EISDIR, "'%s' is a directory", path);
-	}
-	if (pread(fd, start, sizeof start, 0) < 0) {
-		close(fd);
-		return err_errno(err, "could not read '%s'", path);
-	}
-	close(fd);
-	*ret = memcmp(start, magic, sizeof magic) != 0;
-	return 0;
-}
-
-static int run_add_disk(struct run *r, struct err *err)
-{
-	struct opts o;
-	bool raw = false;
-
-	if (run_is_raw(r->image, &raw, err) < 0)
-		return err->code;
-	opts_init(&o);
-	opts_add(&o, "file", r->image);
-	if (raw)
-		opts_add(&o, "format", "raw");
-	opts_add(&o, "if", "virtio");
-	opts_add(&o, r->write ? "discard" : "snapshot",
-		 r->write ? "unmap" : "on");
-	run_add_option(r, "-drive", run_format(&o));
-	return 0;
 }
 
 /* The first of the names that ssh looks for. */
@@ -261,35 +75,22 @@ static char *run_own_key(void)
 
 static void run_add_seed(struct run *r)
 {
+	const char *hostname = r->hostname ? r->hostname
+			       : r->disk   ? run_called(r)
+					   : r->name;
 	struct opts o;
 
 	opts_init(&o);
-	if (!r->ssh_key && !r->password && !r->user_data)
+	if (!r->meta_data && !r->ssh_key && !r->password && !r->user_data)
 		r->ssh_key = r->own_key = run_own_key();
 	run_put(&o, "ssh-key", r->ssh_key);
-	run_put(&o, "hostname", r->hostname ? r->hostname : r->name);
+	run_put(&o, "hostname", r->meta_data ? r->hostname : hostname);
 	run_put(&o, "password", r->password);
 	run_put(&o, "user-data", r->user_data);
 	run_put(&o, "network-config", r->network_config);
+	run_put(&o, "meta-data", r->meta_data);
 	run_put(&o, "instance-id", r->instance_id);
 	run_add_option(r, "-cloud-init", run_format(&o));
-}
-
-/* Nobody else is likely to take it before the guest's network does. */
-static int run_free_port(u16 *ret)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r = 0;
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
-		r = -errno;
-	if (fd >= 0)
-		close(fd);
-	*ret = ntohs(a.sin_port);
-	return r;
 }
 
 static bool run_is_port(const char *text)
@@ -338,8 +139,6 @@ static int run_put_forward(struct buf *out, const char *text, struct err *err)
 static int run_add_network(struct run *r, struct err *err)
 {
 	struct buf text = { 0 };
-	u16 port = 0;
-	char number[8];
 	int result = 0;
 
 	buf_puts(&text, "user");
@@ -349,22 +148,14 @@ static int run_add_network(struct run *r, struct err *err)
 					 "--ssh-port '%s' is not from 1 to "
 					 "65535",
 					 r->ssh_port);
-	} else {
-		result = run_free_port(&port);
-		if (result < 0)
-			err_code(err, result, "no free port for ssh");
-		snprintf(number, sizeof number, "%u", port);
-		r->ssh_port = number;
 	}
+	/* Port 0: one that is free, which vmon then tells. */
 	if (result == 0)
-		buf_printf(&text, ",hostfwd=tcp:127.0.0.1:%s-:22", r->ssh_port);
+		buf_printf(&text, ",hostfwd=tcp:127.0.0.1:%s-:22",
+			   r->ssh_port ? r->ssh_port : "0");
 	for (int n = 0; result == 0 && r->publish[n]; n++)
 		result = run_put_forward(&text, r->publish[n], err);
-	if (result == 0)
-		log_info("ssh: port %s of 127.0.0.1 leads to the guest",
-			 r->ssh_port);
 	run_add_option(r, "-nic", buf_steal(&text));
-	r->ssh_port = NULL; /* may be `number` */
 	return result;
 }
 
@@ -378,74 +169,159 @@ static char *run_name(const char *image)
 	return xprintf("%.*s", dot > image ? (int)(dot - image) : 64, image);
 }
 
-static const char *run_called(const struct run *r)
+const char *run_called(const struct run *r)
 {
 	return r->name ? r->name : r->own_name;
 }
 
-/* This terminal, or a console that comes and goes, and a log of all that it
- * has said. */
-static int run_add_console(struct run *r, struct err *err)
+/* Options of vmon's that say what the serial port or this terminal is for. */
+static bool run_has_console(const struct run *r)
 {
-	const char *name = run_called(r);
-	char *console, *log;
-	struct opts o;
+	static const char *const names[] = { "serial", "nographic", "monitor",
+					     "mon", "chardev" };
 
-	if (!r->detach) {
-		run_add(r, xstrdup("-nographic"));
-		return 0;
+	for (int n = 0; n < r->more_count; n++) {
+		const char *word = r->more[n];
+
+		for (size_t k = 0; word[0] == '-' && k < ARRAY_SIZE(names); k++)
+			if (!strcmp(word + 1 + (word[1] == '-'), names[k]))
+				return true;
 	}
-	if (strchr(name, '/'))
-		return err_set(err, -EINVAL,
-			       "--detach needs a --name without '/'");
-	if (!r->dry_run && verbs_runs(name))
-		return err_set(err, -EEXIST,
-			       "a machine '%s' is running; --name gives this "
-			       "one another",
-			       name);
-	console = verbs_path("console", name);
-	log = verbs_path("log", name);
-	if (!console || !log)
-		return err_set(err, -ENOENT,
-			       "--detach needs XDG_RUNTIME_DIR, a folder of "
-			       "this user");
-	if (!r->dry_run)
-		door_make_folder();
-	opts_init(&o);
-	opts_add(&o, "backend", "socket");
-	opts_add(&o, "id", "console");
-	opts_add(&o, "path", console);
-	opts_add(&o, "server", "on");
-	opts_add(&o, "wait", "off");
-	opts_add(&o, "logfile", log);
-	run_add_option(r, "-chardev", run_format(&o));
-	run_add_option(r, "-serial", xstrdup("chardev:console"));
-	run_add_option(r, "-display", xstrdup("none"));
-	run_add(r, xstrdup("-daemonize"));
-	free(console);
-	free(log);
-	return 0;
+	return false;
 }
 
+static void run_put_log(const struct run *r, struct opts *o)
+{
+	char *log = folder_path(run_called(r), "log");
+
+	opts_add(o, "logfile", log);
+	opts_add(o, "logmax", FOLDER_LOG_MAX);
+	free(log);
+}
+
+/* This terminal, or a console that comes and goes, and a log of all that it
+ * has said. */
+static void run_add_console(struct run *r)
+{
+	char *console = folder_path(run_called(r), "console");
+	struct opts o;
+
+	opts_init(&o);
+	opts_add(&o, "backend", r->detach ? "socket" : "stdio");
+	opts_add(&o, "id", "console");
+	if (r->detach) {
+		opts_add(&o, "path", console);
+		opts_add(&o, "server", "on");
+		opts_add(&o, "wait", "off");
+		opts_add(&o, "replay", "on");
+	} else {
+		opts_add(&o, "mux", "on");
+		opts_add(&o, "signal", "off");
+	}
+	run_put_log(r, &o);
+	run_add_option(r, "-chardev", run_format(&o));
+	run_add_option(r, "-serial", xstrdup("chardev:console"));
+	if (!r->detach)
+		run_add_option(r, "-mon",
+			       xstrdup("chardev=console,mode=readline"));
+	run_add_option(r, "-display", xstrdup("none"));
+	free(console);
+}
+
+/* In the background there is one. */
+static void run_add_folder(struct run *r)
+{
+	const char *name = run_called(r);
+
+	if (r->folder)
+		run_add_option(r, "-pidfile", folder_path(name, "pid"));
+	if (r->folder && !run_has_console(r))
+		run_add_console(r);
+	else
+		run_add_option(r, r->detach ? "-display" : "-nographic",
+			       r->detach ? xstrdup("none") : NULL);
+	if (r->detach) {
+		run_add_option(r, "-D", folder_path(name, "messages"));
+		run_add(r, xstrdup("-daemonize"));
+	}
+}
+
+/* A name that was not asked for makes room for those that run. */
+static int run_take_name(struct run *r, struct err *err)
+{
+	char *first = NULL;
+
+	if (r->name && !folder_name_good(r->name))
+		return err_set(err, -EINVAL,
+			       "--name '%s' has other characters than letters, "
+			       "digits, '.', '_' and '-', or only digits, or "
+			       "more than %d",
+			       r->name, FOLDER_NAME_MAX);
+	if (!r->name) {
+		first = run_name(r->disk ? r->disk : r->image);
+		r->own_name = folder_name(first);
+		free(first);
+		first = xstrdup(r->own_name);
+	}
+	for (int n = 2; first && n < 1000 && folder_alive(r->own_name); n++) {
+		free(r->own_name);
+		r->own_name = xprintf("%s-%d", first, n);
+	}
+	free(first);
+	if (r->dry_run) {
+		char *path = folder_path(run_called(r), "");
+
+		r->folder = path;
+		free(path);
+		return 0;
+	}
+	r->lock_fd = folder_take(run_called(r), err);
+	r->folder = r->lock_fd >= 0;
+	if (r->folder || (err->code == -ENOENT && !r->detach))
+		return 0;
+	return err->code == -ENOENT ? err_wrap(err, "--detach") : err->code;
+}
+
+static struct wait run_wait(const struct run *r)
+{
+	return (struct wait){ .name = run_called(r),
+			      .state = r->wait,
+			      .limit = r->timeout,
+			      .timing = r->timing,
+			      .start_ns = r->start_ns };
+}
+
+static int run_check(const struct run *r, struct err *err)
+{
+	struct wait w = { .state = r->wait, .limit = r->timeout };
+
+	if (r->wait && !r->detach)
+		return err_set(err, -EINVAL, "--wait goes with --detach");
+	if (!r->wait && (r->timeout || r->timing))
+		return err_set(err, -EINVAL, "--%s goes with --wait",
+			       r->timeout ? "timeout" : "timing");
+	return r->wait ? wait_check(&w, err) : 0;
+}
+
+/* What it does it does after all has been looked at. */
 static int run_build(struct run *r, struct err *err)
 {
-	int result;
+	int result = run_check(r, err);
 
-	if ((r->wait || r->timeout) && !r->detach)
-		return err_set(err, -EINVAL, "--%s goes with --detach",
-			       r->wait ? "wait" : "timeout");
-	if (!r->name)
-		r->own_name = run_name(r->image);
+	if (result == 0)
+		result = run_disk_plan(r, err);
+	if (result == 0)
+		result = run_take_name(r, err);
+	if (result == 0 && !r->dry_run)
+		result = run_disk_make(r, err);
+	if (result < 0)
+		return result;
 	run_add(r, xstrdup("vmon"));
 	run_add_option(r, "-name", xstrdup(run_called(r)));
-	result = run_add_console(r, err);
-	if (result < 0)
-		return result;
+	run_add_folder(r);
 	run_add_option(r, "-m", xstrdup(r->memory ? r->memory : "2G"));
 	run_add_option(r, "-smp", xstrdup(r->cpus ? r->cpus : "2"));
-	result = run_add_disk(r, err);
-	if (result < 0)
-		return result;
+	run_disk_add(r);
 	run_add_seed(r);
 	result = run_add_network(r, err);
 	if (result < 0)
@@ -457,7 +333,7 @@ static int run_build(struct run *r, struct err *err)
 }
 
 /* For a shell. */
-static void run_print_word(const char *word)
+void run_print_word(const char *word)
 {
 	bool plain = *word;
 
@@ -493,42 +369,85 @@ static void run_fini(struct run *r)
 	free(r->argv);
 	free(r->own_key);
 	free(r->own_name);
+	run_disk_fini(r);
 }
 
-static int run_start(struct run *r, int (*vmon)(int argc, char **argv))
+/* ---- Running ---- */
+
+/* Who powers off has had a good end; a signal, a key or the monitor may have
+ * ended one that was stuck. */
+static int run_status(const struct run *r, const struct run_end *end,
+		      int status)
 {
+	if (!end->reason)
+		return status;
+	if (end->signal)
+		status = RUN_STATUS_SIGNAL + end->signal;
+	else if (!strcmp(end->reason, "guest-panic"))
+		return RUN_STATUS_PANIC;
+	else if (!strcmp(end->reason, "guest-reset"))
+		status = RUN_STATUS_RESET;
+	else if (!strcmp(end->reason, "guest-shutdown"))
+		return status;
+	return r->folder ? wait_post_mortem(run_called(r), status) : status;
+}
+
+/* In the background it is the child that ends here. */
+static int run_machine(struct run *r, run_vmon_fn *vmon)
+{
+	struct run_end end = { .failed = RUN_STATUS_START };
+	int status = vmon(r->argc, r->argv, &end);
+
+	status = run_status(r, &end, status);
+	if (r->folder)
+		folder_clean(run_called(r));
+	return status;
+}
+
+static int run_start(struct run *r, run_vmon_fn *vmon)
+{
+	struct wait w = run_wait(r);
 	int status = 0;
 	pid_t pid;
 
 	if (!r->wait)
-		return vmon(r->argc, r->argv);
+		return run_machine(r, vmon);
 	pid = fork();
 	if (!pid)
-		return vmon(r->argc, r->argv);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
-		return 1;
-	return WEXITSTATUS(status)
-		       ? WEXITSTATUS(status)
-		       : verbs_wait(run_called(r), r->wait, r->timeout);
+		return run_machine(r, vmon);
+	close(r->lock_fd);
+	r->lock_fd = -1;
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return RUN_STATUS_START;
+	if (WIFSIGNALED(status))
+		return RUN_STATUS_SIGNAL + WTERMSIG(status);
+	return WEXITSTATUS(status) ? WEXITSTATUS(status) : wait_run(&w);
 }
 
-int run_main(int argc, char **argv, int (*vmon)(int argc, char **argv))
+int run_main(int argc, char **argv, run_vmon_fn *vmon)
 {
-	struct run r = { 0 };
+	struct run r = { .lock_fd = -1,
+			 .overlay.fd = -1,
+			 .start_ns = clock_mono_ns() };
 	struct err err = { 0 };
 	int status = 0;
 
 	if (run_parse(&r, argc, argv, &err) < 0 ||
 	    (!r.help && run_build(&r, &err) < 0)) {
 		log_info("run: %s", err.msg);
-		status = 1;
+		status = err.code == -EINVAL || err.code == -E2BIG
+				 ? RUN_STATUS_USAGE
+				 : RUN_STATUS_START;
 	} else if (r.help) {
 		run_help();
 	} else if (r.dry_run) {
+		run_disk_print(&r);
 		run_print(&r);
 	} else {
 		status = run_start(&r, vmon);
 	}
+	if (r.lock_fd >= 0)
+		close(r.lock_fd);
 	run_fini(&r);
 	return status;
 }

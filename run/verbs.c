@@ -15,34 +15,24 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
-#include "lib/buf.h"
 #include "lib/log.h"
 #include "lib/types.h"
 #include "monitor/ctl.h"
-#include "monitor/door.h"
+#include "run/folder.h"
 
 #define VERBS_ARGS   8
-#define VERBS_TAIL   4096 /* bytes of the log that `console` begins with */
+#define VERBS_TAIL   8192 /* bytes of a log that its end is looked for in */
 #define VERBS_ESCAPE 0x1d /* C-] */
 #define VERBS_STOP_S "60"
+#define VERBS_POLL_NS 20000000
+#define VERBS_POLLS   1000 /* 20 s: what was written is flushed */
 
 /* `vmon ctl` and what ends it. */
 enum { VERBS_CTL_NO_VM = 2, VERBS_CTL_TIMEOUT = 3 };
-
-char *verbs_path(const char *what, const char *name)
-{
-	struct buf path = { 0 };
-
-	if (door_folder(&path) < 0) {
-		buf_fini(&path);
-		return NULL;
-	}
-	buf_printf(&path, "/%s.%s", what, name);
-	return buf_steal(&path);
-}
 
 /* NULL ends the arguments. */
 static int verbs_ctl(const char *const *args)
@@ -64,11 +54,57 @@ static int verbs_usage(const char *text)
 	return 1;
 }
 
+/* What `vmon ctl` prints, at most `size` - 1 bytes of it; returns its status.
+ */
+static int verbs_ask(const char *name, const char *topic, bool quiet,
+		     char *text, size_t size)
+{
+	int out[2], status = 0, null;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	text[0] = '\0';
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return 1;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+		if (null >= 0)
+			dup2(null, STDERR_FILENO);
+		status = verbs_ctl((const char *[]){ name, "info", topic,
+						     NULL });
+		fflush(NULL);
+		_exit(status);
+	}
+	close(out[1]);
+	while (pid > 0 && len < size - 1 &&
+	       (n = read(out[0], text + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(out[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+bool verbs_is(const char *name, const char *state)
+{
+	static const char before[] = "VM status: ";
+	char text[256];
+
+	return !verbs_ask(name, "status", true, text, sizeof text) &&
+	       !strncmp(text, before, strlen(before)) &&
+	       !strncmp(text + strlen(before), state, strlen(state));
+}
+
 /* ---- console ---- */
 
 static int console_connect(const char *name)
 {
-	char *path = verbs_path("console", name);
+	char *path = folder_path(name, "console");
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = -1;
 
@@ -83,15 +119,6 @@ static int console_connect(const char *name)
 	}
 	free(path);
 	return fd;
-}
-
-bool verbs_runs(const char *name)
-{
-	int fd = console_connect(name);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
 }
 
 static bool console_write(int fd, const char *data, size_t len)
@@ -109,26 +136,26 @@ static bool console_write(int fd, const char *data, size_t len)
 	return true;
 }
 
-void verbs_print_log(const char *name, int to)
+void verbs_print_log(const char *name, const char *file, int lines, int to)
 {
-	char *path = verbs_path("log", name), data[VERBS_TAIL];
-	const char *at = data, *line;
+	char *path = folder_path(name, file), data[VERBS_TAIL];
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t n = -1;
+	ssize_t n = -1, at;
 	off_t size;
 
-	if (fd >= 0) {
-		size = lseek(fd, 0, SEEK_END);
-		n = pread(fd, data, sizeof data, MAX(size - VERBS_TAIL, 0));
-		close(fd);
-		if (n == VERBS_TAIL) {
-			line = memchr(data, '\n', VERBS_TAIL);
-			at = line ? line + 1 : data;
-		}
-	}
-	if (n > 0)
-		console_write(to, at, (size_t)(data + n - at));
 	free(path);
+	if (fd < 0)
+		return;
+	size = lseek(fd, 0, SEEK_END);
+	n = pread(fd, data, sizeof data, MAX(size - VERBS_TAIL, 0));
+	close(fd);
+	for (at = n; at > 0; at--)
+		if (data[at - 1] == '\n' && at < n && --lines < 1)
+			break;
+	if (n > 0)
+		console_write(to, data + at, (size_t)(n - at));
+	if (n > 0 && data[n - 1] != '\n')
+		console_write(to, "\n", 1);
 }
 
 /* Until either side ends, or C-] is typed. */
@@ -165,6 +192,27 @@ static void console_pass(int fd)
 	}
 }
 
+/* It has none, it has ended, or never was. */
+static int console_none(const char *name)
+{
+	char *log = folder_path(name, "log");
+	bool said = folder_name_good(name) && log && access(log, R_OK) == 0;
+
+	if (folder_alive(name))
+		log_info("console: that of '%s' is on the terminal it was "
+			 "started from%s%s",
+			 name, said ? "; what it said is in " : "",
+			 said ? log : "");
+	else if (said)
+		log_info("console: '%s' has ended; what it said is in %s", name,
+			 log);
+	else
+		log_info("console: no machine '%s' was started by 'vmon run'",
+			 name);
+	free(log);
+	return VERBS_CTL_NO_VM;
+}
+
 static int verbs_console(int argc, char **argv)
 {
 	struct termios before, raw;
@@ -174,14 +222,9 @@ static int verbs_console(int argc, char **argv)
 	if (argc != 1)
 		return verbs_usage("console NAME   (C-] leaves it)");
 	fd = console_connect(argv[0]);
-	if (fd < 0) {
-		log_info("console: no machine '%s' was started by 'vmon run "
-			 "--detach'",
-			 argv[0]);
-		return VERBS_CTL_NO_VM;
-	}
+	if (fd < 0)
+		return console_none(argv[0]);
 	signal(SIGPIPE, SIG_IGN);
-	verbs_print_log(argv[0], STDOUT_FILENO);
 	terminal = tcgetattr(STDIN_FILENO, &before) == 0;
 	if (terminal) {
 		raw = before;
@@ -208,37 +251,6 @@ static int verbs_list(int argc, char **argv)
 
 /* ---- ssh ---- */
 
-/* What `vmon ctl` prints, at most `size` - 1 bytes of it; returns its status.
- */
-static int ssh_ask(const char *name, char *text, size_t size)
-{
-	int out[2], status = 0;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return 1;
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		dup2(out[1], STDOUT_FILENO);
-		status = verbs_ctl(
-			(const char *[]){ name, "info", "usernet", NULL });
-		fflush(NULL);
-		_exit(status);
-	}
-	close(out[1]);
-	while (pid > 0 && len < size - 1 &&
-	       (n = read(out[0], text + len, size - 1 - len)) > 0)
-		len += (size_t)n;
-	text[len] = '\0';
-	close(out[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return 1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
 /* The host's port that leads to the guest's 22, of a line such as
  * "TCP[HOST_FORWARD]  12  127.0.0.1  2222  10.0.2.15  22  0  0"; 0: none. */
 static unsigned ssh_port(const char *text)
@@ -253,6 +265,15 @@ static unsigned ssh_port(const char *text)
 			return port;
 	}
 	return 0;
+}
+
+unsigned verbs_ssh_port(const char *name)
+{
+	char text[16384];
+
+	return verbs_ask(name, "usernet", true, text, sizeof text)
+		       ? 0
+		       : ssh_port(text);
 }
 
 static int verbs_ssh(int argc, char **argv)
@@ -270,7 +291,8 @@ static int verbs_ssh(int argc, char **argv)
 	if (argc < 1 || argv[0][0] == '-')
 		return verbs_usage("ssh [USER@]NAME [ARGUMENT OF ssh...]");
 	at = strrchr(argv[0], '@');
-	status = ssh_ask(at ? at + 1 : argv[0], text, sizeof text);
+	status = verbs_ask(at ? at + 1 : argv[0], "usernet", false, text,
+			   sizeof text);
 	if (status)
 		return status;
 	port = ssh_port(text);
@@ -300,6 +322,15 @@ static int verbs_ssh(int argc, char **argv)
 
 /* ---- stop ---- */
 
+/* It has let go of its disks, and its name is free. */
+static void stop_await(const char *name)
+{
+	struct timespec pause = { .tv_nsec = VERBS_POLL_NS };
+
+	for (int n = 0; n < VERBS_POLLS && folder_alive(name); n++)
+		nanosleep(&pause, NULL);
+}
+
 static int verbs_stop(int argc, char **argv)
 {
 	const char *limit = VERBS_STOP_S, *name;
@@ -317,11 +348,14 @@ static int verbs_stop(int argc, char **argv)
 	if (!status)
 		status = verbs_ctl((const char *[]){
 			"--timeout", limit, name, "wait", "shutdown", NULL });
-	if (status != VERBS_CTL_TIMEOUT)
-		return status;
-	log_info("stop: '%s' has not powered off in %s s, and is ended", name,
-		 limit);
-	return verbs_ctl((const char *[]){ name, "quit", NULL });
+	if (status == VERBS_CTL_TIMEOUT) {
+		log_info("stop: '%s' has not powered off in %s s, and is ended",
+			 name, limit);
+		status = verbs_ctl((const char *[]){ name, "quit", NULL });
+	}
+	if (!status)
+		stop_await(name);
+	return status;
 }
 
 /* ---- What there is ---- */
@@ -342,22 +376,4 @@ verbs_fn *verbs_find(const char *name)
 		if (!strcmp(verbs[n].name, name))
 			return verbs[n].fn;
 	return NULL;
-}
-
-int verbs_wait(const char *name, const char *state, const char *limit)
-{
-	int status;
-
-	if (limit)
-		status = verbs_ctl((const char *[]){ "--timeout", limit, name,
-						     "wait", state, NULL });
-	else
-		status = verbs_ctl(
-			(const char *[]){ name, "wait", state, NULL });
-	if (!status)
-		return 0;
-	log_info("run: '%s' has not come to '%s'; the end of its console:",
-		 name, state);
-	verbs_print_log(name, STDERR_FILENO);
-	return status == VERBS_CTL_TIMEOUT ? VERBS_TIMEOUT : 1;
 }

@@ -12,19 +12,12 @@
 typedef int verbs_fn(int argc, char **argv);
 verbs_fn *verbs_find(const char *name); /* NULL: no such verb */
 
-/* Where the machine of that name has its "console", a socket, and its "log";
- * free() it.  NULL: this user has no such place. */
-char *verbs_path(const char *what, const char *name);
-/* Is there one that has its console there? */
-bool verbs_runs(const char *name);
-/* The last lines of its log. */
-void verbs_print_log(const char *name, int to);
+/* The last lines of its "log" or "messages". */
+void verbs_print_log(const char *name, const char *file, int lines, int to);
 
-/* What run ends with when the time is over. */
-#define VERBS_TIMEOUT 6
-
-/* Until `state` is reached, see `vmon ctl`; `limit` in seconds or NULL.  0, or
- * what to exit with; tells. */
-int verbs_wait(const char *name, const char *state, const char *limit);
+/* Is it in that state, as `info status` has it? */
+bool verbs_is(const char *name, const char *state);
+/* The port of 127.0.0.1 that leads to the guest's ssh; 0: none. */
+unsigned verbs_ssh_port(const char *name);
 
 #endif

@@ -52,6 +52,8 @@ struct vmon {
 	int ready_fd;   /* -daemonize: the parent waits on its other end */
 	int pidfile_fd; /* kept open: it carries the lock */
 	int home_fd;    /* -daemonize: where relative paths start */
+	int failed;     /* status when it cannot start */
+	int signal;     /* that ends it; 0: none */
 	struct chr_mux_ops mux_ops;
 };
 
@@ -69,14 +71,14 @@ static int vmon_daemonize(struct vmon *v, struct err *err)
 	if (pid < 0)
 		return err_errno(err, "-daemonize");
 	if (pid > 0) {
-		char status = 1;
+		char status = 0;
 		ssize_t n;
 
 		close(pipefd[1]);
 		do
 			n = read(pipefd[0], &status, 1);
 		while (n < 0 && errno == EINTR);
-		_exit(n == 1 ? status : 1);
+		_exit(n == 1 ? status : v->failed);
 	}
 	close(pipefd[0]);
 	v->ready_fd = pipefd[1];
@@ -94,7 +96,8 @@ static void vmon_say_ready(struct vmon *v)
 	if (null >= 0) {
 		dup2(null, 0);
 		dup2(null, 1);
-		dup2(null, 2);
+		if (!log_keep_messages())
+			dup2(null, 2);
 		close(null);
 	}
 	v->home_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -149,6 +152,7 @@ static void vmon_signalled(void *arg, int number, int pid)
 	vmon_process_name(pid, name, sizeof name);
 	log_info("terminating on signal %d from pid %d (%s)", number, pid,
 		 name);
+	v->signal = number;
 	runstate_request_quit(v->machine, 0, "host-signal");
 }
 
@@ -731,13 +735,14 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 	return r;
 }
 
-static int vmon_main(int argc, char **argv)
+static int vmon_main(int argc, char **argv, struct run_end *end)
 {
 	struct vmon v = { .start_ns = clock_mono_ns(),
 			  .signals.fd = -1,
 			  .ready_fd = -1,
 			  .pidfile_fd = -1,
-			  .home_fd = -1 };
+			  .home_fd = -1,
+			  .failed = end ? end->failed : 1 };
 	struct err err = { 0 };
 	int status, r;
 
@@ -757,11 +762,15 @@ static int vmon_main(int argc, char **argv)
 		boot_close(v.boot);
 		firmware_close(v.firmware);
 		config_fini(&v.config);
-		return 1;
+		return v.failed;
 	}
 	lock_acquire(&machine_lock);
 	r = vmon_run(&v, &err);
-	status = r < 0 ? 1 : v.machine->exit_code;
+	status = r < 0 ? v.failed : v.machine->exit_code;
+	if (r == 0 && end) {
+		end->reason = v.machine->run.end_reason;
+		end->signal = v.signal;
+	}
 	if (r < 0)
 		log_info("%s", err.msg);
 	vmon_end(&v);
@@ -779,5 +788,5 @@ int main(int argc, char **argv)
 		return verbs_find(argv[1])(argc - 2, argv + 2);
 	if (argc > 1 && !strcmp(argv[1], "img"))
 		return img_main(argc - 2, argv + 2);
-	return vmon_main(argc, argv);
+	return vmon_main(argc, argv, NULL);
 }

@@ -167,6 +167,7 @@ static void machine_shut_down(struct machine *m, const char *reason)
 		return;
 	}
 	m->exit_code = 0;
+	m->run.end_reason = reason;
 	loop_quit(m->loop);
 }
 
@@ -176,6 +177,7 @@ static void run_quit(struct machine *m)
 
 	run_send(m, EVENT_SHUTDOWN, !strncmp(reason, "guest-", 6), reason);
 	m->exit_code = atomic_load(&m->run.exit_code);
+	m->run.end_reason = reason;
 	loop_quit(m->loop);
 }
 

@@ -38,6 +38,7 @@ struct runstate {
 	_Atomic u32 requests;
 	_Atomic int exit_code;
 	_Atomic(const char *) quit_reason;
+	const char *end_reason; /* NULL: it has not ended */
 };
 
 const char *run_state_name(enum run_state s); /* "running", "paused", ... */
