@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A file system of a few small files: boot sector, two FATs, root directory,
- * one file behind the other.
+ * one file or folder behind the other.
  */
 #include "seed/fat.h"
 
@@ -22,6 +22,7 @@
 #define MEDIA_DISK   0xf8u
 #define ATTR_LABEL   0x08u
 #define ATTR_LONG    0x0fu
+#define ATTR_FOLDER  0x10u
 #define ATTR_FILE    0x20u
 #define DATE_1980    0x0021u /* January 1st: the same files, the same image */
 #define LONG_CHARS   13      /* of a long name in one entry */
@@ -31,7 +32,8 @@ struct fat {
 	u32 fat_sectors, clusters;
 	u8 *fat[2], *root, *data;
 	u32 next;  /* free cluster */
-	u8 *entry; /* free, in the root directory */
+	u8 *entry; /* free, in the folder at hand */
+	int names; /* so far */
 };
 
 static void fat_set(const struct fat *f, u32 cluster, u32 value)
@@ -79,9 +81,10 @@ static void fat_boot_sector(const struct fat *f, const char *label, u32 sectors)
 /* What no other file has. */
 static void fat_short_name(char name[12], int n)
 {
-	memcpy(name, "FILE~1  TXT", 12);
-	name[5] = (char)('1' + n);
-	_Static_assert(FAT_FILES_MAX <= 9, "one digit");
+	memcpy(name, "FILE~10 TXT", 12);
+	name[5] = (char)('1' + n / 10);
+	name[6] = (char)('0' + n % 10);
+	_Static_assert(FAT_FILES_MAX * FAT_DEPTH_MAX < 90, "two digits");
 }
 
 static u8 fat_checksum(const char *name)
@@ -128,24 +131,92 @@ static void fat_entry(struct fat *f, const char name[11], u8 attr, u32 cluster,
 	f->entry += ENTRY;
 }
 
-static void fat_add(struct fat *f, const struct fat_file *file, int n)
+/* The entry of that long name, and what is in it. */
+static void fat_name(struct fat *f, const char *text, size_t len, u8 attr,
+		     u32 first, u32 size)
 {
-	u32 first = file->size ? f->next : 0;
-	u32 clusters = (u32)((file->size + CLUSTER - 1) / CLUSTER);
-	size_t len = strlen(file->name);
 	int parts = (int)((len + LONG_CHARS - 1) / LONG_CHARS);
 	char name[12];
 
-	fat_short_name(name, n);
+	fat_short_name(name, f->names++);
 	for (int part = parts; part-- > 0; f->entry += ENTRY)
-		fat_long_entry(f->entry, file->name, len, part,
-			       fat_checksum(name));
-	fat_entry(f, name, ATTR_FILE, first, (u32)file->size);
+		fat_long_entry(f->entry, text, len, part, fat_checksum(name));
+	fat_entry(f, name, attr, first, size);
+}
+
+static void fat_add(struct fat *f, const struct fat_file *file,
+		    const char *name)
+{
+	u32 clusters = (u32)((file->size + CLUSTER - 1) / CLUSTER);
+
+	fat_name(f, name, strlen(name), ATTR_FILE, file->size ? f->next : 0,
+		 (u32)file->size);
 	if (file->size)
 		memcpy(f->data + (f->next - FIRST) * CLUSTER, file->data,
 		       file->size);
 	for (u32 i = 1; i <= clusters; i++, f->next++)
 		fat_set(f, f->next, i < clusters ? f->next + 1 : END_OF_FILE);
+}
+
+/* Has an earlier file the same `len` bytes of path? */
+static bool fat_has(const struct fat_file *files, int n, size_t len)
+{
+	for (int i = 0; i < n; i++)
+		if (!strncmp(files[i].name, files[n].name, len))
+			return true;
+	return false;
+}
+
+/* All whose path begins as that of `files[like]`, `from` bytes of it, into the
+ * folder at `cluster`, 0 for the root.  Folders have one cluster. */
+static void fat_fill(struct fat *f, const struct fat_file *files, int n,
+		     int like, size_t from, u32 cluster)
+{
+	for (int i = like; i < n; i++) {
+		const char *name = files[i].name + from;
+		const char *slash = strchr(name, '/');
+		u8 *here;
+		u32 inner;
+
+		if (strncmp(files[i].name, files[like].name, from))
+			continue;
+		if (!slash) {
+			fat_add(f, &files[i], name);
+			continue;
+		}
+		if (fat_has(files, i, (size_t)(slash + 1 - files[i].name)))
+			continue;
+		inner = f->next++;
+		fat_set(f, inner, END_OF_FILE);
+		fat_name(f, name, (size_t)(slash - name), ATTR_FOLDER, inner,
+			 0);
+		here = f->entry;
+		f->entry = f->data + (inner - FIRST) * CLUSTER;
+		fat_entry(f, ".          ", ATTR_FOLDER, inner, 0);
+		fat_entry(f, "..         ", ATTR_FOLDER, cluster, 0);
+		fat_fill(f, files, n, i, (size_t)(slash + 1 - files[i].name),
+			 inner);
+		f->entry = here;
+	}
+}
+
+/* Each part of a path. */
+static int fat_check_name(const char *name, struct err *err)
+{
+	const char *at = name;
+
+	for (int depth = 0; depth < FAT_DEPTH_MAX; depth++) {
+		size_t len = strcspn(at, "/");
+
+		if (!len || len > FAT_NAME_MAX)
+			break;
+		if (!at[len])
+			return 0;
+		at += len + 1;
+	}
+	return err_set(err, -EINVAL,
+		       "'%s' is empty, longer than %d or deeper than %d", name,
+		       FAT_NAME_MAX, FAT_DEPTH_MAX);
 }
 
 static int fat_check(const struct fat_file *files, int n, size_t *ret_bytes,
@@ -156,9 +227,8 @@ static int fat_check(const struct fat_file *files, int n, size_t *ret_bytes,
 		return err_set(err, -EINVAL, "more than %d files",
 			       FAT_FILES_MAX);
 	for (int i = 0; i < n; i++) {
-		if (strlen(files[i].name) > FAT_NAME_MAX)
-			return err_set(err, -EINVAL, "'%s' is longer than %d",
-				       files[i].name, FAT_NAME_MAX);
+		if (fat_check_name(files[i].name, err) < 0)
+			return err->code;
 		if (files[i].size > FAT_BYTES_MAX - *ret_bytes)
 			return err_set(err, -EFBIG,
 				       "'%s' and the other files have more "
@@ -181,8 +251,9 @@ int fat_build(const char *label, const struct fat_file *files, int n,
 
 	if (r < 0)
 		return r;
-	/* Each file may end in the middle of a cluster. */
-	f.clusters = (u32)(bytes / CLUSTER) + (u32)n + 1;
+	/* Each file may end in the middle of a cluster, and be in folders of
+	 * its own. */
+	f.clusters = (u32)(bytes / CLUSTER) + (u32)n * FAT_DEPTH_MAX + 1;
 	f.fat_sectors =
 		((f.clusters + FIRST) * 3 / 2 + 1 + SECTOR - 1) / SECTOR;
 	sectors =
@@ -197,8 +268,7 @@ int fat_build(const char *label, const struct fat_file *files, int n,
 	fat_set(&f, 0, 0xf00 | MEDIA_DISK);
 	fat_set(&f, 1, END_OF_FILE);
 	fat_entry(&f, padded, ATTR_LABEL, 0, 0);
-	for (int i = 0; i < n; i++)
-		fat_add(&f, &files[i], i);
+	fat_fill(&f, files, n, 0, 0, 0);
 	*ret_image = f.image;
 	*ret_size = (size_t)sectors * SECTOR;
 	return 0;

@@ -15,10 +15,11 @@ struct err;
 
 #define FAT_BYTES_MAX (4 * MIB) /* of all files */
 #define FAT_FILES_MAX 8
-#define FAT_NAME_MAX  26
+#define FAT_NAME_MAX  26 /* of each part of a path */
+#define FAT_DEPTH_MAX 4
 
 struct fat_file {
-	const char *name; /* ASCII */
+	const char *name; /* ASCII; folders before it, with '/' */
 	const void *data;
 	size_t size;
 };

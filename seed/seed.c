@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,7 @@
 struct seed {
 	char *user_data, *meta_data, *vendor_data, *network_config; /* paths */
 	char *ssh_key, *hostname, *password, *instance_id;
+	bool config_drive;
 };
 
 /* clang-format off */
@@ -40,6 +42,8 @@ const struct option_row seed_options[] = {
 	ROW("meta-data", meta_data,
 	    "file, instead of ssh-key, hostname and instance-id"),
 	ROW("vendor-data", vendor_data, "file, instead of password"),
+	{ "config-drive", &opt_bool, offsetof(struct seed, config_drive), "off",
+	  "as OpenStack's config drive, not as NoCloud's volume", NULL },
 	OPTION_END,
 };
 /* clang-format on */
@@ -112,47 +116,75 @@ static int seed_put(struct buf *out, const char *before, const char *key,
 	return 0;
 }
 
-static int seed_put_keys(struct buf *out, const char *path, struct err *err)
+/* One a line, as strings of JSON. */
+static int seed_keys(const char *path, json_t *keys, struct err *err)
 {
 	struct buf file = { 0 };
-	int r = seed_read("ssh-key", path, &file, err), keys = 0;
+	int r = seed_read("ssh-key", path, &file, err);
 
 	for (const char *at = buf_str(&file); r == 0 && *at;) {
 		size_t len = strcspn(at, "\r\n");
 
-		if (!strncmp(at, "-----BEGIN", 10)) {
+		if (!strncmp(at, "-----BEGIN", 10))
 			r = err_set(err, -EINVAL,
 				    "ssh-key: '%s' is a private key; the "
 				    "public one is in '%s.pub'",
 				    path, path);
-			break;
-		}
-		if (len && *at != '#') {
-			if (!keys++)
-				buf_puts(out, "public-keys:\n");
-			r = seed_put(out, "  - ", "ssh-key", at, len, err);
-		}
+		else if (len && *at != '#' &&
+			 json_array_append_new(keys, json_stringn(at, len)) < 0)
+			r = err_set(err, -EINVAL, "ssh-key is not in UTF-8");
 		at += len;
 		at += strspn(at, "\r\n");
 	}
-	if (r == 0 && !keys)
+	if (r == 0 && !json_array_size(keys))
 		r = err_set(err, -EINVAL, "ssh-key: no key in '%s'", path);
 	buf_fini(&file);
 	return r;
 }
 
-static int seed_instance(struct buf *out, const struct seed *s, struct err *err)
+static int seed_put_keys(struct buf *out, const char *path, struct err *err)
+{
+	json_t *keys = json_array(), *key;
+	int r = seed_keys(path, keys, err);
+	size_t i;
+
+	if (r == 0)
+		buf_puts(out, "public-keys:\n");
+	json_array_foreach(keys, i, key)
+	{
+		if (r == 0)
+			r = seed_put(out, "  - ", "ssh-key",
+				     json_string_value(key),
+				     json_string_length(key), err);
+	}
+	json_decref(keys);
+	return r;
+}
+
+/* free() it. */
+static char *seed_instance(const struct seed *s, struct err *err)
 {
 	u64 random;
 
 	if (s->instance_id)
-		return seed_put(out, "instance-id: ", "instance-id",
-				s->instance_id, strlen(s->instance_id), err);
-	if (getrandom(&random, sizeof random, 0) != sizeof random)
-		return err_errno(err, "no random numbers");
-	buf_printf(out, "instance-id: vmon-%016llx\n",
-		   (unsigned long long)random);
-	return 0;
+		return xstrdup(s->instance_id);
+	if (getrandom(&random, sizeof random, 0) != sizeof random) {
+		err_errno(err, "no random numbers");
+		return NULL;
+	}
+	return xprintf("vmon-%016llx", (unsigned long long)random);
+}
+
+static int seed_put_instance(struct buf *out, const struct seed *s,
+			     struct err *err)
+{
+	char *id = seed_instance(s, err);
+	int r = id ? seed_put(out, "instance-id: ", "instance-id", id,
+			      strlen(id), err)
+		   : err->code;
+
+	free(id);
+	return r;
 }
 
 static int seed_meta_data(struct buf *out, const struct seed *s,
@@ -166,7 +198,7 @@ static int seed_meta_data(struct buf *out, const struct seed *s,
 			       "instance-id= say, too");
 	if (s->meta_data)
 		return seed_read("meta-data", s->meta_data, out, err);
-	r = seed_instance(out, s, err);
+	r = seed_put_instance(out, s, err);
 	if (r == 0 && s->hostname)
 		r = seed_put(out, "local-hostname: ", "hostname", s->hostname,
 			     strlen(s->hostname), err);
@@ -244,37 +276,144 @@ static int seed_memfd(const u8 *image, size_t size, struct err *err)
 	return ro < 0 ? (err && err->code < 0 ? err->code : -ENOMEM) : ro;
 }
 
-static int seed_image(const struct seed *s, struct err *err)
+struct seed_texts {
+	struct buf meta, user, vendor, net;
+};
+
+static int seed_nocloud(const struct seed *s, struct seed_texts *t,
+			struct err *err)
 {
-	struct buf meta = { 0 }, user = { 0 }, vendor = { 0 }, net = { 0 };
+	int r = seed_meta_data(&t->meta, s, err);
+
+	if (r == 0)
+		r = seed_user_data(&t->user, s, err);
+	if (r == 0)
+		r = seed_vendor_data(&t->vendor, s, err);
+	if (r == 0 && s->network_config)
+		r = seed_read("network-config", s->network_config, &t->net,
+			      err);
+	return r;
+}
+
+/* ---- OpenStack's config drive ---- */
+
+static int seed_dump(struct buf *out, json_t *v, struct err *err)
+{
+	char *text = v ? json_dumps(v, JSON_INDENT(1)) : NULL;
+
+	json_decref(v);
+	if (!text)
+		return err_set(err, -EINVAL,
+			       "hostname or instance-id is not in UTF-8");
+	buf_puts(out, text);
+	free(text);
+	return 0;
+}
+
+/* The name of a key is of no meaning. */
+static json_t *seed_drive_keys(const json_t *keys)
+{
+	json_t *names = json_object(), *key;
+	char name[24];
+	size_t i;
+
+	json_array_foreach(keys, i, key)
+	{
+		snprintf(name, sizeof name, "key%zu", i);
+		json_object_set(names, name, key);
+	}
+	return names;
+}
+
+static int seed_drive_meta(const struct seed *s, struct buf *out,
+			   struct err *err)
+{
+	json_t *keys = json_array();
+	char *id = seed_instance(s, err);
+	int r = id ? 0 : err->code;
+
+	if (r == 0 && s->ssh_key)
+		r = seed_keys(s->ssh_key, keys, err);
+	if (r == 0)
+		r = seed_dump(out,
+			      json_pack("{ss ss* ss* so}", "uuid", id,
+					"hostname", s->hostname, "name",
+					s->hostname, "public_keys",
+					seed_drive_keys(keys)),
+			      err);
+	json_decref(keys);
+	free(id);
+	return r;
+}
+
+static int seed_drive(const struct seed *s, struct seed_texts *t,
+		      struct err *err)
+{
+	struct buf vendor = { 0 };
+	int r;
+
+	if (s->network_config)
+		return err_set(err, -EINVAL,
+			       "a config drive has no network-config=; say it "
+			       "in user-data=");
+	r = s->meta_data ? seed_meta_data(&t->meta, s, err)
+			 : seed_drive_meta(s, &t->meta, err);
+	if (r == 0)
+		r = seed_user_data(&t->user, s, err);
+	if (r == 0)
+		r = seed_vendor_data(&vendor, s, err);
+	if (r == 0 && vendor.len)
+		r = seed_dump(&t->vendor,
+			      json_pack("{ss}", "cloud-init", buf_str(&vendor)),
+			      err);
+	buf_fini(&vendor);
+	return r;
+}
+
+/* ---- The volume ---- */
+
+/* What is empty is left out, but for the first two. */
+static int seed_build(const char *label, const char *const names[4],
+		      const struct seed_texts *t, struct err *err)
+{
+	const struct buf *texts[] = { &t->meta, &t->user, &t->vendor, &t->net };
 	struct fat_file files[4];
 	size_t size = 0;
 	u8 *image = NULL;
-	int n = 0, r = seed_meta_data(&meta, s, err);
+	int n = 0, r;
 
-	if (r == 0)
-		r = seed_user_data(&user, s, err);
-	if (r == 0)
-		r = seed_vendor_data(&vendor, s, err);
-	if (r == 0 && s->network_config)
-		r = seed_read("network-config", s->network_config, &net, err);
-	files[n++] = (struct fat_file){ "meta-data", meta.data, meta.len };
-	files[n++] = (struct fat_file){ "user-data", user.data, user.len };
-	if (vendor.len)
-		files[n++] = (struct fat_file){ "vendor-data", vendor.data,
-						vendor.len };
-	if (net.len)
-		files[n++] = (struct fat_file){ "network-config", net.data,
-						net.len };
-	if (r == 0)
-		r = fat_build("CIDATA", files, n, &image, &size, err);
+	for (int i = 0; i < 4; i++)
+		if (i < 2 || texts[i]->len)
+			files[n++] = (struct fat_file){ names[i],
+							texts[i]->data,
+							texts[i]->len };
+	r = fat_build(label, files, n, &image, &size, err);
 	if (r == 0)
 		r = seed_memfd(image, size, err);
 	free(image);
-	buf_fini(&meta);
-	buf_fini(&user);
-	buf_fini(&vendor);
-	buf_fini(&net);
+	return r;
+}
+
+static int seed_image(const struct seed *s, struct err *err)
+{
+	static const char *const nocloud[] = { "meta-data", "user-data",
+					       "vendor-data",
+					       "network-config" };
+	static const char *const drive[] = {
+		"openstack/latest/meta_data.json", "openstack/latest/user_data",
+		"openstack/latest/vendor_data.json", NULL
+	};
+	struct seed_texts t = { 0 };
+	int r = s->config_drive ? seed_drive(s, &t, err)
+				: seed_nocloud(s, &t, err);
+
+	if (r == 0)
+		r = seed_build(s->config_drive ? "config-2" : "CIDATA",
+			       s->config_drive ? drive : nocloud, &t, err);
+	buf_fini(&t.meta);
+	buf_fini(&t.user);
+	buf_fini(&t.vendor);
+	buf_fini(&t.net);
 	return r;
 }
 

@@ -6,6 +6,9 @@
  *
  * Keys of SSH and the name of the host are in meta-data, a password is in
  * vendor-data, so user-data is the user's own.
+ *
+ * Or, with config-drive=on, the same as OpenStack's config drive, a volume
+ * "config-2", for those who look for that.
  */
 #ifndef SEED_SEED_H
 #define SEED_SEED_H

@@ -123,9 +123,9 @@ static char *volume_content(const struct volume *v, const u8 *e, u32 *ret_size)
 	return data;
 }
 
-/* The file of this long name; NULL: none. */
-static char *volume_file(const struct volume *v, const char *want,
-			 u32 *ret_size)
+/* The entry of this long name in a folder; NULL: none. */
+static const u8 *volume_find(const struct volume *v, u32 folder, u32 entries,
+			     const char *want)
 {
 	static const u8 at[] = {
 		1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30
@@ -133,15 +133,15 @@ static char *volume_file(const struct volume *v, const char *want,
 	char name[256] = "";
 	u8 sum = 0;
 
-	for (u32 n = 0; n < v->root_entries; n++) {
-		const u8 *e = v->image + v->root_at + n * 32;
+	for (u32 n = 0; n < entries; n++) {
+		const u8 *e = v->image + folder + n * 32;
 
 		if (!e[0])
 			break;
 		if (e[11] != 0x0f) {
 			if (!strcmp(name, want)) {
 				ck_assert_uint_eq(sum, name_sum(e));
-				return volume_content(v, e, ret_size);
+				return e;
 			}
 			name[0] = '\0';
 			continue;
@@ -159,7 +159,42 @@ static char *volume_file(const struct volume *v, const char *want,
 	return NULL;
 }
 
-static void seed_read_image(struct volume *v, const char *text)
+/* The file of this path; NULL: none. */
+static char *volume_file(const struct volume *v, const char *path,
+			 u32 *ret_size)
+{
+	u32 at = v->root_at, entries = v->root_entries;
+	const char *slash;
+	const u8 *e;
+
+	while ((slash = strchr(path, '/'))) {
+		char *name = xprintf("%.*s", (int)(slash - path), path);
+		u32 up = at == v->root_at
+				 ? 0
+				 : (at - v->data_at) / v->cluster + 2;
+
+		e = volume_find(v, at, entries, name);
+		free(name);
+		if (!e)
+			return NULL;
+		ck_assert_uint_eq(e[11], 0x10);
+		ck_assert_uint_eq(get_le32(e + 28), 0);
+		ck_assert_uint_ge(volume_next(v, get_le16(e + 26)), 0xff8);
+		at = v->data_at + (get_le16(e + 26) - 2u) * v->cluster;
+		ck_assert_mem_eq(v->image + at, ".          \x10", 12);
+		ck_assert_uint_eq(get_le16(v->image + at + 26),
+				  get_le16(e + 26));
+		ck_assert_mem_eq(v->image + at + 32, "..         \x10", 12);
+		ck_assert_uint_eq(get_le16(v->image + at + 32 + 26), up);
+		entries = v->cluster / 32;
+		path = slash + 1;
+	}
+	e = volume_find(v, at, entries, path);
+	return e ? volume_content(v, e, ret_size) : NULL;
+}
+
+static void seed_read_volume(struct volume *v, const char *text,
+			     const char *label)
 {
 	struct err err = { 0 };
 	int fd = seed_open(text, &err);
@@ -173,7 +208,12 @@ static void seed_read_image(struct volume *v, const char *text)
 	ck_assert_int_eq(pread(fd, image, (size_t)st.st_size, 0), st.st_size);
 	close(fd);
 	volume_open(v, image, (size_t)st.st_size);
-	ck_assert_mem_eq(image + v->root_at, "CIDATA     \x08", 12);
+	ck_assert_mem_eq(image + v->root_at, label, 12);
+}
+
+static void seed_read_image(struct volume *v, const char *text)
+{
+	seed_read_volume(v, text, "CIDATA     \x08");
 }
 
 static void expect_file(const struct volume *v, const char *name,
@@ -216,6 +256,30 @@ START_TEST(what_is_given)
 
 END_TEST
 
+START_TEST(config_drive)
+{
+	char *text = xprintf("config-drive=on,ssh-key=%s/key,hostname=web,"
+			     "password=p,instance-id=i-1",
+			     dir);
+	struct volume v;
+
+	put_text("key", KEY "\nssh-rsa BBBB\n");
+	seed_read_volume(&v, text, "config-2   \x08");
+	expect_file(&v, "openstack/latest/meta_data.json",
+		    "{\n \"uuid\": \"i-1\",\n \"hostname\": \"web\",\n"
+		    " \"name\": \"web\",\n \"public_keys\": {\n"
+		    "  \"key0\": \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE "
+		    "me@\\\"here\\\"\",\n  \"key1\": \"ssh-rsa BBBB\"\n }\n}");
+	expect_file(&v, "openstack/latest/user_data", "#cloud-config\n{}\n");
+	expect_file(&v, "openstack/latest/vendor_data.json",
+		    "{\n \"cloud-init\": \"#cloud-config\\nssh_pwauth: true\\n"
+		    "chpasswd: { expire: false }\\npassword: \\\"p\\\"\\n\"\n}");
+	free(v.image);
+	free(text);
+}
+
+END_TEST
+
 START_TEST(instances)
 {
 	struct volume v[2];
@@ -225,7 +289,7 @@ START_TEST(instances)
 	for (int i = 0; i < 2; i++) {
 		seed_read_image(&v[i], "hostname=a");
 		meta[i] = volume_file(&v[i], "meta-data", &size);
-		ck_assert_int_eq(strncmp(meta[i], "instance-id: vmon-", 18), 0);
+		ck_assert_int_eq(strncmp(meta[i], "instance-id: \"vmon-", 19), 0);
 		ck_assert_ptr_null(volume_file(&v[i], "vendor-data", &size));
 	}
 	ck_assert_str_ne(meta[0], meta[1]);
@@ -284,6 +348,8 @@ static const struct {
 	  "too" },
 	{ "vendor-data=DIR/empty,password=a",
 	  "password= is put into vendor-data, and vendor-data= is given" },
+	{ "config-drive=on,network-config=DIR/empty",
+	  "a config drive has no network-config=; say it in user-data=" },
 	{ "hots=a", "property 'hots' not found" },
 };
 
@@ -330,6 +396,7 @@ int main(void)
 
 	tcase_add_unchecked_fixture(t, make_dir, remove_dir);
 	tcase_add_test(t, what_is_given);
+	tcase_add_test(t, config_drive);
 	tcase_add_test(t, instances);
 	tcase_add_loop_test(t, sizes, 0, 8);
 	tcase_add_loop_test(t, refuses, 0, ARRAY_SIZE(refused));
