@@ -53,7 +53,8 @@ void run_help(void)
 
 static bool run_is_many(const struct run *r, const char **at)
 {
-	return at == r->publish;
+	return at == r->publish || at == r->set_credential ||
+	       at == r->load_credential;
 }
 
 static int run_set(struct run *r, const struct run_option *o, const char *value,

@@ -80,29 +80,20 @@ static int disk_check_size(const struct run *r, const char *path, u64 now,
 
 /* ---- Which ---- */
 
-/* A name is a file of ours. */
-static char *disk_path(const char *disk, struct err *err)
+char *run_data_path(const char *name, struct err *err)
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 
-	if (strchr(disk, '/'))
-		return xstrdup(disk);
-	if (!*disk || *disk == '.') {
-		err_set(err, -EINVAL, "--disk '%s' is no name", disk);
-		return NULL;
-	}
 	if (data && *data == '/')
-		return xprintf("%s/vmon/%s.qcow2", data, disk);
+		return xprintf("%s/vmon/%s", data, name);
 	if (home && *home == '/')
-		return xprintf("%s/.local/share/vmon/%s.qcow2", home, disk);
+		return xprintf("%s/.local/share/vmon/%s", home, name);
 	err_set(err, -ENOENT,
-		"--disk %s: there is neither XDG_DATA_HOME nor HOME; give a "
-		"path",
-		disk);
+		"there is neither XDG_DATA_HOME nor HOME for '%s'", name);
 	return NULL;
 }
 
-static void disk_make_folders(const char *path)
+void run_make_folders(const char *path)
 {
 	char *copy = xstrdup(path);
 
@@ -112,6 +103,25 @@ static void disk_make_folders(const char *path)
 		*at = '/';
 	}
 	free(copy);
+}
+
+/* A name is a file of ours. */
+static char *disk_path(const char *disk, struct err *err)
+{
+	char *name, *path;
+
+	if (strchr(disk, '/'))
+		return xstrdup(disk);
+	if (!*disk || *disk == '.') {
+		err_set(err, -EINVAL, "--disk '%s' is no name", disk);
+		return NULL;
+	}
+	name = xprintf("%s.qcow2", disk);
+	path = run_data_path(name, err);
+	free(name);
+	if (!path)
+		err_wrap(err, "--disk %s", disk);
+	return path;
 }
 
 /* One that is there, over the image that was meant. */
@@ -265,7 +275,8 @@ static int disk_create(struct run *r, struct err *err)
 	o.backing_format = xstrdup(d->format);
 	o.size = d->size;
 	/* Two runs at once: the second goes on with the first one's. */
-	disk_make_folders(d->path);
+	if (r->disk && !strchr(r->disk, '/'))
+		run_make_folders(d->path);
 	result = image_create(part, "qcow2", &o, err);
 	opt_rows_fini(rows, &o);
 	opts_fini(&none);

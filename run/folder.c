@@ -149,4 +149,5 @@ void folder_clean(const char *name)
 {
 	folder_remove(name, "console");
 	folder_remove(name, "pid");
+	folder_remove(name, "keys");
 }

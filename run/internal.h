@@ -23,7 +23,11 @@ struct run {
 	const char *publish[RUN_MANY_MAX + 1];
 	const char *disk, *size;
 	const char *wait, *timeout;
-	const char *ephemeral, *write, *detach, *timing, *dry_run, *help;
+	const char *config_drive, *ignition;
+	const char *set_credential[RUN_MANY_MAX + 1],
+		*load_credential[RUN_MANY_MAX + 1];
+	const char *ephemeral, *write, *detach, *service, *timing, *dry_run,
+		*help;
 
 	char **more; /* options of vmon itself, behind "--" */
 	int more_count;
@@ -63,5 +67,16 @@ int run_disk_make(struct run *r, struct err *err);
 void run_disk_add(struct run *r);
 void run_disk_print(const struct run *r);
 void run_disk_fini(struct run *r);
+
+/* A file of vmon's own among this user's data; free() it. */
+char *run_data_path(const char *name, struct err *err);
+/* Those that a file's path is to be in, where they are missing. */
+void run_make_folders(const char *path);
+
+/* run/keys.c: settles whose ssh keys. */
+int run_keys(struct run *r, struct err *err);
+
+/* run/credentials.c: for systemd in the guest, through SMBIOS. */
+int run_add_credentials(struct run *r, struct err *err);
 
 #endif

@@ -56,23 +56,6 @@ char *run_format(struct opts *o)
 	return buf_steal(&text);
 }
 
-/* The first of the names that ssh looks for. */
-static char *run_own_key(void)
-{
-	static const char *const names[] = { "id_ed25519", "id_ecdsa",
-					     "id_rsa" };
-	const char *home = getenv("HOME");
-
-	for (size_t n = 0; home && n < ARRAY_SIZE(names); n++) {
-		char *path = xprintf("%s/.ssh/%s.pub", home, names[n]);
-
-		if (access(path, R_OK) == 0)
-			return path;
-		free(path);
-	}
-	return NULL;
-}
-
 static void run_add_seed(struct run *r)
 {
 	const char *hostname = r->hostname ? r->hostname
@@ -81,8 +64,6 @@ static void run_add_seed(struct run *r)
 	struct opts o;
 
 	opts_init(&o);
-	if (!r->meta_data && !r->ssh_key && !r->password && !r->user_data)
-		r->ssh_key = r->own_key = run_own_key();
 	run_put(&o, "ssh-key", r->ssh_key);
 	run_put(&o, "hostname", r->meta_data ? r->hostname : hostname);
 	run_put(&o, "password", r->password);
@@ -90,7 +71,45 @@ static void run_add_seed(struct run *r)
 	run_put(&o, "network-config", r->network_config);
 	run_put(&o, "meta-data", r->meta_data);
 	run_put(&o, "instance-id", r->instance_id);
+	if (r->config_drive)
+		opts_add(&o, "config-drive", "on");
 	run_add_option(r, "-cloud-init", run_format(&o));
+}
+
+/* Either of them has its own name for it. */
+static int run_add_ignition(struct run *r, struct err *err)
+{
+	static const char *const names[] = { "opt/com.coreos/config",
+					     "opt/org.flatcar-linux/config" };
+
+	if (access(r->ignition, R_OK) < 0)
+		return err_errno(err, "--ignition: could not read '%s'",
+				 r->ignition);
+	for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
+		struct opts o;
+
+		opts_init(&o);
+		opts_add(&o, "name", names[n]);
+		opts_add(&o, "file", r->ignition);
+		run_add_option(r, "-fw_cfg", run_format(&o));
+	}
+	return 0;
+}
+
+/* Who is told by Ignition has no use for an empty seed. */
+static int run_add_first_boot(struct run *r, struct err *err)
+{
+	bool seed = r->ssh_key || r->password || r->user_data || r->meta_data ||
+		    r->network_config || r->hostname;
+	int result = 0;
+
+	if (r->ignition)
+		result = run_add_ignition(r, err);
+	if (result == 0)
+		result = run_add_credentials(r, err);
+	if (result == 0 && (seed || !r->ignition))
+		run_add_seed(r);
+	return result;
 }
 
 static bool run_is_port(const char *text)
@@ -240,7 +259,7 @@ static void run_add_folder(struct run *r)
 	else
 		run_add_option(r, r->detach ? "-display" : "-nographic",
 			       r->detach ? xstrdup("none") : NULL);
-	if (r->detach) {
+	if (r->detach && !r->service) {
 		run_add_option(r, "-D", folder_path(name, "messages"));
 		run_add(r, xstrdup("-daemonize"));
 	}
@@ -277,9 +296,11 @@ static int run_take_name(struct run *r, struct err *err)
 	}
 	r->lock_fd = folder_take(run_called(r), err);
 	r->folder = r->lock_fd >= 0;
-	if (r->folder || (err->code == -ENOENT && !r->detach))
-		return 0;
-	return err->code == -ENOENT ? err_wrap(err, "--detach") : err->code;
+	if (!r->folder && (err->code != -ENOENT || r->detach))
+		return err->code == -ENOENT ? err_wrap(err, "--detach")
+					    : err->code;
+	*err = (struct err){ 0 };
+	return 0;
 }
 
 static struct wait run_wait(const struct run *r)
@@ -295,7 +316,7 @@ static int run_check(const struct run *r, struct err *err)
 {
 	struct wait w = { .state = r->wait, .limit = r->timeout };
 
-	if (r->wait && !r->detach)
+	if (r->wait && (!r->detach || r->service))
 		return err_set(err, -EINVAL, "--wait goes with --detach");
 	if (!r->wait && (r->timeout || r->timing))
 		return err_set(err, -EINVAL, "--%s goes with --wait",
@@ -308,10 +329,14 @@ static int run_build(struct run *r, struct err *err)
 {
 	int result = run_check(r, err);
 
+	if (r->service)
+		r->detach = r->service; /* but for going there */
 	if (result == 0)
 		result = run_disk_plan(r, err);
 	if (result == 0)
 		result = run_take_name(r, err);
+	if (result == 0)
+		result = run_keys(r, err);
 	if (result == 0 && !r->dry_run)
 		result = run_disk_make(r, err);
 	if (result < 0)
@@ -322,8 +347,9 @@ static int run_build(struct run *r, struct err *err)
 	run_add_option(r, "-m", xstrdup(r->memory ? r->memory : "2G"));
 	run_add_option(r, "-smp", xstrdup(r->cpus ? r->cpus : "2"));
 	run_disk_add(r);
-	run_add_seed(r);
-	result = run_add_network(r, err);
+	result = run_add_first_boot(r, err);
+	if (result == 0)
+		result = run_add_network(r, err);
 	if (result < 0)
 		return result;
 	run_add_option(r, "-device", xstrdup("virtio-rng-pci"));

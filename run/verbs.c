@@ -283,7 +283,7 @@ static int verbs_ssh(int argc, char **argv)
 		"-o", "StrictHostKeyChecking=no",
 		"-o", "LogLevel=ERROR"
 	};
-	char text[16384], *at, *who;
+	char text[16384], *at, *who, *key;
 	char **words;
 	unsigned port;
 	int n = 0, status;
@@ -303,12 +303,18 @@ static int verbs_ssh(int argc, char **argv)
 	}
 	who = at ? xprintf("%.*s@127.0.0.1", (int)(at - argv[0]), argv[0])
 		 : xstrdup("127.0.0.1");
-	words = xcalloc((size_t)argc + ARRAY_SIZE(options) + 5, sizeof *words);
+	words = xcalloc((size_t)argc + ARRAY_SIZE(options) + 7, sizeof *words);
 	words[n++] = xstrdup("ssh");
 	words[n++] = xstrdup("-p");
 	words[n++] = xprintf("%u", port);
 	for (size_t k = 0; k < ARRAY_SIZE(options); k++)
 		words[n++] = xstrdup(options[k]);
+	key = keys_made();
+	if (key && access(key, R_OK) == 0) {
+		words[n++] = xstrdup("-i");
+		words[n++] = xstrdup(key);
+	}
+	free(key);
 	words[n++] = who;
 	for (int k = 1; k < argc; k++)
 		words[n++] = xstrdup(argv[k]);

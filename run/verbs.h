@@ -20,4 +20,7 @@ bool verbs_is(const char *name, const char *state);
 /* The port of 127.0.0.1 that leads to the guest's ssh; 0: none. */
 unsigned verbs_ssh_port(const char *name);
 
+/* run/keys.c: the key of `--ssh-key generate`, if there is one; free() it. */
+char *keys_made(void);
+
 #endif

@@ -38,6 +38,7 @@
 #include "vmm/firmware.h"
 #include "vmm/machine.h"
 #include "vmm/machine_pc.h"
+#include "vmm/notify.h"
 #include "vmm/object.h"
 #include "vmm/signals.h"
 
@@ -730,7 +731,9 @@ static int vmon_run(struct vmon *v, struct err *err) REQUIRES(machine_lock)
 		door_publish(v->machine);
 		net_warn_unconnected();
 		vmon_say_ready(v);
+		notify_ready(v->machine->loop);
 		loop_run(v->machine->loop);
+		notify_stopping();
 	}
 	return r;
 }
