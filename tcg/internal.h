@@ -89,6 +89,11 @@ struct insn {
  * between tcg_step_begin() and tcg_step_end(). */
 #define MODE_STEP 0x080u
 #define MODE_AMD  0x100u /* decode as AMD does where vendors differ */
+/* 32-bit protected mode with a 32-bit stack, where ES, CS, SS and DS reach all
+ * of 4 GiB and may be read and written: effective addresses are linear. */
+#define MODE_FLAT 0x200u
+/* Code that is translated. */
+#define MODE_JIT (MODE_CODE64 | MODE_FLAT)
 
 /* ---- Soft TLB ---- */
 
@@ -370,6 +375,8 @@ enum vcpu_exit tcg_deliver(struct tcg_cpu *c, u8 vector, bool has_code,
 /* ---- State (tcg.c) ---- */
 
 void tcg_mode_changed(struct tcg_cpu *c);
+/* ES or DS has been loaded: the part of it that this may change. */
+void tcg_flat_changed(struct tcg_cpu *c);
 void tcg_sync_out(struct tcg_cpu *c); /* hot state -> v->cpu */
 void tcg_sync_in(struct tcg_cpu *c);  /* v->cpu -> hot state; flushes */
 /* IF went from 0 to 1, TPR fell or NMIs were unmasked: asks run() to look

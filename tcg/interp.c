@@ -510,7 +510,7 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 		}
 		if (unlikely(c->t->torture.modes))
 			torture_block(c);
-		if (c->jit && c->code64 && jit_resume(c)) {
+		if (c->jit && c->mode_key & MODE_JIT && jit_resume(c)) {
 			b = NULL;
 			continue;
 		}

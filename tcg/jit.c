@@ -361,7 +361,7 @@ const void *jit_interp(struct tcg_cpu *c, const struct insn *i, u32 info,
 /* Does nothing keep us from running what comes next? */
 static bool jit_steps_on(const struct tcg_cpu *c)
 {
-	return c->code64 &&
+	return c->mode_key & MODE_JIT &&
 	       !(c->halted | c->shadow | (c->mode_key & MODE_STEP) |
 		 atomic_load_explicit(&c->v->request, memory_order_relaxed) |
 		 atomic_load_explicit(&log_mask, memory_order_relaxed));
@@ -558,6 +558,14 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 	return t;
 }
 
+/* Addresses of 32-bit code wrap behind the last page, so there is no way to
+ * say that a block goes on in the next. */
+static bool jit_translates(const struct tcg_block *b)
+{
+	return b->mode_key & MODE_CODE64 ||
+	       (b->mode_key & MODE_FLAT && !b->gen_now2);
+}
+
 /* The translation of a block that has run often enough. */
 static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 					bool apart)
@@ -567,7 +575,7 @@ static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 
 	if (b->refused || !jit_counted(c, b, key))
 		return NULL;
-	if (!(b->mode_key & MODE_CODE64)) {
+	if (!jit_translates(b)) {
 		b->refused = true;
 		return NULL;
 	}
@@ -652,6 +660,8 @@ void jit_enter(struct tcg_cpu *c, const struct jit_block *t)
 	if (unlikely(log_on(LOG_EXEC) || log_on(LOG_CPU)))
 		tcg_log_run(c, jit_code(j, t), t->key, 0);
 	left = j->enter(c, jit_code(j, t));
+	if (!c->code64)
+		c->rip = (u32)c->rip; /* behind the last page: 0 */
 	jit_count_left(c, left);
 	if (left > (const void *)JIT_LEFT_VEC) {
 		j->link = left;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * T1: translation of 64-bit code into host code, block by block.
+ * T1: translation of 64-bit and flat 32-bit code into host code, block by block.
  *
  * A translation is made from a block of the interpreter that has run a few
  * times, from the same decoded instructions.  What it cannot translate it

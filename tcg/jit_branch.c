@@ -52,7 +52,7 @@ static void gen_link(struct gen *g, s64 target, u8 *site)
 void gen_linear(struct gen *g, s64 target)
 {
 	em_load(&g->e, H_R10, gen_slot(INSN_RIP));
-	em_lea(&g->e, H_R10, rm_mem(H_R10, (s32)target));
+	gen_add(g, H_R10, rm_mem(H_R10, (s32)target));
 }
 
 void gen_goto(struct gen *g, s64 target, u32 kind)
@@ -87,7 +87,7 @@ bool gen_branch_ok(const struct gen *g)
 {
 	s64 target = gen_target(g);
 
-	return g->i->opsize == 8 && target == (s32)target;
+	return g->i->opsize == g->word && target == (s32)target;
 }
 
 /* Flags stay where they are for what comes behind. */
@@ -219,7 +219,7 @@ static void gen_landing(struct gen *g)
 	s64 target = gen_return_target(g);
 
 	em_lea(&g->e, H_RSP, rm_mem(H_RSP, 8));
-	em_lea(&g->e, H_R10, rm_mem(H_R10, (s32)-target));
+	gen_add(g, H_R10, rm_mem(H_R10, (s32)-target));
 	em_store(&g->e, gen_slot(INSN_RIP), H_R10);
 	gen_poll(g, target);
 	em_rm(&g->e, 0x81, 7, rm_state(offsetof(struct tcg_cpu, jit_key) + 4));
@@ -235,6 +235,10 @@ static void gen_call_target(struct gen *g, s64 target)
 {
 	struct jit_emit *e = &g->e;
 
+	if (g->word != 8) {
+		gen_linear(g, target);
+		return;
+	}
 	em_load(e, H_RAX, gen_slot(INSN_RIP));
 	em_lea(e, H_R10, rm_mem(H_RAX, (s32)target));
 	em_rm(e, EM_W | 0x33, H_RAX, rm_reg(H_R10));
@@ -247,6 +251,8 @@ static void gen_call_ind_target(struct gen *g)
 {
 	struct jit_emit *e = &g->e;
 
+	if (g->word != 8)
+		return;
 	em_mov(e, H_RAX, H_R10);
 	em_rm(e, EM_W | 0xc1, 4, rm_reg(H_RAX)); /* shl rax, 16 */
 	em8(e, 16);
@@ -287,12 +293,13 @@ static void gen_indirect_target(struct gen *g)
 
 	gen_settle_flags(g);
 	if (i->is_mem) {
-		gen_access(g, 8, false);
-		em_load(&g->e, H_R10, gen_load_operand(g, false));
+		gen_access(g, g->word, false);
+		em_rm(&g->e, gen_w(g) | 0x8b, H_R10,
+		      gen_load_operand(g, false));
 	} else {
 		reg = gen_read(g, i->rm, H_R10);
 		if (reg != H_R10)
-			em_mov(&g->e, H_R10, reg);
+			em_rm(&g->e, gen_w(g) | 0x8b, H_R10, rm_reg(reg));
 	}
 }
 
@@ -320,8 +327,8 @@ void gen_ret(struct gen *g)
 	u16 pop = (u16)g->i->imm;
 
 	gen_settle_flags(g);
-	em_load(&g->e, H_R10, gen_stack_load(g, sp, 0));
-	em_lea(&g->e, sp, rm_mem(sp, 8 + pop));
+	em_rm(&g->e, gen_w(g) | 0x8b, H_R10, gen_stack_load(g, sp, 0));
+	gen_add(g, sp, rm_mem(sp, g->word + pop));
 	gen_branch_info(g, JIT_BRANCH_RET, pop);
 	em_rm(&g->e, EM_W | 0x3b, H_R10, rm_mem(H_RSP, 8));
 	em_to(em_jcc(&g->e, 5), g->j->ret_miss[g->cpl == 3]);

@@ -78,8 +78,21 @@ static bool gen_copy_interps(const struct gen *g, const struct gen_form *f)
 		return true;
 	/* A bit offset in a register reaches beyond the operand. */
 	if (i->is_mem && f->has_g && gen_row(i)->what == ROW_BIT)
-		return i->opsize == 2;
+		return i->opsize == 2 || i->addrsize == 4;
 	return !gen_bytes_ok(g, f) && !gen_extends_high(g, f);
+}
+
+/* What 64-bit mode has in one encoding only: 82, and INC and DEC by opcode. */
+static void gen_form32(const struct insn *i, struct gen_form *f)
+{
+	u8 op = i->opcode;
+
+	if (op == 0x82) {
+		f->op = (f->op & ~0xffu) | 0x80;
+	} else if (op >= 0x40 && op < 0x50) {
+		f->op = (f->op & ~0xffu) | 0xff;
+		f->digit = op >> 3 & 1;
+	}
 }
 
 void gen_form(const struct gen *g, struct gen_form *f)
@@ -97,11 +110,14 @@ void gen_form(const struct gen *g, struct gen_form *f)
 		.g_byte = r->g_byte,
 		.e_byte = r->e_size == 'b',
 		.e_written = r->e_written,
+		.digit = d->reg < 8 ? d->reg : 0,
 		.needs_flags = r->needs_flags,
 		.sets_flags = r->sets_flags,
 	};
 	if (d->attrs & OP_PLUSR && r->what == ROW_BOTH)
 		f->op = (f->op & ~0xffu) | 0x87; /* xchg */
+	if (d->map == M1 && d->attrs & OP_I64)
+		gen_form32(i, f);
 	if (f->imm_size && d->attrs & OP_COND) {
 		u8 mask = i->opsize == 8 ? 63 : 31;
 
@@ -151,13 +167,11 @@ static void gen_copy_reg(struct gen *g, struct gen_form *f)
 {
 	const struct insn *i = g->i;
 	struct jit_emit *e = &g->e;
-	u8 g_reg = insn_desc(i)->reg, rm_home = jit_home[i->rm];
+	u8 g_reg = f->digit, rm_home = jit_home[i->rm];
 	struct jit_rm rm;
 	bool g_slot = false, e_temp = false, again;
 	u8 *at;
 
-	if (g_reg > 7)
-		g_reg = 0;
 	if (f->needs_flags)
 		gen_load_flags(g);
 	if (f->e_byte && gen_high_byte(i->rm8)) {
@@ -222,15 +236,13 @@ static void gen_copy_mem(struct gen *g, struct gen_form *f)
 {
 	const struct insn *i = g->i;
 	struct jit_emit *e = &g->e;
-	u8 g_reg = insn_desc(i)->reg;
+	u8 g_reg = f->digit;
 	struct jit_rm rm;
 	bool g_slot = f->has_g && (f->g_byte ? gen_byte_slot(i->reg8)
 					     : jit_home[i->reg] == JIT_NOHOME);
 	bool free_rax = g_slot || f->needs_flags;
 	bool run = gen_in_run(g) && gen_on_stack(i);
 
-	if (g_reg > 7)
-		g_reg = 0;
 	if (run) {
 		rm = gen_run_operand(g, (s32)i->disp, free_rax);
 	} else {

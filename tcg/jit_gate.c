@@ -59,7 +59,7 @@ bool gen_gate(struct gen *g, s64 target, u32 info)
 	struct gen_cold *cold;
 	u8 *at;
 
-	if (g->j->nochain)
+	if (g->j->nochain || g->word != 8)
 		return false;
 	if ((info >> 12 & 3) != JIT_BRANCH_NONE &&
 	    (target >= 0 || target < -(s64)GATE_REACH))

@@ -210,7 +210,7 @@ struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp)
 {
 	if (gen_in_run(g) && sp == jit_home[REG_RSP])
 		return gen_run_operand(g, disp, false);
-	gen_access_at(g, sp, disp, 8, false);
+	gen_access_at(g, sp, disp, g->word, false);
 	return gen_load_operand(g, false);
 }
 
@@ -515,30 +515,31 @@ void gen_push_reg(struct gen *g, u8 src, struct jit_rm load)
 			em_load(&g->e, H_R10, load);
 			src = H_R10;
 		}
-		rm = gen_run_operand(g, -8, false);
+		rm = gen_run_operand(g, -g->word, false);
 	} else {
-		gen_access_at(g, sp, -8, 8, true);
+		gen_access_at(g, sp, -g->word, g->word, true);
 		rm = gen_store_operand(g, src == H_RAX);
 		if (src == H_RAX)
 			em_load(&g->e, H_RAX, load);
 	}
-	em_store(&g->e, rm, src);
-	em_lea(&g->e, sp, rm_mem(sp, -8));
+	em_rm(&g->e, gen_w(g) | 0x89, src, rm);
+	gen_add(g, sp, rm_mem(sp, -g->word));
 	if (run)
 		gen_delta_left(g, GEN_DELTA_RUN);
 	else
-		gen_stored(g, 8);
+		gen_stored(g, g->word);
 }
 
 static void gen_push(struct gen *g)
 {
 	const struct insn *i = g->i;
 
-	if (i->opsize != 8) {
+	if (i->opsize != g->word) {
 		gen_interp(g);
 	} else if (i->is_mem) {
-		gen_access(g, 8, false);
-		em_load(&g->e, H_RAX, gen_load_operand(g, false));
+		gen_access(g, g->word, false);
+		em_rm(&g->e, gen_w(g) | 0x8b, H_RAX,
+		      gen_load_operand(g, false));
 		em_store(&g->e, STATE(jit_tmp), H_RAX);
 		gen_push_reg(g, H_RAX, STATE(jit_tmp));
 	} else if (jit_home[i->rm] == JIT_NOHOME) {
@@ -554,23 +555,23 @@ static void gen_push_imm(struct gen *g)
 	bool run = gen_in_run(g);
 	struct jit_rm rm;
 
-	if (g->i->opsize != 8) {
+	if (g->i->opsize != g->word) {
 		gen_interp(g);
 		return;
 	}
 	if (run) {
-		rm = gen_run_operand(g, -8, false);
+		rm = gen_run_operand(g, -g->word, false);
 	} else {
-		gen_access_at(g, sp, -8, 8, true);
+		gen_access_at(g, sp, -g->word, g->word, true);
 		rm = gen_store_operand(g, false);
 	}
-	em_rm(&g->e, EM_W | 0xc7, 0, rm);
+	em_rm(&g->e, gen_w(g) | 0xc7, 0, rm);
 	em32(&g->e, (u32)g->i->imm);
-	em_lea(&g->e, sp, rm_mem(sp, -8));
+	gen_add(g, sp, rm_mem(sp, -g->word));
 	if (run)
 		gen_delta_left(g, GEN_DELTA_RUN);
 	else
-		gen_stored(g, 8);
+		gen_stored(g, g->word);
 }
 
 static void gen_pop(struct gen *g)
@@ -579,7 +580,7 @@ static void gen_pop(struct gen *g)
 	u8 sp = jit_home[REG_RSP], home = jit_home[i->rm];
 	struct jit_rm rm;
 
-	if (i->opsize != 8 || i->is_mem) {
+	if (i->opsize != g->word || i->is_mem) {
 		gen_interp(g);
 		return;
 	}
@@ -588,22 +589,22 @@ static void gen_pop(struct gen *g)
 		em_load(&g->e, H_RAX, rm);
 		em_store(&g->e, gen_slot(i->rm), H_RAX);
 	} else {
-		em_load(&g->e, home, rm);
+		em_rm(&g->e, gen_w(g) | 0x8b, home, rm);
 		if (gen_in_run(g))
 			gen_delta_left(g, GEN_DELTA_RUN);
 	}
 	if (home != sp)
-		em_lea(&g->e, sp, rm_mem(sp, 8));
+		gen_add(g, sp, rm_mem(sp, g->word));
 }
 
 static void gen_leave(struct gen *g)
 {
-	if (g->i->opsize != 8) {
+	if (g->i->opsize != g->word) {
 		gen_interp(g);
 		return;
 	}
-	em_load(&g->e, H_RAX, gen_stack_load(g, H_RBP, 0));
-	em_lea(&g->e, jit_home[REG_RSP], rm_mem(H_RBP, 8));
+	em_rm(&g->e, gen_w(g) | 0x8b, H_RAX, gen_stack_load(g, H_RBP, 0));
+	gen_add(g, jit_home[REG_RSP], rm_mem(H_RBP, g->word));
 	em_mov(&g->e, H_RBP, H_RAX);
 }
 
@@ -671,9 +672,36 @@ static void gen_plan_run(struct gen *g)
 
 /* ---- Blocks ---- */
 
+/* MODE_FLAT: FS and GS may have limits, and by CS nothing is written; these are
+ * left to handlers, as are addresses of 16 bits, and VZEROALL, which does not
+ * reach registers 8 to 15. */
+static u8 gen_class32(const struct insn *i, u8 class)
+{
+	bool flat = i->addrsize == 4 && i->seg < SEG_FS && i->seg != SEG_CS;
+
+	if (insn_desc(i)->map == V0F && i->opcode == 0x77)
+		return JIT_INTERP;
+	switch (class) {
+	case JIT_NOP: return class;
+	case JIT_LEA: return i->addrsize == 4 ? class : JIT_INTERP;
+	case JIT_PUSHF:
+	case JIT_POPF:
+	case JIT_STI:
+	case JIT_STRING: return JIT_INTERP;
+	case JIT_SYSCALL:
+	case JIT_SYSRET:
+	case JIT_SWAPGS: return JIT_STOP;
+	}
+	if (!i->is_mem || flat)
+		return class;
+	return insn_desc(i)->attrs & OP_END ? JIT_STOP : JIT_INTERP;
+}
+
 /* False when the block ends in front of the instruction. */
 static bool gen_insn(struct gen *g, u8 class)
 {
+	if (g->word != 8)
+		class = gen_class32(g->i, class);
 	if (g->j->check && gen_steps(class))
 		return false;
 	switch (class) {
@@ -686,7 +714,7 @@ static bool gen_insn(struct gen *g, u8 class)
 	case JIT_CALL_IND:
 	case JIT_JMP_IND:
 	case JIT_RET:
-		if (g->i->opsize != 8)
+		if (g->i->opsize != g->word)
 			return false;
 		break;
 	}
@@ -878,7 +906,8 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.vec_live = 0;
 	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;
-	g.apart = key & JIT_KEY_APART;
+	g.word = b->mode_key & MODE_CODE64 ? 8 : 4;
+	g.apart = key & JIT_KEY_APART || g.word != 8;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
 	g.mmu = g.to_mmu = c->mmu;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +

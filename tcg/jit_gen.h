@@ -125,6 +125,7 @@ struct gen_form {
 	bool has_g, g_written, g_byte;
 	bool e_byte, e_written;
 	bool needs_flags, sets_flags;
+	u8 digit;     /* of ModRM.reg without G */
 	bool interps; /* left to its handler */
 };
 
@@ -165,6 +166,9 @@ struct gen {
 	 * that is the last one: of the run, or of the span led by `delta_of`. */
 	int delta, delta_of;
 	bool apart; /* no runs */
+	/* Bytes of what near branches and most stack accesses move, and of
+	 * addresses of code: 8, or 4 in MODE_FLAT. */
+	u8 word;
 	/* A block that jumps to its start: its code comes twice, and the second
 	 * time begins with what the end leaves. */
 	u8 *again_at;  /* there; NULL: the first time */
@@ -263,6 +267,18 @@ void gen_flags_cold(struct gen *g, const struct gen_again *a);
 static inline struct jit_rm gen_slot(u8 reg)
 {
 	return rm_state(offsetof(struct tcg_cpu, gpr) + reg * 8);
+}
+
+/* EM_W for what has the size of g->word. */
+static inline u32 gen_w(const struct gen *g)
+{
+	return g->word == 8 ? EM_W : 0;
+}
+
+/* `to` = the address `rm`, of g->word bytes. */
+static inline void gen_add(struct gen *g, u8 to, struct jit_rm rm)
+{
+	em_rm(&g->e, gen_w(g) | 0x8d, to, rm);
 }
 
 /* A guest register for reading: its host register, or `scratch` loaded. */
@@ -370,7 +386,7 @@ void gen_delta_of_load(struct gen *g);
 
 /* ---- Stack ---- */
 
-/* 8 bytes at [sp + disp], looked up, or part of a run if `sp` is RSP. */
+/* g->word bytes at [sp + disp], looked up, or part of a run if `sp` is RSP. */
 struct jit_rm gen_stack_load(struct gen *g, u8 sp, s32 disp);
 /* Stores `src` (RAX: loaded by `load`, R10: is there, but in a run only) below
  * RSP and moves RSP. */

@@ -203,8 +203,17 @@ static void mem_access_at(struct gen *g, u8 base, s32 disp, u32 size,
 
 void gen_access_at(struct gen *g, u8 base, s32 disp, u32 size, bool write)
 {
+	u8 *retry;
+
 	g->span = NULL;
-	mem_access_at(g, base, disp, size, write);
+	if (g->word == 8) {
+		mem_access_at(g, base, disp, size, write);
+		return;
+	}
+	gen_spill_flags(g);
+	retry = g->e.at;
+	gen_add(g, H_R10, rm_mem(base, disp));
+	gen_lookup(g, retry, size, write);
 }
 
 void gen_access_kept(struct gen *g, u32 size, bool write,

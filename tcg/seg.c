@@ -210,6 +210,8 @@ void tcg_load_seg(struct tcg_cpu *c, int seg, u16 sel)
 		seg_load_data(c, seg, sel);
 	if (seg == SEG_SS)
 		tcg_mode_changed(c);
+	else if (seg < SEG_FS)
+		tcg_flat_changed(c);
 }
 
 /* ---- Stacks ---- */

@@ -45,6 +45,37 @@ static bool mode_steps(const struct tcg_cpu *c)
 	return false;
 }
 
+/* SDM 3A 3.4.5.1: of what type. */
+static bool mode_segment_flat(const struct cpu_segment *s, bool code)
+{
+	u16 no = code ? 0 : SEG_ATTR_CODE | SEG_ATTR_CE;
+	u16 yes = code ? SEG_ATTR_P : SEG_ATTR_P | SEG_ATTR_RW;
+
+	return !s->base && s->limit == UINT32_MAX && !(s->attr & no) &&
+	       (s->attr & yes) == yes;
+}
+
+static bool mode_flat(const struct tcg_cpu *c)
+{
+	const struct cpu_segment *s = c->s->seg;
+
+	return c->code32 && c->stack32 && c->protected_mode &&
+	       mode_segment_flat(&s[SEG_CS], true) &&
+	       mode_segment_flat(&s[SEG_SS], false) &&
+	       mode_segment_flat(&s[SEG_DS], false) &&
+	       mode_segment_flat(&s[SEG_ES], false);
+}
+
+void tcg_flat_changed(struct tcg_cpu *c)
+{
+	u32 flat = mode_flat(c) ? MODE_FLAT : 0;
+
+	if (likely((c->mode_key & MODE_FLAT) == flat))
+		return;
+	c->mode_key ^= MODE_FLAT;
+	c->end_block = true;
+}
+
 static u32 mode_of(const struct tcg_cpu *c)
 {
 	u32 key = c->mode_key & MODE_AMD;
@@ -59,6 +90,8 @@ static u32 mode_of(const struct tcg_cpu *c)
 		key |= MODE_LMA;
 	if (mode_steps(c))
 		key |= MODE_STEP;
+	if (mode_flat(c))
+		key |= MODE_FLAT;
 	return key;
 }
 

@@ -49,6 +49,12 @@ QEMU_DIFFERS = {
     "read-only data is not written",
     "code is not written",
     "a null segment is not read",
+    "data beyond a limit",
+    "data beyond it",
+    "data below an expand-down segment",
+    "read-only data",
+    "a null segment is not written",
+    "code beyond a limit",
     "bit 21 of a 4 MiB page is reserved",
     # INIT clears the MTRRs.
     "... and whose MTRRs are on",
