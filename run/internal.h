@@ -43,6 +43,7 @@ struct run {
 	} overlay;
 	int lock_fd; /* of the machine's folder; -1 */
 	bool folder; /* it has one */
+	const char *bios; /* NULL: what is built in */
 	u64 start_ns;
 
 	char **argv; /* as its strings; NULL-ended */
@@ -75,6 +76,11 @@ void run_make_folders(const char *path);
 
 /* run/keys.c: settles whose ssh keys. */
 int run_keys(struct run *r, struct err *err);
+
+/* run/firmware.c: the image of OVMF, NULL: it is not installed. */
+const char *run_ovmf(void);
+/* Is it needed?  Nothing else may boot the disk. */
+int run_plan_firmware(struct run *r, struct err *err);
 
 /* run/credentials.c: for systemd in the guest, through SMBIOS. */
 int run_add_credentials(struct run *r, struct err *err);

@@ -334,6 +334,8 @@ static int run_build(struct run *r, struct err *err)
 	if (result == 0)
 		result = run_disk_plan(r, err);
 	if (result == 0)
+		result = run_plan_firmware(r, err);
+	if (result == 0)
 		result = run_take_name(r, err);
 	if (result == 0)
 		result = run_keys(r, err);
@@ -347,6 +349,8 @@ static int run_build(struct run *r, struct err *err)
 	run_add_option(r, "-m", xstrdup(r->memory ? r->memory : "2G"));
 	run_add_option(r, "-smp", xstrdup(r->cpus ? r->cpus : "2"));
 	run_disk_add(r);
+	if (r->bios)
+		run_add_option(r, "-bios", xstrdup(r->bios));
 	result = run_add_first_boot(r, err);
 	if (result == 0)
 		result = run_add_network(r, err);

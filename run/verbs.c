@@ -23,6 +23,7 @@
 #include "lib/types.h"
 #include "monitor/ctl.h"
 #include "run/folder.h"
+#include "run/inspect.h"
 
 #define VERBS_ARGS   8
 #define VERBS_TAIL   8192 /* bytes of a log that its end is looked for in */
@@ -371,6 +372,7 @@ static const struct {
 	verbs_fn *fn;
 } verbs[] = {
 	{ "console", verbs_console },
+	{ "inspect", inspect_main },
 	{ "list", verbs_list },
 	{ "ssh", verbs_ssh },
 	{ "stop", verbs_stop },
