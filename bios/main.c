@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Which service, the machine's own (INT 15h), and the clock (INT 1Ah).
+ * Which service, the machine's own (INT 15h), and the clock (INT 1Ah, but for
+ * PCI).
  */
 #include "bios/bios.h"
 
@@ -35,7 +36,7 @@ u32 bios_call(void)
 	case 0x15: return bios_system(f);
 	case 0x16: return bios_keys(f);
 	case 0x19: return bios_boot(f);
-	case 0x1a: return bios_clock(f);
+	case 0x1a: return f->a.h == 0xb1 ? bios_host(f) : bios_clock(f);
 	default: return bios_host(f);
 	}
 }

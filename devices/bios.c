@@ -110,6 +110,8 @@ static bool bios_step(struct bios *s, struct bios_frame *f)
 {
 	int result = s->req.result;
 
+	if (s->state == BIOS_IDLE && f->vector == 0x1a)
+		return bios_pci(s, f);
 	if (s->state == BIOS_IDLE)
 		return f->vector == 0x13   ? bios_disk_start(s, f)
 		       : f->vector == 0x15 ? bios_system(s, f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The half of the firmware that lives in vmon: disks (INT 13h), what to boot
- * (INT 18h, 19h), and the text screen's way to a terminal.
+ * The half of the firmware that lives in vmon: disks (INT 13h), PCI (INT 1Ah),
+ * what to boot (INT 18h, 19h), and the text screen's way to a terminal.
  *
  * The ROM of bios/ hands over the caller's registers in a frame
  * (vmm/pc_abi.h), whose address is a guest's word, as all in it.  A call that
@@ -105,6 +105,7 @@ struct bios {
 
 	/* The terminal at the serial port. */
 	u8 col, row; /* where its cursor is */
+	u8 cell, cell_col; /* put last, in this row; 0: typed */
 	u8 color;
 	bool silent; /* nothing was shown yet */
 };
@@ -149,6 +150,10 @@ void bios_disk_geometry(struct bios_drive *d);
 /* ---- bios_system.c ---- */
 /* INT 15h: 86h wait, 87h copy. */
 bool bios_system(struct bios *s, struct bios_frame *f);
+
+/* ---- bios_pci.c ---- */
+/* INT 1Ah, B1h. */
+bool bios_pci(struct bios *s, struct bios_frame *f);
 
 /* ---- bios_boot.c ---- */
 /* INT 18h and 19h. */

@@ -131,6 +131,14 @@ void bios_text_event(struct bios *s, u32 event)
 		s->col = s->row = 0;
 		return;
 	}
+	/* Some write a cell for its color, and then the same as a teletype. */
+	if ((event & BIOS_TEXT_TYPE) && c == s->cell && col == s->cell_col &&
+	    row == s->row && s->col == col + 1) {
+		s->cell = 0;
+		return;
+	}
+	s->cell = event & BIOS_TEXT_TYPE ? 0 : c;
+	s->cell_col = col;
 	text_move(s, col, row);
 	if (event & BIOS_TEXT_TYPE)
 		text_type(s, c);

@@ -278,6 +278,41 @@ static void test_time(void)
 	check(!(r.flags & CF) && ticks() - first >= 2, "15h, 86h waits");
 }
 
+static struct regs pci(u32 function, u32 b, u32 c, u32 d, u32 si, u32 di)
+{
+	struct regs r = { 0xb100 | function, b, c, d, si, di, 0x3333, 0 };
+
+	bios(0x1a, &r);
+	return r;
+}
+
+static void test_pci(void)
+{
+	struct regs r = pci(1, 0, 0, 0, 0, 0), found;
+
+	check(!(r.flags & CF) && !ah(&r) && r.d == 0x20494350 && (r.a & 1) &&
+		      !(r.c & 0xff),
+	      "1Ah, B101h: PCI is there");
+	r = pci(2, 0, 0x1237, 0x8086, 0, 0);
+	check(!(r.flags & CF) && !(r.b & 0xffff), "B102h finds the bridge");
+	r = pci(2, 0, 0x1237, 0x8086, 1, 0);
+	check((r.flags & CF) && ah(&r) == 0x86, "and no second one");
+	r = pci(3, 0, 0x060100, 0, 0, 0);
+	found = pci(9, r.b, 0xeeee5555, 0, 0, 0);
+	check(!(r.flags & CF) && (found.c & 0xffff) == 0x8086,
+	      "B103h finds the ISA bridge");
+	check(found.c >> 16 == 0xeeee, "B109h leaves the rest of ECX");
+	found = pci(8, r.b, 0, 0, 0, 0x0b);
+	check((found.c & 0xff) == 0x06, "B108h reads a byte");
+	found = pci(10, 0, 0, 0, 0, 0);
+	check(found.c == 0x12378086, "B10Ah reads 32 bits");
+	pci(11, 0, 0x20, 0, 0, 0x0d);
+	found = pci(8, 0, 0, 0, 0, 0x0d);
+	check(!(found.flags & CF), "B10Bh writes");
+	r = pci(0x55, 0, 0, 0, 0, 0);
+	check((r.flags & CF) && ah(&r) == 0x81, "no other function");
+}
+
 static void test_keys(void)
 {
 	struct regs r = call(0x16, 0x0100, 0, 0, 0);
@@ -334,6 +369,7 @@ void main(u32 drive)
 	test_memory();
 	test_copy();
 	test_time();
+	test_pci();
 	test_keys();
 	test_screen();
 	say(failures ? "FAILED\n" : "done\n");

@@ -155,6 +155,15 @@ class Boot(unittest.TestCase):
             guest.expect(r"\(cd\)|\(hd\d*\)", 30)
             self.assertIn("ide1-cd0", guest.monitor("info block"))
 
+    def test_ipxe(self):
+        """A loader with a driver of its own, which asks INT 1Ah for its NIC."""
+        iso = self.package("ipxe") / "usr/lib/ipxe/ipxe.iso"
+        with self.machine("-cdrom", iso, "-nic", "user") as guest:
+            guest.expect("iPXE initialising devices", 30)
+            guest.expect("iPXE [0-9][^\r\n]* -- Open Source Network Boot", 30)
+            guest.expect("net0: 52:54:00:12:34:56 using virtio-net", 60)
+            guest.expect(r"net0: 10\.0\.2\.15/255\.255\.255\.0", 60)
+
 
 if __name__ == "__main__":
     try:
