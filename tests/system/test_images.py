@@ -6,6 +6,7 @@ tests/images/build makes them from Debian's packages, as root; they are kept
 in the cache.  IMAGES_SUITE in the environment: another release than bookworm.
 """
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -16,7 +17,6 @@ import time
 import unittest
 
 import vm
-from test_net import free_port
 
 SUITE = os.environ.get("IMAGES_SUITE", "bookworm")
 BOOT_S = 120
@@ -133,84 +133,118 @@ class Plain(unittest.TestCase):
 
 
 class Cloud(unittest.TestCase):
-    """`vmon run` of a genericcloud image: cloud-init, ssh, power-off."""
+    """`vmon run` of what one downloads, which is never written to."""
 
     def setUp(self):
         tmp = tempfile.TemporaryDirectory(dir=vm.cache())
         self.addCleanup(tmp.cleanup)
         self.dir = pathlib.Path(tmp.name)
-        self.disk = self.dir / "disk.qcow2"
-        shutil.copy(image("genericcloud"), self.disk)
+        self.env = dict(os.environ, HOME=tmp.name, XDG_RUNTIME_DIR=tmp.name)
+        self.env.pop("XDG_DATA_HOME", None)
         for tool in ("ssh", "ssh-keygen"):
             if not shutil.which(tool):
                 self.skipTest(f"no {tool}")
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
-                        self.dir / "key"], check=True)
 
-    def ssh(self, port, command):
-        return subprocess.run(
-            ["ssh", "-i", self.dir / "key", "-p", str(port), "-F", "none",
-             "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
-             "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
-             "-o", f"ConnectTimeout={int(30 * vm.SLOW)}",
-             "debian@127.0.0.1", command], stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
-            timeout=120 * vm.SLOW)
+    def vmon(self, *args, status=0, limit=60):
+        r = subprocess.run([vm.program(), *map(str, args)], env=self.env,
+                           stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=limit * vm.SLOW, check=False)
+        self.assertEqual(r.returncode, status, f"{args}\n{r.stdout}{r.stderr}")
+        return r.stdout
 
-    def wait_for(self, process, what):
-        end = time.monotonic() + BOOT_S * vm.SLOW
-        while True:
-            text = (self.dir / "serial").read_text(errors="replace")
-            if what in text:
-                return
-            self.assertLess(time.monotonic(), end, text[-2000:])
-            self.assertIsNone(process.poll(), text[-2000:])
-            time.sleep(0.1)
+    def start(self, *args, name="web", wait="ssh"):
+        began = time.monotonic()
+        self.addCleanup(subprocess.run, [vm.program(), "ctl", name, "quit"],
+                        env=self.env, check=False, capture_output=True)
+        self.vmon("run", "-d", "-n", name, "--wait", wait, "--timeout",
+                  BOOT_S * vm.SLOW, *args, "--", "-accel", vm.accel(),
+                  limit=2 * BOOT_S)
+        print(f"{args}: {wait} after {time.monotonic() - began:.1f} s",
+              file=sys.stderr, flush=True)
 
-    def run_once(self, host, *kept):
-        port, start = free_port(), time.monotonic()
-        (self.dir / "serial").write_text("")
-        process = subprocess.Popen(
-            [vm.program(), "run", "--write", "--hostname", host,
-             "--ssh-key", self.dir / "key.pub", "--ssh-port", str(port),
-             self.disk, "--", "-accel", vm.accel(), "-monitor", "none",
-             "-serial", f"file:{self.dir}/serial"],
-            stdin=subprocess.DEVNULL)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        self.wait_for(process, f"{host} login: ")
-        login = time.monotonic() - start
-        r = self.ssh(port, "cloud-init status --wait | tail -n 1; hostname; id -un;"
-                     "sudo id -un; ls kept 2>/dev/null; touch kept; ls kept")
-        lines = r.stdout.split("\n")
-        self.assertEqual(lines, ["status: done", host, "debian", "root",
-                                 *kept, "kept", ""], r)
-        print(f"{host}: login after {login:.1f} s, ssh after "
-              f"{time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
-        self.ssh(port, "sudo poweroff")
-        self.assertEqual(process.wait(60 * vm.SLOW), 0)
-        check(self.disk)
+    def ssh(self, command, who="debian@web"):
+        return self.vmon("ssh", who, "-F", "none", "-o", "BatchMode=yes",
+                         command, limit=BOOT_S).split("\n")[:-1]
+
+    def session(self, host, *args):
+        """What is the same whenever it boots; ends with power-off."""
+        self.start(*args)
+        lines = self.ssh(
+            "cloud-init status --wait | tail -n 1; hostname; id -un;"
+            "sudo id -un; sudo cat /var/lib/cloud/data/instance-id;"
+            "cat /etc/ssh/ssh_host_ed25519_key.pub; df --output=size / |"
+            "tail -n 1; cat kept 2>/dev/null; echo $((6*7)) >kept; sync")
+        self.assertEqual(lines[:4], ["status: done", host, "debian", "root"])
+        self.vmon("stop", "--timeout", 60 * vm.SLOW, "web",
+                  limit=120)
+        self.assertIn("Power down", (self.dir / "vmon/web/log").read_text(
+            errors="replace"))
+        check(self.dir / ".local/share/vmon/web.qcow2")
+        return lines[4:]
 
     def test_genericcloud(self):
-        self.run_once("one")
-        self.run_once("two", "kept")
-        self.qemu()
+        before = image("genericcloud").read_bytes()
+        v = json.loads(self.vmon("inspect", "--json", image("genericcloud")))
+        self.assertEqual(v["loaders"], {"bios": "GRUB",
+                                        "efi": "EFI/BOOT/BOOTX64.EFI"})
+        self.assertTrue(v["seed"])
+        first = self.session("web", "--disk", "web", "--size", "5G",
+                             "--ssh-key", "generate", image("genericcloud"))
+        self.assertGreater(int(first[2]), 4 << 20)  # KiB; the image has 2 GiB
+        again = self.session("web", "--disk", "web", "--ssh-key", "generate")
+        self.assertEqual(again, [*first, "42"])
+        self.assertEqual(image("genericcloud").read_bytes(), before)
+        self.qemu(self.dir / ".local/share/vmon/web.qcow2", "web login: ")
 
-    def qemu(self):
+    def test_config_drive(self):
+        self.start("--config-drive", "--hostname", "drive",
+                   image("genericcloud"), wait="text=^drive login: ")
+
+    def test_uefi_only(self):
+        """OVMF comes by itself; systemd's credentials do without cloud-init."""
+        try:
+            self.env["VMON_OVMF"] = str(vm.debian_package("ovmf") /
+                                        "usr/share/ovmf/OVMF.fd")
+        except vm.Skip as e:
+            self.skipTest(str(e))
+        key = self.dir / ".local/share/vmon/id_ed25519"
+        key.parent.mkdir(parents=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        key], check=True)
+        self.start("--load-credential",
+                   f"ssh.authorized_keys.root:{key}.pub", image("efi"))
+        self.assertEqual(self.ssh("id -un; ls -d /sys/firmware/efi",
+                                  "root@web"), ["root", "/sys/firmware/efi"])
+
+    def test_inspect(self):
+        for name, table, bios in (("extlinux-disk", "none", "SYSLINUX"),
+                                  ("extlinux-mbr", "mbr", "SYSLINUX"),
+                                  ("grub-mbr", "mbr", "GRUB"),
+                                  ("efi", "gpt", None)):
+            v = json.loads(self.vmon("inspect", "--json", image(name)))
+            self.assertEqual((v["table"], v["loaders"]["bios"]), (table, bios))
+            self.assertIn("Debian GNU/Linux", v["system"]["name"])
+            self.assertFalse(v["seed"])
+            self.assertEqual(len(v["system"]["kernels"]), 1)
+
+    def qemu(self, disk, want):
         """What vmon wrote still boots elsewhere."""
         if not shutil.which("qemu-system-x86_64"):
             return
-        (self.dir / "serial").write_text("")
+        serial = self.dir / "serial"
         process = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-m", "1G", "-nodefaults",
-             "-display", "none", "-serial", f"file:{self.dir}/serial",
-             "-drive", f"file={self.disk},if=virtio,format=qcow2",
+             "-display", "none", "-serial", f"file:{serial}",
+             "-drive", f"file={disk},if=virtio,format=qcow2",
              "-snapshot"], stdin=subprocess.DEVNULL)
-        try:
-            self.wait_for(process, "two login: ")
-        finally:
-            process.kill()
-            process.wait()
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        end = time.monotonic() + 2 * BOOT_S * vm.SLOW
+        while not serial.exists() or want not in serial.read_text(
+                errors="replace"):
+            self.assertLess(time.monotonic(), end)
+            self.assertIsNone(process.poll())
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":
