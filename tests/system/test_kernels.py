@@ -270,6 +270,23 @@ class Xen(unittest.TestCase):
         self.boot(2)
 
 
+class Installer(unittest.TestCase):
+    """Debian's installer, as a network boot would start it."""
+
+    def test_netboot(self):
+        try:
+            folder = vm.debian_package("debian-installer-12-netboot-amd64")
+        except vm.Skip as e:
+            self.skipTest(str(e))
+        linux, = folder.glob("usr/lib/debian-installer/images/12/amd64/text/"
+                             "debian-installer/amd64/linux")
+        with vm.Vm("-m", "1G", "-nic", "user", "-kernel", linux, "-initrd",
+                   linux.with_name("initrd.gz"), "-append",
+                   "console=ttyS0 DEBIAN_FRONTEND=text") as guest:
+            guest.expect("Select a language", 120)
+            guest.expect("Prompt: ", 30)
+
+
 class Memtest(unittest.TestCase):
     """memtest86+ through its first tests, #0 to #4.
 
