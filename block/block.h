@@ -133,6 +133,8 @@ struct block_front {
 	void (*resized)(void *opaque);
 	/* Where it is, for "Attached to:"; appends to `out`. */
 	void (*path)(void *opaque, struct buf *out);
+	/* The same as firmware names it; NULL: it does not. */
+	void (*firmware_path)(void *opaque, struct buf *out);
 };
 
 /* Read freely; changed only by block/. */

@@ -342,10 +342,23 @@ static void blk_path(void *opaque, struct buf *out)
 	buf_printf(out, "%s/virtio-backend", s->v.pci.dev.path);
 }
 
+/* As in Open Firmware; SeaBIOS calls all virtio disks so. */
+static void blk_firmware_path(void *opaque, struct buf *out)
+{
+	struct blk *s = opaque;
+	int devfn = s->v.pci.devfn;
+
+	buf_printf(out, "/pci@i0cf8/scsi@%x", devfn >> 3);
+	if (devfn & 7)
+		buf_printf(out, ",%x", devfn & 7);
+	buf_puts(out, "/disk@0,0");
+}
+
 static const struct block_front blk_front = {
 	.settled = blk_settled,
 	.resized = blk_resized,
 	.path = blk_path,
+	.firmware_path = blk_firmware_path,
 };
 
 static void blk_set_cache(struct blk *s, bool on)

@@ -22,6 +22,7 @@
 #include "devices/pci.h"
 #include "devices/smbios.h"
 #include "lib/alloc.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -52,6 +53,7 @@ struct pc {
 	struct device *bios;
 	char *order; /* owned; of the boots behind the first one */
 	bool booted;
+	bool strict, menu; /* -boot */
 };
 
 static void pc_gsi_set(void *opaque, int n, int level)
@@ -226,11 +228,48 @@ static void pc_add_vga_rom(struct machine *m)
 	firmware_close(rom);
 }
 
+/* Drives in order of bootindex=, a line each. */
+static int pc_add_boot_order(struct machine *m, bool strict, struct err *err)
+{
+	struct buf order = { 0 };
+	u64 from = 0;
+	int r = 0;
+
+	for (;;) {
+		struct block *next = NULL;
+
+		for (struct block *b = block_next(NULL); b; b = block_next(b))
+			if (block_attached(b) && b->front->firmware_path &&
+			    b->bootindex >= from && b->bootindex < UINT32_MAX &&
+			    (!next || b->bootindex < next->bootindex))
+				next = b;
+		if (!next)
+			break;
+		from = next->bootindex + 1ull;
+		if (order.len)
+			buf_putc(&order, '\n');
+		next->front->firmware_path(next->front_opaque, &order);
+	}
+	if (strict)
+		buf_puts(&order, order.len ? "\nHALT" : "HALT");
+	if (order.len) /* with the zero behind it */
+		r = fw_cfg_add_file(m->fw_cfg, "bootorder", buf_str(&order),
+				    order.len + 1, err);
+	buf_fini(&order);
+	return r;
+}
+
 static int pc_reload_firmware(struct machine *m, bool first, struct err *err)
 {
+	struct pc *pc = m->machine_data;
+	int r = pc_add_boot_order(m, pc->strict, err);
+
+	if (r < 0)
+		return r;
 	if (first && m->vga)
 		pc_add_vga_rom(m);
 	fw_cfg_add_u16(m->fw_cfg, FW_CFG_NOGRAPHIC, !m->vga);
+	fw_cfg_add_u16(m->fw_cfg, FW_CFG_BOOT_MENU, pc->menu);
 	return firmware_load(m->firmware, m, err);
 }
 
@@ -338,6 +377,8 @@ int machine_pc_create(struct machine *m, const struct config *c,
 	r = pc_set_boot_order(m, c, err);
 	if (r < 0)
 		return r;
+	pc->strict = c->boot_strict;
+	pc->menu = c->boot_menu;
 	pc_set_clock(m, c);
 	pc->bios = pc_add_bios(m, c, err);
 	r = pc->bios ? pc_add_bridges(m, err) : -EINVAL;

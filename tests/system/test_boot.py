@@ -138,6 +138,27 @@ class Boot(unittest.TestCase):
                               guest.monitor("info screen"))
                 self.assertIn("pc.bios", guest.monitor("info ramblock"))
 
+    def test_seabios_order(self):
+        """bootindex= and strict=on reach it, too."""
+        bios = self.package("seabios") / "usr/share/seabios/bios-256k.bin"
+        args, numbers = [], []
+        for text in "FIRST", "SECOND", "THIRD":
+            args += ["-drive", self.disk(loader(text))]
+            numbers.append(self.disks)
+        for indexes, want in (((None, None, None), "FIRST"),
+                              ((None, 7, None), "SECOND"),
+                              ((None, 7, 3), "THIRD")):
+            devices = []
+            for number, index in zip(numbers, indexes):
+                devices += ["-device", f"virtio-blk-pci,drive=d{number}" + (
+                    "" if index is None else f",bootindex={index}")]
+            with self.subTest(want=want), vm.Vm(
+                    "-m", 32, "-bios", bios, *args, *devices) as guest:
+                guest.expect(f"Booting from Hard Disk.*{want}", 30)
+        with vm.Vm("-m", 32, "-bios", bios, "-boot", "strict=on", *args,
+                   "-device", f"virtio-blk-pci,drive=d{numbers[0]}") as guest:
+            guest.expect("No bootable device", 60)
+
     def test_cd(self):
         iso = self.package("grub-rescue-pc") / \
             "usr/lib/grub-rescue/grub-rescue-cdrom.iso"
