@@ -18,6 +18,8 @@
 struct backing {
 	u8 *from, *to; /* owned; the first cluster */
 	size_t size, at;
+	size_t old, old_bytes;          /* the old name; 0: none */
+	size_t format_at, format_bytes; /* its format's extension; 0: none */
 };
 
 static int backing_put(struct backing *b, const void *data, size_t len)
@@ -57,8 +59,12 @@ static int backing_keep_extensions(struct qcow2 *s, struct backing *b)
 		if (len > end - at - 8)
 			return -EINVAL;
 		len = MIN(8 + ALIGN_UP(len, 8ULL), end - at);
-		if (type != QCOW2_EXT_FORMAT)
+		if (type != QCOW2_EXT_FORMAT) {
 			r = backing_put(b, b->from + at, len);
+		} else {
+			b->format_at = at;
+			b->format_bytes = len;
+		}
 		at += len;
 	}
 	return r;
@@ -85,22 +91,73 @@ static int backing_build(struct qcow2 *s, struct backing *b, const char *name,
 	return r;
 }
 
+/* Puts the old name where nothing of the old or the new state is, and into
+ * the first sector that, the old format, and no other extension. */
+static int backing_park(struct qcow2 *s, const struct backing *b, size_t at)
+	REQUIRES(s->lock)
+{
+	u8 sector[BLOCK_SECTOR] = { 0 };
+	struct backing mid = { .to = sector, .size = sizeof(sector) };
+	int r = backing_put(&mid, b->from, s->h.header_bytes);
+
+	if (r == 0)
+		r = backing_put(&mid, b->from + b->format_at, b->format_bytes);
+	put_be64(sector + 8, b->old ? at : 0);
+	if (r == 0 && b->old)
+		r = qcow2_pwrite(s, at, b->from + b->old, b->old_bytes);
+	if (r == 0)
+		r = qcow2_sync(s);
+	if (r == 0)
+		r = qcow2_pwrite(s, 0, sector, sizeof(sector));
+	return r < 0 ? r : qcow2_sync(s);
+}
+
+/* A power cut leaves each sector old or new, and the first one says where the
+ * name is. */
+static int backing_write_all(struct qcow2 *s, const struct backing *b)
+	REQUIRES(s->lock)
+{
+	size_t park = ALIGN_UP(MAX(b->old + b->old_bytes, b->at),
+			       (size_t)BLOCK_SECTOR);
+	int r = 0;
+
+	if (b->at > BLOCK_SECTOR) {
+		if (park <= b->size && b->old_bytes <= b->size - park)
+			r = backing_park(s, b, park);
+		if (r == 0)
+			r = qcow2_pwrite(s, BLOCK_SECTOR, b->to + BLOCK_SECTOR,
+					 b->at - BLOCK_SECTOR);
+		if (r == 0)
+			r = qcow2_sync(s);
+	}
+	if (r == 0)
+		r = qcow2_pwrite(s, 0, b->to, BLOCK_SECTOR);
+	return r < 0 ? r : qcow2_sync(s);
+}
+
 static int backing_write(struct qcow2 *s, struct backing *b, const char *name,
 			 const char *format) REQUIRES(s->lock)
 {
+	u64 old;
+	u32 len;
 	int r = qcow2_prepare(s);
 
 	if (r == 0)
 		r = qcow2_write_back(s);
 	if (r == 0)
-		r = qcow2_pread(s, 0, b->from, b->size);
-	if (r == 0)
-		r = backing_build(s, b, name, format);
-	if (r == 0)
 		r = qcow2_sync(s);
 	if (r == 0)
-		r = qcow2_pwrite(s, 0, b->to, b->size);
-	return r < 0 ? r : qcow2_sync(s);
+		r = qcow2_pread(s, 0, b->from, b->size);
+	if (r < 0)
+		return r;
+	old = get_be64(b->from + 8);
+	len = get_be32(b->from + 16);
+	if (old && old < b->size && len <= b->size - old) {
+		b->old = old;
+		b->old_bytes = len;
+	}
+	r = backing_build(s, b, name, format);
+	return r < 0 ? r : backing_write_all(s, b);
 }
 
 int qcow2_set_backing(struct block_node *n, const char *name,
