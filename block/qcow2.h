@@ -232,6 +232,8 @@ void qcow2_free_later(struct qcow2 *s, u64 offset, u64 bytes) REQUIRES(s->lock);
 void qcow2_free_now(struct qcow2 *s, u64 generation) REQUIRES(s->lock);
 /* Does that for all of them when they have become many. */
 int qcow2_free_some(struct qcow2 *s) REQUIRES(s->lock);
+/* Something was written below `end`. */
+void qcow2_refs_used(struct qcow2 *s, u64 end) REQUIRES(s->lock);
 /* New blocks and a new table for these counts, behind the last cluster. */
 int qcow2_refs_rebuild(struct qcow2 *s, const u32 *count, u64 clusters)
 	REQUIRES(s->lock);
@@ -259,7 +261,7 @@ int qcow2_broken(struct qcow2 *s, const char *what) REQUIRES(s->lock);
 struct qcow2_snapshot {
 	char *id, *name; /* owned */
 	u64 l1_offset, vm_clock_ns, vm_bytes;
-	u64 disk_bytes; /* 0: as the image */
+	u64 disk_bytes; /* extra_bytes < 16: not known, 0 */
 	u32 l1_size, seconds, nanoseconds;
 	u8 *extra; /* owned; as in the file */
 	u32 extra_bytes;
@@ -319,6 +321,40 @@ int qcow2_snapshots(struct block_node *n, struct image_snapshot **ret,
 		    u32 *ret_count);
 int qcow2_branch(struct block_node *n, enum image_snapshot_op op,
 		 const char *name, struct err *err);
+
+/* ---- qcow2_next.c ---- */
+
+struct qcow2_next { /* what the counts are going to be */
+	struct qcow2 *s; /* borrowed */
+	u8 **block;      /* owned; as in the file; NULL: all are zero */
+	u64 blocks;      /* those behind are NULL */
+	u64 cursor;      /* no cluster below it is free */
+	u64 *taken;      /* owned; offsets of new clusters */
+	u64 taken_count, taken_max;
+};
+
+struct qcow2_roots { /* what the header is going to say */
+	u64 size, l1_offset, snapshots_offset;
+	u64 *l1; /* owned; host order */
+	u32 l1_size, snapshots;
+};
+
+/* Everything is written back, nothing is in flight, and nothing else changes
+ * the image until the end, which undoes what was not committed.  t->s is set.
+ * -EINVAL: the refcount table makes no sense. */
+int qcow2_next_begin(struct qcow2_next *t) REQUIRES(t->s->lock);
+void qcow2_next_end(struct qcow2_next *t) REQUIRES(t->s->lock);
+u64 qcow2_next_count(const struct qcow2_next *t, u64 cluster);
+/* For a cluster that is in use.  -ERANGE: too many references; -EIO: it is not
+ * counted at all. */
+int qcow2_next_add(struct qcow2_next *t, u64 cluster, int by);
+/* Clusters next to each other that neither state uses, counted once; whoever
+ * takes them writes all of them. */
+int qcow2_next_take(struct qcow2_next *t, u64 clusters, u64 *ret_offset)
+	REQUIRES(t->s->lock);
+/* Makes it the state of the image; takes over to->l1. */
+int qcow2_next_commit(struct qcow2_next *t, const struct qcow2_roots *to)
+	REQUIRES(t->s->lock);
 
 /* ---- qcow2_create.c ---- */
 

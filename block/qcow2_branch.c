@@ -3,8 +3,8 @@
  * qcow2: taking, going back to and deleting internal snapshots.
  *
  * A snapshot is one more reference to every cluster that an L1 table leads
- * to.  References are on the disk before anything refers, and go when nothing
- * does any more, so that a crash leaves clusters that are counted too often.
+ * to.  All of a change is done beside what is there (qcow2_next.c), so that it
+ * happens or does not.
  *
  * Locking: nothing is in flight.
  *
@@ -25,25 +25,20 @@
 
 /* ---- References ---- */
 
-static int branch_count(struct qcow2 *s, u64 offset, u64 bytes, int by)
-	REQUIRES(s->lock)
+static int branch_count(struct qcow2_next *t, u64 offset, u64 bytes, int by)
 {
+	u32 bits = t->s->cluster_bits;
 	u64 end = offset + bytes;
 	int r = 0;
 
-	if (by < 0) {
-		qcow2_free(s, offset, bytes);
-		return 0;
-	}
-	for (u64 c = offset >> s->cluster_bits;
-	     c << s->cluster_bits < end && r == 0; c++)
-		r = qcow2_refs_add(s, c, by);
+	for (u64 c = offset >> bits; c << bits < end && r == 0; c++)
+		r = qcow2_next_add(t, c, by);
 	return r;
 }
 
-static int branch_count_table(struct qcow2 *s, const u8 *table, int by)
-	REQUIRES(s->lock)
+static int branch_count_table(struct qcow2_next *t, const u8 *table, int by)
 {
+	struct qcow2 *s = t->s;
 	int r = 0;
 
 	for (u32 n = 0; n < 1u << s->l2_bits && r == 0; n++) {
@@ -57,15 +52,16 @@ static int branch_count_table(struct qcow2 *s, const u8 *table, int by)
 			continue;
 		else if (offset & (s->cluster_size - 1))
 			return -EIO;
-		r = branch_count(s, offset, bytes, by);
+		r = branch_count(t, offset, bytes, by);
 	}
 	return r;
 }
 
-/* Everything that an L1 table leads to; the file is up to date. */
-static int branch_count_all(struct qcow2 *s, const u64 *l1, u32 size, int by)
-	REQUIRES(s->lock)
+/* Everything that an L1 table leads to. */
+static int branch_count_all(struct qcow2_next *t, const u64 *l1, u32 size,
+			    int by)
 {
+	struct qcow2 *s = t->s;
 	u8 *table = malloc(s->cluster_size);
 	int r = table ? 0 : -ENOMEM;
 
@@ -78,9 +74,9 @@ static int branch_count_all(struct qcow2 *s, const u64 *l1, u32 size, int by)
 		if (r == 0)
 			r = qcow2_pread(s, offset, table, s->cluster_size);
 		if (r == 0)
-			r = branch_count_table(s, table, by);
+			r = branch_count_table(t, table, by);
 		if (r == 0)
-			r = branch_count(s, offset, s->cluster_size, by);
+			r = branch_count(t, offset, s->cluster_size, by);
 	}
 	free(table);
 	return r;
@@ -89,67 +85,66 @@ static int branch_count_all(struct qcow2 *s, const u64 *l1, u32 size, int by)
 /* ---- Flags ---- */
 
 /* Says in `entry` whether its cluster has one reference. */
-static int branch_flag(struct qcow2 *s, u64 *entry, bool *changed)
-	REQUIRES(s->lock)
+static bool branch_flag(const struct qcow2_next *t, u64 *entry)
 {
-	u64 count, was = *entry;
-	int r;
+	u64 was = *entry, at = (was & QCOW2_OFFSET) >> t->s->cluster_bits;
 
 	if (!(was & QCOW2_OFFSET))
-		return 0;
-	r = qcow2_refs_get(s, (was & QCOW2_OFFSET) >> s->cluster_bits, &count);
-	*entry = count == 1 ? was | QCOW2_COPIED : was & ~QCOW2_COPIED;
-	*changed |= *entry != was;
-	return r;
+		return false;
+	*entry = qcow2_next_count(t, at) == 1 ? was | QCOW2_COPIED
+					      : was & ~QCOW2_COPIED;
+	return *entry != was;
 }
 
-static int branch_flag_table(struct qcow2 *s, u64 offset, u8 *table)
-	REQUIRES(s->lock)
+static bool branch_flag_table(const struct qcow2_next *t, u8 *table)
 {
 	bool changed = false;
-	int r = qcow2_pread(s, offset, table, s->cluster_size);
 
-	for (u32 n = 0; n < 1u << s->l2_bits && r == 0; n++) {
-		u64 desc = get_be64(table + n * s->entry_bytes);
+	for (u32 n = 0; n < 1u << t->s->l2_bits; n++) {
+		u8 *at = table + n * t->s->entry_bytes;
+		u64 desc = get_be64(at);
 
-		if (desc & QCOW2_COMPRESSED)
+		if (desc & QCOW2_COMPRESSED || !branch_flag(t, &desc))
 			continue;
-		r = branch_flag(s, &desc, &changed);
-		put_be64(table + n * s->entry_bytes, desc);
+		put_be64(at, desc);
+		changed = true;
 	}
-	if (r == 0 && changed)
-		r = qcow2_pwrite(s, offset, table, s->cluster_size);
-	return r;
+	return changed;
 }
 
-/* For the active tables, which alone have them. */
-static int branch_flags(struct qcow2 *s) REQUIRES(s->lock)
+/* For the tables that are going to be the active ones; those that change go
+ * to new places.  users: how many of what is new have this L1 table. */
+static int branch_flags(struct qcow2_next *t, u64 *l1, u32 size, int users)
+	REQUIRES(t->s->lock)
 {
+	struct qcow2 *s = t->s;
 	u8 *table = malloc(s->cluster_size);
 	int r = table ? 0 : -ENOMEM;
 
-	for (u32 i = 0; i < s->h.l1_size && r == 0; i++) {
-		u64 entry = s->l1[i];
-		bool changed = false;
+	for (u32 i = 0; i < size && r == 0; i++) {
+		u64 old = l1[i] & QCOW2_OFFSET, at;
 
-		if (!(entry & QCOW2_OFFSET))
+		if (!old)
 			continue;
-		r = branch_flag_table(s, entry & QCOW2_OFFSET, table);
-		if (r == 0)
-			r = branch_flag(s, &entry, &changed);
-		if (r < 0 || !changed)
-			continue;
-		lock_acquire(&s->map);
-		s->l1[i] = entry;
-		lock_release(&s->map);
-		s->l1_touched[i / 64] = 1;
-		s->l1_dirty = true;
+		r = qcow2_pread(s, old, table, s->cluster_size);
+		if (r < 0)
+			break;
+		if (branch_flag_table(t, table)) {
+			r = qcow2_next_take(t, 1, &at);
+			if (r == 0)
+				r = qcow2_pwrite(s, at, table, s->cluster_size);
+			if (r == 0 && users > 1)
+				r = qcow2_next_add(t, at >> s->cluster_bits,
+						   users - 1);
+			if (r == 0)
+				r = qcow2_next_add(t, old >> s->cluster_bits,
+						   -users);
+			l1[i] = at;
+		}
+		(void)branch_flag(t, &l1[i]);
 	}
 	free(table);
-	qcow2_cache_clear_maps(s);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	return r < 0 ? r : qcow2_sync(s);
+	return r;
 }
 
 /* ---- The table of snapshots ---- */
@@ -185,41 +180,48 @@ static u64 branch_bytes(const struct qcow2_snapshot *list, u32 count)
 	return bytes;
 }
 
-/* Writes the list to a new place and makes the header name it. */
-static int branch_store(struct qcow2 *s, const struct qcow2_snapshot *list,
-			u32 count, u64 old_bytes) REQUIRES(s->lock)
+/* Writes the list to a new place. */
+static int branch_store(struct qcow2_next *t, const struct qcow2_snapshot *list,
+			u32 count, u64 old_bytes, struct qcow2_roots *to)
+	REQUIRES(t->s->lock)
 {
-	u64 bytes = branch_bytes(list, count), at = 0, offset = 0;
-	u64 old = s->h.snapshots_offset;
-	u8 *raw = calloc(1, bytes + 8), header[12];
+	u64 bytes = ALIGN_UP(branch_bytes(list, count), t->s->cluster_size);
+	u8 *raw = calloc(1, MAX(bytes, 1));
+	u64 at = 0;
 	int r = raw ? 0 : -ENOMEM;
 
+	to->snapshots = count;
+	to->snapshots_offset = 0;
 	if (r == 0 && bytes)
-		r = qcow2_alloc_table(
-			s, (bytes + s->cluster_size - 1) >> s->cluster_bits,
-			&offset);
+		r = qcow2_next_take(t, bytes >> t->s->cluster_bits,
+				    &to->snapshots_offset);
 	for (u32 i = 0; i < count && r == 0; i++)
 		at += branch_put(raw + at, &list[i]);
-	if (r == 0)
-		r = qcow2_pwrite(s, offset, raw, bytes);
+	if (r == 0 && bytes)
+		r = qcow2_pwrite(t->s, to->snapshots_offset, raw, bytes);
 	free(raw);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	if (r == 0)
-		r = qcow2_sync(s);
-	put_be32(header, count);
-	put_be64(header + 4, offset);
-	if (r == 0)
-		r = qcow2_header_write(s, 60, header, sizeof(header));
-	if (r == 0)
-		r = qcow2_sync(s);
-	if (r < 0)
-		return r;
-	s->h.snapshots = count;
-	s->h.snapshots_offset = offset;
-	if (old)
-		qcow2_free(s, old, old_bytes);
-	return 0;
+	return r < 0 ? r
+		     : branch_count(t, t->s->h.snapshots_offset, old_bytes, -1);
+}
+
+/* An L1 table, without flags if it is a snapshot's, at a place of its own;
+ * 0 when it is empty. */
+static int branch_write_l1(struct qcow2_next *t, const u64 *l1, u32 size,
+			   bool flags, u64 *ret) REQUIRES(t->s->lock)
+{
+	u64 bytes = ALIGN_UP(size * 8ULL, t->s->cluster_size);
+	u8 *raw = calloc(1, MAX(bytes, 1));
+	int r = raw ? 0 : -ENOMEM;
+
+	*ret = 0;
+	if (r == 0 && bytes)
+		r = qcow2_next_take(t, bytes >> t->s->cluster_bits, ret);
+	for (u32 i = 0; i < size && r == 0; i++)
+		put_be64(raw + i * 8ULL, flags ? l1[i] : l1[i] & ~QCOW2_COPIED);
+	if (r == 0 && bytes)
+		r = qcow2_pwrite(t->s, *ret, raw, bytes);
+	free(raw);
+	return r;
 }
 
 /* ---- Taking one ---- */
@@ -246,150 +248,72 @@ static int branch_name(struct qcow2_snapshot *list, u32 count, const char *name)
 	return p->id && p->name && p->extra ? 0 : -ENOMEM;
 }
 
-/* A copy of an L1 table, without flags, at a place of its own. */
-static int branch_copy_l1(struct qcow2 *s, const u64 *l1, u32 size, u32 room,
-			  u64 *ret) REQUIRES(s->lock)
-{
-	u64 bytes = ALIGN_UP(MAX(room, 1) * 8ULL, s->cluster_size);
-	u8 *raw = calloc(1, bytes);
-	int r = raw ? 0 : -ENOMEM;
-
-	if (r == 0)
-		r = qcow2_alloc_table(s, bytes >> s->cluster_bits, ret);
-	for (u32 i = 0; i < size && r == 0; i++)
-		put_be64(raw + i * 8ULL, l1[i] & ~QCOW2_COPIED);
-	if (r == 0)
-		r = qcow2_pwrite(s, *ret, raw, bytes);
-	free(raw);
-	return r;
-}
-
 /* `list` has room for one more. */
-static int branch_take(struct qcow2 *s, struct qcow2_snapshot *list,
-		       u64 old_bytes, const char *name) REQUIRES(s->lock)
+static int branch_take(struct qcow2_next *t, struct qcow2_snapshot *list,
+		       const char *name, struct qcow2_roots *to)
+	REQUIRES(t->s->lock)
 {
-	u32 count = s->h.snapshots;
-	struct qcow2_snapshot *p = &list[count];
-	int r = branch_name(list, count, name);
+	struct qcow2_snapshot *p = &list[t->s->h.snapshots];
+	int r = branch_name(list, t->s->h.snapshots, name);
 
+	if (r < 0)
+		return r;
+	put_be64(p->extra + 8, to->size);
+	p->l1_size = to->l1_size;
+	r = branch_count_all(t, to->l1, to->l1_size, 1);
 	if (r == 0)
-		r = branch_count_all(s, s->l1, s->h.l1_size, 1);
-	if (r == 0)
-		r = branch_copy_l1(s, s->l1, s->h.l1_size, s->h.l1_size,
-				   &p->l1_offset);
-	p->l1_size = s->h.l1_size;
-	if (r == 0)
-		put_be64(p->extra + 8, s->h.size);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	if (r == 0)
-		r = qcow2_sync(s);
-	if (r == 0)
-		r = branch_flags(s);
-	return r < 0 ? r : branch_store(s, list, count + 1, old_bytes);
+		r = branch_flags(t, to->l1, to->l1_size, 2);
+	return r < 0 ? r
+		     : branch_write_l1(t, to->l1, to->l1_size, false,
+				       &p->l1_offset);
 }
 
 /* ---- Deleting one ---- */
 
-static int branch_delete(struct qcow2 *s, struct qcow2_snapshot *list,
-			 u64 old_bytes, u32 n, const u64 *l1) REQUIRES(s->lock)
+static int branch_delete(struct qcow2_next *t, struct qcow2_snapshot *list,
+			 u32 n, const u64 *l1, struct qcow2_roots *to)
+	REQUIRES(t->s->lock)
 {
 	struct qcow2_snapshot gone = list[n];
-	u32 count = s->h.snapshots;
+	u32 count = t->s->h.snapshots;
 	int r;
 
 	memmove(&list[n], &list[n + 1], (count - n - 1) * sizeof(*list));
 	list[count - 1] = gone; /* for who frees the list */
-	r = branch_store(s, list, count - 1, old_bytes);
+	r = branch_count_all(t, l1, gone.l1_size, -1);
 	if (r == 0)
-		r = branch_count_all(s, l1, gone.l1_size, -1);
-	if (r == 0)
-		qcow2_free(s, gone.l1_offset, gone.l1_size * 8ULL);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	if (r == 0)
-		r = qcow2_sync(s);
-	return r < 0 ? r : branch_flags(s);
+		r = branch_count(t, gone.l1_offset, gone.l1_size * 8ULL, -1);
+	return r < 0 ? r : branch_flags(t, to->l1, to->l1_size, 1);
 }
 
 /* ---- Going back to one ---- */
 
-/* The active table is another from now on. */
-static int branch_switch(struct qcow2 *s, const struct qcow2_snapshot *p,
-			 const u64 *l1, u64 size) REQUIRES(s->lock)
+static int branch_apply(struct qcow2_next *t, const struct qcow2_snapshot *p,
+			const u64 *l1, struct qcow2_roots *to)
+	REQUIRES(t->s->lock)
 {
+	struct qcow2 *s = t->s;
+	u64 size = p->extra_bytes >= 16 ? p->disk_bytes : to->size;
 	u32 shift = s->cluster_bits + s->l2_bits;
-	u32 need = size ? ((size - 1) >> shift) + 1 : 0;
+	u64 need = size ? ((size - 1) >> shift) + 1 : 0;
 	u32 room = MAX(p->l1_size, need);
-	u64 *table = calloc(MAX(room, 1), 8), offset;
-	u8 *touched = calloc(room / 64 + 1, 1), header[24];
-	int r = table && touched ? 0 : -ENOMEM;
-
-	if (r == 0)
-		r = branch_copy_l1(s, l1, p->l1_size, room, &offset);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	if (r == 0)
-		r = qcow2_sync(s);
-	/* Size, encryption (none), size and place of the table: one sector. */
-	put_be64(header, size);
-	put_be32(header + 8, 0);
-	put_be32(header + 12, room);
-	if (r == 0)
-		put_be64(header + 16, offset);
-	if (r == 0)
-		r = qcow2_header_write(s, 24, header, sizeof(header));
-	if (r == 0)
-		r = qcow2_sync(s);
-	if (r < 0) {
-		free(table);
-		free(touched);
-		return r;
-	}
-	for (u32 i = 0; i < p->l1_size; i++)
-		table[i] = l1[i] & ~QCOW2_COPIED;
-	free(s->l1);
-	free(s->l1_touched);
-	lock_acquire(&s->map);
-	s->l1 = table;
-	s->l1_touched = touched;
-	s->h.l1_size = room;
-	s->h.l1_offset = offset;
-	s->h.size = s->node.size = size;
-	lock_release(&s->map);
-	qcow2_cache_clear_maps(s);
-	return 0;
-}
-
-static int branch_apply(struct qcow2 *s, const struct qcow2_snapshot *p,
-			const u64 *l1) REQUIRES(s->lock)
-{
-	u64 size = p->disk_bytes ? p->disk_bytes : s->h.size;
-	u64 old_offset = s->h.l1_offset, *old;
-	u32 old_size = s->h.l1_size;
+	u64 *table;
 	int r;
 
-	if (size > (u64)INT64_MAX - s->cluster_size ||
-	    (size && ((size - 1) >> (s->cluster_bits + s->l2_bits)) >=
-			     QCOW2_L1_MAX / 8))
+	if (size > (u64)INT64_MAX - s->cluster_size || need > QCOW2_L1_MAX / 8)
 		return -EFBIG;
-	old = malloc(MAX(old_size, 1) * 8ULL);
-	if (!old)
+	table = calloc(MAX(room, 1), 8);
+	if (!table)
 		return -ENOMEM;
-	memcpy(old, s->l1, old_size * 8ULL);
-	r = branch_count_all(s, l1, p->l1_size, 1);
+	memcpy(table, l1, p->l1_size * 8ULL);
+	r = branch_count_all(t, l1, p->l1_size, 1);
 	if (r == 0)
-		r = branch_switch(s, p, l1, size);
-	if (r == 0)
-		r = branch_count_all(s, old, old_size, -1);
-	if (r == 0)
-		qcow2_free(s, old_offset, old_size * 8ULL);
-	free(old);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	if (r == 0)
-		r = qcow2_sync(s);
-	return r < 0 ? r : branch_flags(s);
+		r = branch_count_all(t, to->l1, to->l1_size, -1);
+	free(to->l1);
+	to->l1 = table;
+	to->l1_size = room;
+	to->size = size;
+	return r < 0 ? r : branch_flags(t, to->l1, room, 1);
 }
 
 /* ---- The three of them ---- */
@@ -410,10 +334,64 @@ static int branch_find(const struct qcow2_snapshot *list, u32 count,
 	return -ENOENT;
 }
 
-static int branch_run(struct qcow2 *s, enum image_snapshot_op op,
-		      struct qcow2_snapshot *list, u64 bytes, const char *name)
-	REQUIRES(s->lock)
+/* From the state of the image to one in which `op` has been done. */
+static int branch_change(struct qcow2_next *t, enum image_snapshot_op op,
+			 struct qcow2_snapshot *list, u64 bytes,
+			 const char *name, u32 n, const u64 *l1)
+	REQUIRES(t->s->lock)
 {
+	struct qcow2 *s = t->s;
+	struct qcow2_roots to = {
+		.size = s->h.size,
+		.snapshots = s->h.snapshots,
+		.snapshots_offset = s->h.snapshots_offset,
+		.l1 = malloc(MAX(s->h.l1_size, 1) * 8ULL),
+		.l1_size = s->h.l1_size,
+	};
+	int r = to.l1 ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		memcpy(to.l1, s->l1, s->h.l1_size * 8ULL);
+		r = op == IMAGE_SNAPSHOT_CREATE
+			    ? branch_take(t, list, name, &to)
+		    : op == IMAGE_SNAPSHOT_DELETE
+			    ? branch_delete(t, list, n, l1, &to)
+			    : branch_apply(t, &list[n], l1, &to);
+	}
+	if (r == 0)
+		r = branch_write_l1(t, to.l1, to.l1_size, true, &to.l1_offset);
+	if (r == 0)
+		r = branch_count(t, s->h.l1_offset, s->h.l1_size * 8ULL, -1);
+	if (r == 0 && op == IMAGE_SNAPSHOT_CREATE)
+		r = branch_store(t, list, s->h.snapshots + 1, bytes, &to);
+	if (r == 0 && op == IMAGE_SNAPSHOT_DELETE)
+		r = branch_store(t, list, s->h.snapshots - 1, bytes, &to);
+	if (r == 0)
+		return qcow2_next_commit(t, &to);
+	free(to.l1);
+	return r;
+}
+
+static int branch_settle(struct qcow2 *s) REQUIRES(s->lock)
+{
+	int r = qcow2_prepare(s);
+
+	/* What is to be given back, too. */
+	for (int i = 0; i < 2 && r == 0; i++) {
+		r = qcow2_write_back(s);
+		if (r == 0)
+			r = qcow2_sync(s);
+		if (r == 0)
+			qcow2_free_now(s, s->generation);
+	}
+	return r;
+}
+
+static int branch_run(struct qcow2_next *t, enum image_snapshot_op op,
+		      struct qcow2_snapshot *list, u64 bytes, const char *name)
+	REQUIRES(t->s->lock)
+{
+	struct qcow2 *s = t->s;
 	u64 *l1 = NULL;
 	u32 n = 0;
 	int r = 0;
@@ -422,20 +400,16 @@ static int branch_run(struct qcow2 *s, enum image_snapshot_op op,
 		r = branch_find(list, s->h.snapshots, name,
 				op == IMAGE_SNAPSHOT_APPLY, &n);
 	if (r == 0)
-		r = qcow2_prepare(s);
-	if (r == 0)
-		r = qcow2_write_back(s);
-	if (r == 0)
-		r = qcow2_sync(s);
+		r = branch_settle(t->s);
 	if (r == 0 && op != IMAGE_SNAPSHOT_CREATE)
 		r = qcow2_table_load(s, list[n].l1_offset, list[n].l1_size,
 				     &l1);
+	if (r < 0)
+		return r;
+	r = qcow2_next_begin(t);
 	if (r == 0)
-		r = op == IMAGE_SNAPSHOT_CREATE
-			    ? branch_take(s, list, bytes, name)
-		    : op == IMAGE_SNAPSHOT_DELETE
-			    ? branch_delete(s, list, bytes, n, l1)
-			    : branch_apply(s, &list[n], l1);
+		r = branch_change(t, op, list, bytes, name, n, l1);
+	qcow2_next_end(t);
 	free(l1);
 	return r;
 }
@@ -444,6 +418,7 @@ int qcow2_branch(struct block_node *n, enum image_snapshot_op op,
 		 const char *name, struct err *err)
 {
 	struct qcow2 *s = container_of(n, struct qcow2, node);
+	struct qcow2_next t = { .s = s };
 	struct qcow2_snapshot *list;
 	u32 count = s->h.snapshots;
 	u64 bytes;
@@ -455,11 +430,17 @@ int qcow2_branch(struct block_node *n, enum image_snapshot_op op,
 		r = -EFBIG;
 	if (strlen(name) > 65535)
 		r = -ENAMETOOLONG;
-	lock_acquire(&s->lock);
+	lock_acquire(&t.s->lock);
 	if (r == 0)
-		r = branch_run(s, op, list, bytes, name);
-	lock_release(&s->lock);
+		r = branch_run(&t, op, list, bytes, name);
+	lock_release(&t.s->lock);
 	qcow2_snapshots_free(list, count + 1);
+	if (r == -ERANGE)
+		return err_set(err, r,
+			       "a cluster has no more than %llu references in "
+			       "an image with refcount_bits=%u",
+			       (unsigned long long)qcow2_refs_max(s),
+			       1u << s->h.refcount_order);
 	return r < 0 ? err_code(err, r, "snapshot") : 0;
 }
 

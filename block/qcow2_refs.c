@@ -115,7 +115,7 @@ int qcow2_refs_add(struct qcow2 *s, u64 cluster, int by)
 
 /* ---- Refcount blocks ---- */
 
-static void refs_used(struct qcow2 *s, u64 end) REQUIRES(s->lock)
+void qcow2_refs_used(struct qcow2 *s, u64 end)
 {
 	if (s->fresh != UINT64_MAX)
 		s->fresh = MAX(s->fresh, end);
@@ -128,7 +128,7 @@ static int refs_clear(struct qcow2 *s, u64 offset, u64 bytes) REQUIRES(s->lock)
 
 	qcow2_cache_forget(s, &s->l2, offset, bytes);
 	qcow2_cache_forget(s, &s->refs, offset, bytes);
-	refs_used(s, offset + bytes);
+	qcow2_refs_used(s, offset + bytes);
 	return fresh ? 0 : qcow2_pzero(s, offset, bytes);
 }
 
@@ -253,7 +253,7 @@ static int refs_grow(struct qcow2 *s) REQUIRES(s->lock)
 	}
 	qcow2_cache_forget(s, &s->refs, start << s->cluster_bits,
 			   (end - start) << s->cluster_bits);
-	refs_used(s, end << s->cluster_bits);
+	qcow2_refs_used(s, end << s->cluster_bits);
 	qcow2_free(s, old, old_bytes);
 	return 0;
 }
@@ -311,7 +311,7 @@ int qcow2_refs_rebuild(struct qcow2 *s, const u32 *count, u64 clusters)
 	}
 	s->table_dirty = false;
 	s->hint = 0;
-	refs_used(s, end << s->cluster_bits);
+	qcow2_refs_used(s, end << s->cluster_bits);
 	return 0;
 }
 
@@ -365,7 +365,7 @@ int qcow2_alloc(struct qcow2 *s, u64 want, u64 *ret_offset, u64 *ret_count,
 	*ret_offset = first << s->cluster_bits;
 	*ret_count = n;
 	*fresh = *ret_offset >= s->fresh;
-	refs_used(s, s->hint << s->cluster_bits);
+	qcow2_refs_used(s, s->hint << s->cluster_bits);
 	return 0;
 }
 

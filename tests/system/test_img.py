@@ -6,8 +6,10 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -344,6 +346,31 @@ class Convert(Img):
             for name in have:
                 self.ok(QEMU, "convert", "-l", name, top, raw)
                 self.assertEqual(raw.read_bytes(), have[name])
+
+    def test_snapshot_refused(self):
+        """A snapshot for which there is no room, or that cannot be counted,
+        is one clear line, and the image is what it was."""
+        def little_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            most = os.path.getsize(self.dir / "top") + 4096
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+        self.pattern("base", size=2 * MIB)
+        for options, before, says in (
+                ("cluster_size=512", little_room, "File too large"),
+                ("refcount_bits=1", None, "refcount_bits=1$")):
+            self.ok(VMON, "convert", "-f", "raw", "-O", "qcow2", "-o", options,
+                    "base", "top")
+            p = subprocess.run(VMON + ["snapshot", "-c", "s", "top"],
+                               cwd=self.dir, preexec_fn=before, timeout=60,
+                               capture_output=True, text=True)
+            self.assertEqual(p.returncode, 1, p.stderr)
+            self.assertEqual(p.stdout, "")
+            self.assertRegex(p.stderr.strip(),
+                             "^[^\\n]*Could not create snapshot 's'.*" + says)
+            self.ok(QEMU, "check", "-q", "top")
+            self.ok(QEMU, "compare", "-F", "raw", "top", "base")
+            self.assertNotIn("Snapshot", self.ok(QEMU, "info", "top"))
 
     def test_dd(self):
         self.pattern("raw")

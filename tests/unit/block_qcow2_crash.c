@@ -10,17 +10,11 @@
  * makes it longer.
  */
 #include <check.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -28,14 +22,11 @@
 #include "lib/loop.h"
 #include "lib/opt.h"
 #include "lib/work.h"
+#include "tests/unit/qcow2_crash.h"
 #include "tests/unit/qcow2_disk.h"
 
-#define SECTORS 4096u
-#define OPS     160u
-#define BATCH   4u
-
-static char dir[64];
-static u64 seed;
+#define OPS   160u
+#define BATCH 4u
 
 /* ---- What the requests are ---- */
 
@@ -43,13 +34,6 @@ struct op {
 	bool zero, unmap, flush_with;
 	u32 sector, count;
 };
-
-static u64 mix(u64 z)
-{
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
 
 static struct op op_at(u64 s, u32 n)
 {
@@ -68,36 +52,7 @@ static struct op op_at(u64 s, u32 n)
 	return op;
 }
 
-/* ---- The tools ---- */
-
-static PRINTF_LIKE(1, 2) int tool(const char *fmt, ...)
-{
-	char text[1024], *all;
-	va_list ap;
-	int status;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	ck_assert_int_gt(
-		asprintf(&all, "cd %s && { %s; } >out 2>&1", dir, text), 0);
-	status = system(all);
-	free(all);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void say_failed(u64 s, const char *what)
-{
-	char text[2048] = "", path[96];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/out", dir);
-	f = fopen(path, "r");
-	if (f)
-		text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-	ck_abort_msg("QCOW2_SEED=%llu: %s\n%s", (unsigned long long)s, what,
-		     text);
-}
+/* ---- The image ---- */
 
 static bool make_image(u64 s, bool *lazy)
 {
@@ -314,153 +269,11 @@ END_TEST
 
 /* ---- The host goes ---- */
 
-enum event_kind { EVENT_WRITE, EVENT_ZERO, EVENT_SYNC, EVENT_SAFE };
-
-struct event {
-	enum event_kind kind;
-	u64 offset, len; /* sync: the events before this one are on the disk */
-	u8 *data;
-	u32 safe;
-};
-
-static pthread_mutex_t event_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct event *events;
-static u32 event_count, event_max;
-static bool recording;
-
-static struct event *event_add(enum event_kind kind)
-{
-	if (event_count == event_max) {
-		event_max += 4096;
-		events = realloc(events, event_max * sizeof(*events));
-	}
-	events[event_count] = (struct event){ .kind = kind };
-	return &events[event_count++];
-}
-
-/* Linked in place of those that block/ calls: tests/meson.build. */
-ssize_t __real_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at,
-			   int flags);
-ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at,
-			   int flags);
-int __real_fallocate64(int fd, int mode, off_t at, off_t len);
-int __wrap_fallocate64(int fd, int mode, off_t at, off_t len);
-int __real_fdatasync(int fd);
-int __wrap_fdatasync(int fd);
-
-ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at,
-			   int flags)
-{
-	ssize_t done = __real_pwritev64v2(fd, iov, n, at, flags);
-	struct event *e;
-	u64 got = 0;
-
-	if (done <= 0 || !recording)
-		return done;
-	pthread_mutex_lock(&event_lock);
-	e = event_add(EVENT_WRITE);
-	e->offset = at;
-	e->len = done;
-	e->data = malloc(done);
-	for (int i = 0; i < n && got < (u64)done; i++) {
-		size_t part = MIN(iov[i].iov_len, done - got);
-
-		memcpy(e->data + got, iov[i].iov_base, part);
-		got += part;
-	}
-	pthread_mutex_unlock(&event_lock);
-	return done;
-}
-
-int __wrap_fallocate64(int fd, int mode, off_t at, off_t len)
-{
-	int r = __real_fallocate64(fd, mode, at, len);
-
-	if (r == 0 && recording) {
-		pthread_mutex_lock(&event_lock);
-		*event_add(EVENT_ZERO) = (struct event){ .kind = EVENT_ZERO,
-							 .offset = at,
-							 .len = len };
-		pthread_mutex_unlock(&event_lock);
-	}
-	return r;
-}
-
-int __wrap_fdatasync(int fd)
-{
-	u32 before;
-	int r;
-
-	pthread_mutex_lock(&event_lock);
-	before = event_count;
-	pthread_mutex_unlock(&event_lock);
-	/* No need to wait for a disk that will not lose power. */
-	r = recording ? 0 : __real_fdatasync(fd);
-	if (r == 0 && recording) {
-		pthread_mutex_lock(&event_lock);
-		event_add(EVENT_SYNC)->offset = before;
-		pthread_mutex_unlock(&event_lock);
-	}
-	return r;
-}
-
 static void note_safe(u32 safe, u32 begun)
 {
 	pthread_mutex_lock(&event_lock);
 	event_add(EVENT_SAFE)->safe = safe;
 	pthread_mutex_unlock(&event_lock);
-}
-
-/* Sectors of a write: all of them, or those that a coin says. */
-static void event_apply(int fd, const struct event *e, u64 coin, bool all)
-{
-	static const u8 zero[512];
-
-	if (e->kind != EVENT_WRITE && e->kind != EVENT_ZERO)
-		return;
-	for (u64 at = 0, part; at < e->len; at += part) {
-		part = MIN(512 - (e->offset + at) % 512, e->len - at);
-		if (!all && mix(coin + at) & 1)
-			continue;
-		ck_assert_int_eq(pwrite(fd, e->data ? e->data + at : zero, part,
-					e->offset + at),
-				 part);
-	}
-}
-
-/* The image as it may be when the host goes down after `cut` events. */
-static u32 lose_power(u64 s, u32 cut)
-{
-	u64 stable = 0;
-	u32 safe = 0;
-	char path[96];
-	int fd;
-
-	for (u32 i = 0; i < cut; i++) {
-		if (events[i].kind == EVENT_SYNC)
-			stable = MAX(stable, events[i].offset);
-		if (events[i].kind == EVENT_SAFE)
-			safe = events[i].safe;
-	}
-	ck_assert_int_eq(tool("cp img.old img"), 0);
-	snprintf(path, sizeof(path), "%s/img", dir);
-	fd = open(path, O_RDWR);
-	ck_assert_int_ge(fd, 0);
-	for (u32 i = 0; i < cut; i++)
-		event_apply(fd, &events[i], s + i * 1000003ULL + cut,
-			    i < stable);
-	close(fd);
-	return safe;
-}
-
-/* Any moment, or better: the one before a sync, when most is uncertain. */
-static u32 random_cut(u64 z)
-{
-	u32 cut = z % event_count;
-
-	while (z >> 40 & 3 && cut > 0 && events[cut].kind != EVENT_SYNC)
-		cut--;
-	return cut;
 }
 
 START_TEST(qcow2_survives_a_power_cut)
@@ -483,43 +296,13 @@ END_TEST
 
 /* ---- Running ---- */
 
-static void setup(void)
+static void add(TCase *t, int times)
 {
-	strcpy(dir, "/var/tmp/vmon-crash-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void teardown(void)
-{
-	if (!getenv("QCOW2_KEEP"))
-		tool("rm -rf %s", dir);
+	tcase_add_loop_test(t, qcow2_survives_a_kill, 0, times);
+	tcase_add_loop_test(t, qcow2_survives_a_power_cut, 0, times);
 }
 
 int main(void)
 {
-	const char *seed_text = getenv("QCOW2_SEED");
-	const char *times_text = getenv("QCOW2_CRASHES");
-	int times = times_text ? atoi(times_text) : 6;
-	Suite *s = suite_create("block_qcow2_crash");
-	TCase *t = tcase_create("crash");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	seed = seed_text ? strtoull(seed_text, NULL, 0)
-			 : time(NULL) * 1000003ULL + getpid();
-	printf("QCOW2_SEED=%llu\n", (unsigned long long)seed);
-	fflush(stdout);
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
-	if (system("command -v qemu-img >/dev/null") == 0) {
-		tcase_add_loop_test(t, qcow2_survives_a_kill, 0, times);
-		tcase_add_loop_test(t, qcow2_survives_a_power_cut, 0, times);
-	} else {
-		printf("no qemu-img: left out\n");
-	}
-	suite_add_tcase(s, t);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return crash_main("block_qcow2_crash", 6, add);
 }

@@ -53,7 +53,7 @@ static inline void disk_flush(struct loop *loop, struct block *b)
 
 /* The whole disk is what `model` says. */
 static inline void disk_read_check(struct loop *loop, struct block *b,
-				   const u8 *model, u64 size, u64 seed)
+				   const u8 *model, u64 size, u64 run)
 {
 	u8 *buf = malloc(size);
 
@@ -62,7 +62,7 @@ static inline void disk_read_check(struct loop *loop, struct block *b,
 		if (buf[i] != model[i])
 			ck_abort_msg("QCOW2_SEED=%llu: byte %llu is %02x, "
 				     "not %02x",
-				     (unsigned long long)seed,
+				     (unsigned long long)run,
 				     (unsigned long long)i, buf[i], model[i]);
 	free(buf);
 }
