@@ -31,16 +31,17 @@ static bool disk_is_folder(const char *path)
 }
 
 /* The image, read by whoever else uses it, too. */
-static struct image *disk_open(const char *path, const char *format,
+static struct image *disk_open(const struct run *r, const char *path,
 			       struct err *err)
 {
-	struct image_mode mode = { .unlocked = true, .untrusted = true };
+	struct image_mode mode = { .unlocked = true,
+				   .untrusted = !r->backing_files };
 
 	if (disk_is_folder(path)) {
 		err_set(err, -EISDIR, "'%s' is a directory", path);
 		return NULL;
 	}
-	return image_open(path, format, &mode, err);
+	return image_open(path, NULL, &mode, err);
 }
 
 /* What is given is seen from anywhere. */
@@ -215,7 +216,7 @@ static int disk_plan_image(struct run *r, struct err *err)
 {
 	struct run_disk *d = &r->overlay;
 	const char *path = r->own_image ? r->own_image : d->backing;
-	struct image *i = disk_open(path, NULL, err);
+	struct image *i = disk_open(r, path, err);
 	int result;
 
 	if (!i)
@@ -351,8 +352,8 @@ void run_disk_add(struct run *r)
 	 * that what is none shall be a disk is what the user said. */
 	if (d->path)
 		opts_add(&o, "format", "qcow2");
-	else if (!strcmp(d->format, "raw"))
-		opts_add(&o, "format", "raw");
+	else if (r->backing_files || !strcmp(d->format, "raw"))
+		opts_add(&o, "format", d->format);
 	opts_add(&o, "if", "virtio");
 	if (d->path || r->write)
 		opts_add(&o, "discard", "unmap");

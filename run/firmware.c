@@ -55,7 +55,8 @@ int run_plan_firmware(struct run *r, struct err *err)
 
 	if (firmware_given(r))
 		return 0;
-	v = inspect(path, own ? "qcow2" : NULL, NULL);
+	v = inspect(path, own ? "qcow2" : r->backing_files ? d->format : NULL,
+		    NULL);
 	uefi = v && inspect_is_uefi_only(v);
 	json_decref(v);
 	if (!uefi)

@@ -234,6 +234,12 @@ json_t *inspect(const char *path, const char *format, struct err *err)
 		err_set(err, -EISDIR, "'%s' is a directory", path);
 		return NULL;
 	}
+	v = json_string(path);
+	if (!v) {
+		err_set(err, -EINVAL, "'%s' is not in UTF-8", path);
+		return NULL;
+	}
+	json_decref(v);
 	v = inspect_ask(path, format);
 	if (!v) {
 		err_set(err, -EIO,

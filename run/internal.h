@@ -26,7 +26,7 @@ struct run {
 	const char *config_drive, *ignition;
 	const char *set_credential[RUN_MANY_MAX + 1],
 		*load_credential[RUN_MANY_MAX + 1];
-	const char *ephemeral, *write, *detach, *service, *timing, *dry_run,
+	const char *ephemeral, *write, *backing_files, *detach, *service, *timing, *dry_run,
 		*help;
 
 	char **more; /* options of vmon itself, behind "--" */

@@ -159,6 +159,19 @@ class Run(unittest.TestCase):
         (self.dir / name).chmod(0o755)
         self.env["PATH"] = f"{self.dir}:{os.environ['PATH']}"
 
+    def test_backing(self):
+        """A strange image may name no other file, but when it is allowed."""
+        subprocess.run([vm.program(), "img", "create", "-q", "-f", "qcow2",
+                        "-F", "raw", "-b", self.dir / "raw",
+                        self.dir / "over.qcow2"], check=True)
+        for args in [], ["--disk", "x"]:
+            r = self.run_vmon("--dry-run", self.dir / "over.qcow2", *args)
+            self.assertEqual(r.returncode, 2)
+            self.assertIn("backing-files=on allows it", r.stderr)
+            words = self.words(self.dir / "over.qcow2", "--backing-files",
+                               *args, lines=2 if args else 1)
+            self.assertTrue([w for w in words if ",format=qcow2," in w], words)
+
     def test_keys(self):
         """Of ssh's agent, or made once; vmon ssh knows the latter."""
         self.make_bootable()
