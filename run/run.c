@@ -357,6 +357,7 @@ static int run_build(struct run *r, struct err *err)
 	if (result < 0)
 		return result;
 	run_add_option(r, "-device", xstrdup("virtio-rng-pci"));
+	run_add_option(r, "-device", xstrdup("pvpanic-pci"));
 	for (int n = 0; n < r->more_count; n++)
 		run_add(r, xstrdup(r->more[n]));
 	return 0;
@@ -414,7 +415,7 @@ static int run_status(const struct run *r, const struct run_end *end,
 	if (end->signal)
 		status = RUN_STATUS_SIGNAL + end->signal;
 	else if (!strcmp(end->reason, "guest-panic"))
-		return RUN_STATUS_PANIC;
+		status = RUN_STATUS_PANIC;
 	else if (!strcmp(end->reason, "guest-reset"))
 		status = RUN_STATUS_RESET;
 	else if (!strcmp(end->reason, "guest-shutdown"))

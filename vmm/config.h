@@ -65,6 +65,7 @@ struct config {
 	bool no_pit; /* -machine pit=off */
 	bool no_reboot, no_shutdown;
 	int watchdog_action; /* vmm/watchdog.h */
+	int panic_action;    /* vmm/panic.h */
 	char *boot_order;    /* owned; NULL: default */
 	char *boot_once;     /* owned; NULL: the same */
 	bool boot_menu, boot_strict;

@@ -105,6 +105,7 @@ struct machine {
 	void (*finish)(struct machine *m); /* NULL until it has some */
 	bool no_reboot, no_shutdown;
 	int watchdog_action;            /* vmm/watchdog.h */
+	int panic_action;               /* vmm/panic.h */
 	void (*nmi)(struct machine *m); /* the button; NULL: none */
 	/* Called (main loop) when the guest presses or is pressed: */
 	void (*powerdown)(void *arg);

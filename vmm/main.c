@@ -587,6 +587,7 @@ static void vmon_configure(struct vmon *v)
 	m->no_reboot = c->no_reboot;
 	m->no_shutdown = c->no_shutdown;
 	m->watchdog_action = c->watchdog_action;
+	m->panic_action = c->panic_action;
 	m->boot = v->boot;
 	v->mux_ops = (struct chr_mux_ops){ vmon_mux_quit, vmon_mux_commit, m };
 	chr_mux_set_ops(&v->mux_ops);

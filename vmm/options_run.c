@@ -23,6 +23,7 @@
 #include "vmm/device.h"
 #include "vmm/object.h"
 #include "vmm/options.h"
+#include "vmm/panic.h"
 #include "vmm/watchdog.h"
 
 /* ---- Things to create ---- */
@@ -270,16 +271,13 @@ struct action_args {
 
 static const char *const action_reboot[] = { "reset", "shutdown", NULL };
 static const char *const action_shutdown[] = { "poweroff", "pause", NULL };
-static const char *const action_panic[] = { "shutdown", "pause", "exit-failure",
-					    "none", NULL };
-/* No device reports a panic. */
 static const struct option_row action_rows[] = {
 	{ "reboot", &opt_enum, offsetof(struct action_args, reboot), "reset",
 	  "when the guest reboots", action_reboot },
 	{ "shutdown", &opt_enum, offsetof(struct action_args, shutdown),
 	  "poweroff", "when the guest powers off", action_shutdown },
 	{ "panic", &opt_enum, offsetof(struct action_args, panic), "shutdown",
-	  "accepted", action_panic },
+	  "when the guest tells of its panic (pvpanic-pci)", panic_actions },
 	{ "watchdog", &opt_enum, offsetof(struct action_args, watchdog),
 	  "reset", "when the guest's watchdog runs out", watchdog_actions },
 	OPTION_END,
@@ -293,8 +291,10 @@ int config_action(struct config *c, const char *option, const char *arg,
 
 	c->no_reboot |= a.reboot == 1;
 	c->no_shutdown |= a.shutdown == 1;
-	if (r == 0)
+	if (r == 0) {
 		c->watchdog_action = a.watchdog;
+		c->panic_action = a.panic;
+	}
 	return config_fail(r);
 }
 

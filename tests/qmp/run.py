@@ -38,7 +38,7 @@ sys.path.insert(0, str(HERE.parent))
 from peer import ACCEL, PROMPT, TIMEOUT, Failure, connect  # noqa: E402
 
 # What takes a device with a driver or a failing disk: tests/unit.
-ELSEWHERE = {"BALLOON_CHANGE", "BLOCK_IO_ERROR", "GUEST_PANICKED", "VSERPORT_CHANGE"}
+ELSEWHERE = {"BALLOON_CHANGE", "BLOCK_IO_ERROR", "GUEST_CRASHLOADED", "GUEST_PANICKED", "VSERPORT_CHANGE"}
 
 
 def matches(want, got):

@@ -216,6 +216,28 @@ class Cloud(unittest.TestCase):
         self.assertEqual(self.ssh("id -un; ls -d /sys/firmware/efi",
                                   "root@web"), ["root", "/sys/firmware/efi"])
 
+    def test_panic(self):
+        """The guest's driver tells of it at once: status 3."""
+        self.env["VMON_OVMF"] = "/none"
+        p = subprocess.Popen(
+            [vm.program(), "run", "-n", "web", image("grub-mbr"), "--",
+             "-accel", vm.accel()], env=self.env, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(p.communicate)
+        self.addCleanup(p.kill)
+        log, end = self.dir / "vmon/web/log", time.monotonic() + 9 * BOOT_S
+        for want, line in (b" login: ", b"root\n"), \
+                (b":~# ", b"echo c >/proc/sysrq-trigger\n"):
+            while not log.exists() or want not in log.read_bytes():
+                self.assertLess(time.monotonic(), end)
+                self.assertIsNone(p.poll())
+                time.sleep(0.1)
+            p.stdin.write(line)
+            p.stdin.flush()
+        out = p.communicate(timeout=60 * vm.SLOW)[0]
+        self.assertEqual(p.returncode, 3, out[-2000:])
+        self.assertIn(b"vmon: run: the guest's kernel panicked", out)
+
     def test_inspect(self):
         for name, table, bios in (("extlinux-disk", "none", "SYSLINUX"),
                                   ("extlinux-mbr", "mbr", "SYSLINUX"),

@@ -111,7 +111,7 @@ class Run(unittest.TestCase):
             "-m", "2G", "-smp", "2",
             "-drive", f"file={self.dir}/raw,format=raw,if=virtio,snapshot=on",
             "-cloud-init", "", "-nic", "user,hostfwd=tcp:127.0.0.1:0-:22",
-            "-device", "virtio-rng-pci"])
+            "-device", "virtio-rng-pci", "-device", "pvpanic-pci"])
         self.assertFalse(folder.exists())
 
     def test_all(self):
@@ -129,7 +129,7 @@ class Run(unittest.TestCase):
             "-cloud-init", "hostname=web,password=it's,, you", "-nic",
             "user,hostfwd=tcp:127.0.0.1:0-:22,"
             "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:0.0.0.0:53-:5353",
-            "-device", "virtio-rng-pci", "-S", "-monitor", "pty"])
+            "-device", "virtio-rng-pci", "-device", "pvpanic-pci", "-S", "-monitor", "pty"])
         words = self.words(self.dir / "raw")
         self.assertIn(f"ssh-key={self.dir}/.ssh/id_rsa.pub", words)
 
