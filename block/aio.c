@@ -20,13 +20,14 @@
 
 #define AIO_DEPTH 128
 
-struct aio_slot {
+struct native_slot {
 	struct iocb iocb;
 	struct block_req *r; /* NULL while free */
 	int next_free;
 };
 
-struct aio {
+struct native {
+	struct aio aio;
 	struct block *block; /* borrowed */
 	io_context_t ctx;
 	int fd, event_fd;
@@ -34,19 +35,24 @@ struct aio {
 	struct list queue; /* of struct block_req, not yet in the kernel */
 	int inflight;
 	int free; /* first free slot, -1: none */
-	struct aio_slot slot[AIO_DEPTH];
+	struct native_slot slot[AIO_DEPTH];
 };
 
-static void aio_release(struct aio *a, struct aio_slot *s)
+static struct native *native_of(struct aio *aio)
+{
+	return container_of(aio, struct native, aio);
+}
+
+static void native_release(struct native *a, struct native_slot *s)
 {
 	s->r = NULL;
 	s->next_free = a->free;
 	a->free = s - a->slot;
 }
 
-static struct aio_slot *aio_prepare(struct aio *a, struct block_req *r)
+static struct native_slot *native_prepare(struct native *a, struct block_req *r)
 {
-	struct aio_slot *s = &a->slot[a->free];
+	struct native_slot *s = &a->slot[a->free];
 
 	a->free = s->next_free;
 	s->r = r;
@@ -60,13 +66,14 @@ static struct aio_slot *aio_prepare(struct aio *a, struct block_req *r)
 	return s;
 }
 
-void aio_submit(struct aio *a, struct block_req *r)
+static void native_submit(struct aio *aio, struct block_req *r)
 {
-	list_append(&a->queue, &r->node);
+	list_append(&native_of(aio)->queue, &r->node);
 }
 
-void aio_flush(struct aio *a)
+static void native_flush(struct aio *aio)
 {
+	struct native *a = native_of(aio);
 	struct iocb *batch[AIO_DEPTH];
 	struct block_req *r;
 	int n = 0, done = 0, got;
@@ -74,7 +81,7 @@ void aio_flush(struct aio *a)
 	while (a->free >= 0 &&
 	       (r = list_first(&a->queue, struct block_req, node))) {
 		list_remove(&r->node);
-		batch[n++] = &aio_prepare(a, r)->iocb;
+		batch[n++] = &native_prepare(a, r)->iocb;
 	}
 	while (done < n) {
 		got = io_submit(a->ctx, n - done, batch + done);
@@ -86,22 +93,22 @@ void aio_flush(struct aio *a)
 		if (got == -EINTR)
 			continue;
 		/* The kernel wants no more, or not this one: a worker can. */
-		struct aio_slot *s =
-			container_of(batch[done++], struct aio_slot, iocb);
+		struct native_slot *s =
+			container_of(batch[done++], struct native_slot, iocb);
 
 		r = s->r;
-		aio_release(a, s);
+		native_release(a, s);
 		block_to_worker(r->target, r);
 	}
 }
 
-static void aio_end(struct aio *a, const struct io_event *ev)
+static void native_end(struct native *a, const struct io_event *ev)
 {
-	struct aio_slot *s = container_of(ev->obj, struct aio_slot, iocb);
+	struct native_slot *s = container_of(ev->obj, struct native_slot, iocb);
 	struct block_req *r = s->r;
 	long res = (long)ev->res;
 
-	aio_release(a, s);
+	native_release(a, s);
 	a->inflight--;
 	/* Short at the end of the file, or for reasons of the kernel: the
 	 * blocking way sorts it out. */
@@ -111,8 +118,9 @@ static void aio_end(struct aio *a, const struct io_event *ev)
 		block_complete(r, res < 0 ? (int)res : 0);
 }
 
-void aio_poll(struct aio *a)
+static void native_poll(struct aio *aio)
 {
+	struct native *a = native_of(aio);
 	struct io_event events[AIO_DEPTH];
 	struct timespec now = { 0, 0 };
 	eventfd_t count;
@@ -122,55 +130,64 @@ void aio_poll(struct aio *a)
 		return;
 	n = io_getevents(a->ctx, 0, AIO_DEPTH, events, &now);
 	for (int i = 0; i < n; i++)
-		aio_end(a, &events[i]);
+		native_end(a, &events[i]);
 	if (n > 0)
 		block_settled(a->block);
 	if (!list_empty(&a->queue))
-		aio_flush(a);
+		native_flush(aio);
 }
 
-static void aio_ready(void *arg, u32 events)
+static void native_ready(void *arg, u32 events)
 {
-	aio_poll(arg);
+	native_poll(arg);
 }
 
-int aio_poll_fd(struct aio *a)
+static int native_poll_fd(struct aio *aio)
 {
-	return a->event_fd;
+	return native_of(aio)->event_fd;
 }
 
-struct aio *aio_create(struct block *b, int fd, struct err *err)
+static void native_destroy(struct aio *aio)
 {
-	struct aio *a = xalloc(sizeof(*a));
-	int r;
+	struct native *a = native_of(aio);
 
-	a->block = b;
-	list_init(&a->queue);
-	a->fd = fd;
-	a->free = -1;
-	for (int i = AIO_DEPTH - 1; i >= 0; i--)
-		aio_release(a, &a->slot[i]);
-	a->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = a->event_fd < 0 ? -errno : io_setup(AIO_DEPTH, &a->ctx);
-	if (r == 0)
-		r = watch_add(&a->watch, b->loop, a->event_fd, LOOP_IN,
-			      aio_ready, a);
-	if (r < 0) {
-		err_code(err, r, "cannot set up aio=native");
-		aio_destroy(a);
-		return NULL;
-	}
-	return a;
-}
-
-void aio_destroy(struct aio *a)
-{
-	if (!a)
-		return;
 	watch_remove(&a->watch);
 	if (a->ctx)
 		io_destroy(a->ctx);
 	if (a->event_fd >= 0)
 		close(a->event_fd);
 	free(a);
+}
+
+static const struct aio_class native_class = {
+	.destroy = native_destroy,
+	.submit = native_submit,
+	.flush = native_flush,
+	.poll_fd = native_poll_fd,
+	.poll = native_poll,
+};
+
+struct aio *native_create(struct block *b, int fd, struct err *err)
+{
+	struct native *a = xalloc(sizeof(*a));
+	int r;
+
+	a->aio.class = &native_class;
+	a->block = b;
+	list_init(&a->queue);
+	a->fd = fd;
+	a->free = -1;
+	for (int i = AIO_DEPTH - 1; i >= 0; i--)
+		native_release(a, &a->slot[i]);
+	a->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = a->event_fd < 0 ? -errno : io_setup(AIO_DEPTH, &a->ctx);
+	if (r == 0)
+		r = watch_add(&a->watch, b->loop, a->event_fd, LOOP_IN,
+			      native_ready, &a->aio);
+	if (r < 0) {
+		err_code(err, r, "cannot set up aio=native");
+		native_destroy(&a->aio);
+		return NULL;
+	}
+	return &a->aio;
 }

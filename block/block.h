@@ -94,6 +94,8 @@ enum block_on_error { /* rerror=, werror= */
 		      BLOCK_ERR_STOP,
 };
 
+enum block_aio { BLOCK_AIO_THREADS, BLOCK_AIO_NATIVE, BLOCK_AIO_URING };
+
 enum block_io_status { BLOCK_IO_OK, BLOCK_IO_FAILED, BLOCK_IO_NOSPACE };
 
 enum block_limit_id { /* rows of struct block_limits */
@@ -159,7 +161,8 @@ struct block {
 	bool discard;                      /* discard=unmap */
 	int detect_zeroes;                 /* 0 off, 1 on, 2 unmap */
 	bool cdrom;                        /* media=cdrom */
-	bool direct, no_flush, native;     /* how images are opened */
+	bool direct, no_flush;             /* how images are opened */
+	int aio;                           /* enum block_aio */
 	bool stays;                        /* without a device, too: a node */
 	int lock, follow;
 	char *serial; /* owned; NULL */

@@ -49,6 +49,7 @@ static const struct drive_cache {
 	{ true,  true,  false },
 };
 
+/* In the order of enum block_aio. */
 static const char *const drive_aios[] = {
 	"threads", "native", "io_uring", NULL
 };
@@ -240,15 +241,16 @@ static int drive_check(struct drive *d, struct err *err)
 		d->direct = drive_cache_modes[d->cache].direct;
 	if (d->no_flush < 0)
 		d->no_flush = drive_cache_modes[d->cache].no_flush;
-	if (d->aio == 1 && !d->direct)
+	if (d->aio == BLOCK_AIO_NATIVE && !d->direct)
 		return err_set(err, -EINVAL,
 			       "aio=native needs cache=none or "
 			       "cache=directsync");
-	if (d->aio == 2) {
-		log_warn("aio=io_uring is not built in; using %s",
-			 d->direct ? "native" : "threads");
-		d->aio = d->direct;
-	}
+#ifndef HAVE_LIBURING
+	if (d->aio == BLOCK_AIO_URING)
+		return err_set(err, -ENOTSUP,
+			       "aio=io_uring is not in this build, which had "
+			       "no liburing; use aio=threads or aio=native");
+#endif
 	return 0;
 }
 
@@ -276,7 +278,7 @@ static int drive_open(struct block *b, const struct drive *d, struct err *err)
 		.readonly_auto = d->readonly < 0,
 		.direct = d->direct,
 		.no_flush = d->no_flush,
-		.native = d->aio == 1,
+		.aio = d->aio,
 		.unmap = b->discard,
 		.lock = d->lock,
 		.format = d->format,
@@ -343,7 +345,7 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 	b->write_cache = drive_cache_modes[d->cache].writeback;
 	b->direct = d->direct;
 	b->no_flush = d->no_flush;
-	b->native = d->aio == 1;
+	b->aio = d->aio;
 	b->lock = d->lock;
 	b->follow = d->follow;
 	b->readonly = d->readonly == 1 || b->cdrom;
@@ -395,7 +397,7 @@ int block_change(struct block *b, const char *file, const char *format,
 		.format = (char *)format,
 		.iface = DRIVE_IF_VIRTIO, /* one that needs a file */
 		.cache = b->write_cache ? 0 : 2,
-		.aio = b->native,
+		.aio = b->aio,
 		.direct = b->direct,
 		.no_flush = b->no_flush,
 		.lock = b->lock,

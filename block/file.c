@@ -2,8 +2,9 @@
  *
  * Raw images in files and on block devices.
  *
- * Three ways to the data: a read that the page cache can answer is done at
- * once, O_DIRECT with aio=native goes through libaio, the rest to a worker.
+ * Ways to the data: a read that the page cache can answer is done at
+ * once; aio=io_uring, and O_DIRECT with aio=native, go through block/uring.c
+ * and block/aio.c; the rest to a worker.
  *
  * With O_DIRECT, requests that are not aligned are copied; a write then
  * rewrites whole blocks, so it runs while no other write of this image does
@@ -39,7 +40,7 @@ struct file {
 	bool grows;      /* node.size is not its end */
 	int lock;        /* file.locking= */
 	bool no_nowait;  /* the file system cannot read without blocking */
-	struct aio *aio; /* owned; NULL without aio=native */
+	struct aio *aio; /* owned; NULL with aio=threads */
 
 	/* Changing requests under O_DIRECT, see above. */
 	int changing;
@@ -257,9 +258,9 @@ static void file_go(struct file *f, struct block_req *r)
 	bool rw = r->op == BLOCK_READ || r->op == BLOCK_WRITE;
 
 	if (f->aio && rw && r->niov <= FILE_IOV_MAX && file_aligned(f, r)) {
-		aio_submit(f->aio, r);
+		f->aio->class->submit(f->aio, r);
 		if (!f->node.block->plugged)
-			aio_flush(f->aio);
+			f->aio->class->flush(f->aio);
 		return;
 	}
 	block_to_worker(&f->node, r);
@@ -294,7 +295,10 @@ static bool file_start(struct block_node *n, struct block_req *r)
 	if (!f->direct) {
 		if (r->op == BLOCK_READ && file_read_now(f, r))
 			return true;
-		return false;
+		if (!f->aio)
+			return false;
+		file_go(f, r);
+		return true;
 	}
 	if (file_changes(f, r) &&
 	    (!list_empty(&f->waiting) || !file_enter(f, r)))
@@ -324,14 +328,14 @@ static void file_unplug(struct block_node *n)
 	struct file *f = file_of(n);
 
 	if (f->aio)
-		aio_flush(f->aio);
+		f->aio->class->flush(f->aio);
 }
 
 static int file_poll_fd(struct block_node *n)
 {
 	struct file *f = file_of(n);
 
-	return f->aio ? aio_poll_fd(f->aio) : -1;
+	return f->aio ? f->aio->class->poll_fd(f->aio) : -1;
 }
 
 static void file_poll(struct block_node *n)
@@ -339,7 +343,7 @@ static void file_poll(struct block_node *n)
 	struct file *f = file_of(n);
 
 	if (f->aio)
-		aio_poll(f->aio);
+		f->aio->class->poll(f->aio);
 }
 
 /* ---- Life cycle ---- */
@@ -502,7 +506,8 @@ static void file_close(struct block_node *n)
 {
 	struct file *f = file_of(n);
 
-	aio_destroy(f->aio);
+	if (f->aio)
+		f->aio->class->destroy(f->aio);
 	/* Not by closing: one that was passed in stays open elsewhere. */
 	if (f->fd >= 0 && f->locked)
 		lock_release_all(f->fd);
@@ -552,6 +557,16 @@ static const struct block_driver file_driver = {
 	.map = file_map,
 };
 
+static struct aio *file_aio(struct block *b, const struct block_open *o, int fd,
+			    struct err *err)
+{
+#ifdef HAVE_LIBURING
+	if (o->aio == BLOCK_AIO_URING)
+		return uring_create(b, fd, err);
+#endif
+	return native_create(b, fd, err);
+}
+
 struct block_node *file_open(struct block *b, const struct block_open *o,
 			     struct err *err)
 {
@@ -576,8 +591,8 @@ struct block_node *file_open(struct block *b, const struct block_open *o,
 	}
 	if (r == 0 && o->direct)
 		f->node.align = file_probe_align(f);
-	if (r == 0 && o->native) {
-		f->aio = aio_create(b, f->fd, err);
+	if (r == 0 && o->aio != BLOCK_AIO_THREADS) {
+		f->aio = file_aio(b, o, f->fd, err);
 		r = f->aio ? 0 : -EIO;
 	}
 	if (r < 0) {

@@ -86,7 +86,7 @@ struct block_open {
 	bool readonly_auto; /* fall back to read-only */
 	bool direct;        /* O_DIRECT */
 	bool no_flush;      /* flushes do nothing */
-	bool native;        /* libaio; needs direct */
+	int aio;            /* enum block_aio */
 	bool unmap;         /* pass discards on */
 	int lock;           /* on, off, auto (-1) */
 	bool grows;         /* holds a format that makes it longer */
@@ -169,12 +169,22 @@ int lock_file(int fd, const char *path, bool readonly, int lock,
 void lock_share(int fd);
 void lock_release_all(int fd);
 
-/* libaio on a loop. */
-struct aio *aio_create(struct block *b, int fd, struct err *err);
-void aio_destroy(struct aio *a); /* nothing is in flight; NULL is fine */
-void aio_submit(struct aio *a, struct block_req *r);
-void aio_flush(struct aio *a); /* what was submitted while plugged */
-int aio_poll_fd(struct aio *a);
-void aio_poll(struct aio *a);
+/* What carries out reads and writes without a worker, on a loop. */
+struct aio_class {
+	void (*destroy)(struct aio *a); /* nothing is in flight */
+	void (*submit)(struct aio *a, struct block_req *r);
+	/* What was submitted goes to the kernel. */
+	void (*flush)(struct aio *a);
+	int (*poll_fd)(struct aio *a);
+	void (*poll)(struct aio *a);
+};
+
+struct aio {
+	const struct aio_class *class;
+};
+
+struct aio *native_create(struct block *b, int fd, struct err *err);
+/* Only where the build has liburing. */
+struct aio *uring_create(struct block *b, int fd, struct err *err);
 
 #endif

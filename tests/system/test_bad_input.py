@@ -202,6 +202,22 @@ CASES = [
     (["-daemonize", "-nographic"], "-daemonize"),
 ]
 
+# Runs what follows where io_uring_setup() fails, as a seccomp filter of a
+# container does it: load the number, compare it with 425, EPERM or allow.
+WITHOUT_URING = """
+import ctypes, os, struct, sys
+code = b"".join(struct.pack("HBBI", *i) for i in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)))
+text = ctypes.create_string_buffer(code)
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+program = Program(4, ctypes.addressof(text))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+assert prctl(38, 1, 0, 0, 0) == 0
+assert prctl(22, 2, ctypes.byref(program), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 # What people write for QEMU every day and what makes no difference here:
 # taken without a word.
 ACCEPTED = [
@@ -354,6 +370,21 @@ class Table(unittest.TestCase):
             with self.subTest(" ".join(args)):
                 self.check(args, expected)
 
+    def test_uring_refused(self):
+        """A kernel, or a sandbox, without io_uring: what to use instead."""
+        image = self.dir / "disk"
+        for prefix in ([], [sys.executable, "-c", WITHOUT_URING]):
+            args = ["-S", "-drive", f"file={image},format=raw,aio=io_uring",
+                    "-serial", "none", "-monitor", "unix:{dir}/nosuch/m"]
+            expected = "nosuch/m" if not prefix else "use aio=threads"
+            status, _, err = self.run_vm(
+                [a.format(dir=self.dir) for a in args], prefix)
+            if not prefix and "use aio=threads" in err:
+                print("no io_uring here, or not built in:", err.strip())
+            else:
+                self.assertIn(expected, err)
+            self.assertEqual((status, err.count("\n")), (1, 1), err)
+
     def test_accepted(self):
         for line in ACCEPTED:
             with self.subTest(line):
@@ -419,7 +450,7 @@ class Nobody(Table):
         (cls.dir / "readable").chmod(0o644)
 
     test_table = test_holder_goes = test_accepted = test_help = None
-    test_timestamps = None
+    test_timestamps = test_uring_refused = None
 
     def run_vm(self, args, prefix=()):
         p = subprocess.run([*self.NOBODY, self.copy, "-display", "none",

@@ -70,6 +70,18 @@ class Disk(unittest.TestCase):
     def test_direct_native(self):
         self.exercise(drive=",cache=none,aio=native")
 
+    def test_uring(self):
+        drive = ",aio=io_uring"
+        p = subprocess.run(
+            [vm.program(), "-accel", "tcg", "-display", "none", "-S",
+             "-monitor", "stdio", "-drive",
+             f"file={self.path},format=raw{drive}"],
+            input="quit\n", capture_output=True, text=True, timeout=60,
+            check=False)
+        if "use aio=threads" in p.stderr:
+            self.skipTest(p.stderr.strip())
+        self.exercise(drive=drive)
+
     def test_qcow2(self):
         """A compressed image below an overlay; QEMU's tools agree."""
         raw, self.path = self.path, self.path + ".qcow2"

@@ -243,6 +243,83 @@ START_TEST(block_parallel_unaligned_writes_keep_neighbours)
 
 END_TEST
 
+/* Is it in this build, and does the kernel have it? */
+static bool uring_works(void)
+{
+	struct err err = { 0 };
+	struct block *b = try_open("format=raw,aio=io_uring", &err);
+
+	if (!b) {
+		ck_assert_ptr_nonnull(strstr(err.msg, "aio=threads"));
+		printf("left out: %s\n", err.msg);
+		return false;
+	}
+	block_destroy(b);
+	return true;
+}
+
+START_TEST(block_uring_works_in_each_cache_mode)
+{
+	static const char *const options[] = {
+		"format=raw,aio=io_uring",
+		"format=raw,cache=none,aio=io_uring",
+		"format=raw,cache=directsync,aio=io_uring",
+		"format=raw,cache=writethrough,aio=io_uring"
+	};
+
+	if (!uring_works())
+		return;
+	check_parallel(options[_i]);
+}
+
+END_TEST
+
+START_TEST(block_uring_handles_unaligned_requests)
+{
+	if (!uring_works())
+		return;
+	check_rw(open_drive(_i ? "format=raw,cache=none,aio=io_uring"
+			       : "format=raw,aio=io_uring"));
+	ck_assert_uint_eq(image_size(), IMAGE_BYTES);
+}
+
+END_TEST
+
+/* More requests than the ring holds. */
+START_TEST(block_uring_takes_more_than_it_holds)
+{
+	enum { COUNT = 1000 };
+	static struct test_req t[COUNT];
+	static u8 data[COUNT][512], back[COUNT * 512];
+	struct block *b;
+
+	if (!uring_works())
+		return;
+	b = open_drive("format=raw,aio=io_uring");
+	memset(t, 0, sizeof(t));
+	block_plug(b);
+	for (int i = 0; i < COUNT; i++) {
+		memset(data[i], i * 3, 512);
+		t[i].iov = (struct iovec){ data[i], 512 };
+		t[i].req = (struct block_req){ .iov = &t[i].iov,
+					       .niov = 1,
+					       .bytes = 512,
+					       .offset = i * 512,
+					       .done = test_done };
+		block_write(b, &t[i].req);
+	}
+	block_unplug(b);
+	block_drain_all();
+	for (int i = 0; i < COUNT; i++) {
+		ck_assert_int_eq(t[i].done, 1);
+		ck_assert_int_eq(t[i].req.result, 0);
+	}
+	ck_assert_int_eq(run(b, block_read, back, 0, sizeof(back)), 0);
+	ck_assert_int_eq(memcmp(back, data, sizeof(back)), 0);
+}
+
+END_TEST
+
 START_TEST(block_drain_waits_without_the_loop)
 {
 	static const char *const options[] = { "format=raw",
@@ -599,6 +676,9 @@ int main(void)
 	tcase_add_test(tc, block_threads_direct_handles_unaligned_requests);
 	tcase_add_test(tc, block_native_handles_unaligned_requests);
 	tcase_add_loop_test(tc, block_writethrough_works_on_both_engines, 0, 2);
+	tcase_add_loop_test(tc, block_uring_works_in_each_cache_mode, 0, 4);
+	tcase_add_loop_test(tc, block_uring_handles_unaligned_requests, 0, 2);
+	tcase_add_test(tc, block_uring_takes_more_than_it_holds);
 	tcase_add_test(tc, block_parallel_unaligned_writes_keep_neighbours);
 	tcase_add_test(tc, block_drain_waits_without_the_loop);
 	tcase_add_test(tc, block_requests_outside_the_disk_fail);
