@@ -137,6 +137,26 @@ static bool console_write(int fd, const char *data, size_t len)
 	return true;
 }
 
+/* A guest's words among ours: no colors, nothing that moves a terminal's
+ * cursor or asks it for something.  In place; returns what is left. */
+static size_t print_plain(char *data, size_t len)
+{
+	size_t to = 0;
+
+	for (size_t n = 0; n < len; n++) {
+		u8 c = (u8)data[n];
+
+		if (c == 0x1b && n + 1 < len && data[n + 1] == '[') {
+			n += 2; /* parameters, up to the letter */
+			while (n < len && (data[n] < 0x40 || data[n] > 0x7e))
+				n++;
+		} else if (c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f)) {
+			data[to++] = data[n];
+		}
+	}
+	return to;
+}
+
 void verbs_print_log(const char *name, const char *file, int lines, int to)
 {
 	char *path = folder_path(name, file), data[VERBS_TAIL];
@@ -153,9 +173,11 @@ void verbs_print_log(const char *name, const char *file, int lines, int to)
 	for (at = n; at > 0; at--)
 		if (data[at - 1] == '\n' && at < n && --lines < 1)
 			break;
-	if (n > 0)
-		console_write(to, data + at, (size_t)(n - at));
-	if (n > 0 && data[n - 1] != '\n')
+	if (n <= 0)
+		return;
+	n = at + (ssize_t)print_plain(data + at, (size_t)(n - at));
+	console_write(to, data + at, (size_t)(n - at));
+	if (n > at && data[n - 1] != '\n')
 		console_write(to, "\n", 1);
 }
 

@@ -507,6 +507,25 @@ class Run(unittest.TestCase):
                       r.stderr)
         self.verb("ctl", "box", "quit")
         self.wait_ended()
+        # A guest has no say about this terminal.
+        uart = b"\xba\xf8\x03" + b"".join(
+            bytes((0xb0, c, 0xee)) for c in b"\x1b[31mred\x1b[2J\x1b]0;x\x07!\r\n")
+        self.make_bootable(b"", uart)
+        r = self.run_vmon("-d", "-n", "box", "--wait", "login", "--timeout",
+                          "1", self.dir / "raw")
+        self.assertEqual(r.returncode, 6, r.stderr)
+        self.assertIn("its console:\nred]0;x!\n", r.stderr)
+        self.assertNotIn("\x1b", r.stderr)
+        self.verb("ctl", "box", "quit")
+        self.wait_ended()
+        # It says nothing but that, for ever.
+        self.make_bootable(b"", bytes.fromhex("b8550ecd10ebf9"))
+        r = self.run_vmon("-d", "-n", "box", "--wait", "login", "--timeout",
+                          "1", self.dir / "raw")
+        self.assertEqual(r.returncode, 6, r.stderr[-500:])
+        self.assertLess(len(r.stderr), 10000)
+        self.verb("ctl", "box", "quit")
+        self.wait_ended()
         self.make_bootable(b"GRUB loading\r\nhi!\r\n")
         r = self.run_vmon("-d", "-n", "box", "--wait", "text=^h.!$",
                           "--timing", self.dir / "raw")
