@@ -25,15 +25,15 @@
 #include "lib/thread.h"
 
 #define CONVERT_PIECE   (2 * MIB)
-#define CONVERT_THREADS 8
+#define CONVERT_THREADS 16
 
 struct convert {
 	const struct img *a;
 	struct image *from, *to;
-	u64 total, copied; /* bytes; what both have */
-	u32 piece;         /* what a thread takes at once */
-	u32 grain;         /* runs of zeroes are looked for in these */
-	bool is_zero;      /* the target, so far */
+	u64 total;    /* bytes; what both have */
+	u32 piece;    /* what a thread takes at once */
+	u32 grain;    /* runs of zeroes are looked for in these */
+	bool is_zero; /* the target, so far */
 	bool ordered;
 
 	struct lock lock;
@@ -64,11 +64,11 @@ static void convert_failed(struct convert *c, int error, u64 at, bool reading)
 /* Passes over what reads as zero in the source and in the target. */
 static int convert_skip(struct convert *c) REQUIRES(c->lock)
 {
-	while (c->is_zero && c->next < c->copied) {
+	while (c->is_zero && c->next < c->total) {
 		u64 end;
 
 		if (c->next >= c->known) {
-			int r = image_map(c->from, c->next, c->copied - c->next,
+			int r = image_map(c->from, c->next, c->total - c->next,
 					  &c->extent);
 
 			if (r < 0)
@@ -77,7 +77,7 @@ static int convert_skip(struct convert *c) REQUIRES(c->lock)
 		}
 		if (!c->extent.zero)
 			return 0;
-		end = c->known == c->copied
+		end = c->known == c->total
 			      ? c->known
 			      : ALIGN_DOWN(c->known, (u64)c->piece);
 		if (end <= c->next)
@@ -97,9 +97,9 @@ static bool convert_take(struct convert *c, u64 *ret_at, u64 *ret_bytes,
 	r = c->error ? 0 : convert_skip(c);
 	if (r < 0)
 		convert_failed(c, r, c->next, true);
-	if (!c->error && c->next < c->copied) {
+	if (!c->error && c->next < c->total) {
 		*ret_at = c->next;
-		*ret_bytes = MIN(c->piece, c->copied - c->next);
+		*ret_bytes = MIN(c->piece, c->total - c->next);
 		*ret_turn = c->taken++;
 		c->next += *ret_bytes;
 		some = true;
@@ -218,7 +218,6 @@ static void convert_thread(void *arg)
 static int convert_run(struct convert *c, int threads)
 {
 	struct thread t[CONVERT_THREADS] = { 0 };
-	bool tail = c->total > c->copied && !c->is_zero;
 	int r = 0;
 
 	for (int i = 1; i < threads; i++)
@@ -233,8 +232,6 @@ static int convert_run(struct convert *c, int threads)
 			 strerror(-c->error));
 	r = c->error;
 	lock_release(&c->lock);
-	if (r == 0 && tail)
-		r = image_zero(c->to, c->copied, c->total - c->copied);
 	return r < 0;
 }
 
@@ -297,7 +294,6 @@ static int convert_target(struct convert *c)
 	if (a->keep && image_size(c->to) < size)
 		return img_fail("output file is smaller than input file");
 	c->total = MIN(size, image_size(c->to));
-	c->copied = c->total;
 	c->is_zero = a->keep ? a->is_zero != NULL
 			     : !a->backing && !convert_is_device(a->operand[1]);
 	if (a->compress && !image_can_pack(c->to))
@@ -312,7 +308,8 @@ static int convert_settings(struct convert *c, int *ret_threads)
 {
 	const struct img *a = c->a;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	u64 n = MIN(MAX(cpus, 1), CONVERT_THREADS), sparse = 4096;
+	/* One that waits for its turn leaves the processor to another. */
+	u64 n = MIN(MAX(2 * cpus, 8), CONVERT_THREADS), sparse = 4096;
 	u32 unit = image_unit(c->to);
 
 	if (a->threads && (parse_u64(a->threads, &n) < 0 || n < 1 || n > 16))
@@ -323,7 +320,7 @@ static int convert_settings(struct convert *c, int *ret_threads)
 		return img_fail("Invalid buffer size for sparse output "
 				"specified: '%s' (0 to 1M)",
 				a->sparse);
-	*ret_threads = MIN(n, CONVERT_THREADS);
+	*ret_threads = n;
 	c->grain = sparse ? MAX(MIN(unit, MIB), ALIGN_UP(sparse, 512ULL)) : 0;
 	c->piece = a->compress ? unit : MAX(unit, CONVERT_PIECE);
 	c->ordered = !a->unordered && strcmp(image_format(c->to), "raw");
