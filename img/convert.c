@@ -35,13 +35,17 @@ struct convert {
 	u32 grain;    /* runs of zeroes are looked for in these */
 	bool is_zero; /* the target, so far */
 	bool ordered;
+	/* -B: where the first layer of the source has nothing, below here, what
+	 * is under the target is taken to have it; else 0. */
+	u64 below;
+	u32 unit; /* of the target */
 
 	struct lock lock;
 	struct cond turn_came;
 	u64 next GUARDED_BY_MEMBER(lock); /* nobody has taken */
 	u64 taken GUARDED_BY_MEMBER(lock), turn GUARDED_BY_MEMBER(lock);
-	u64 known GUARDED_BY_MEMBER(lock); /* end of `extent` */
-	struct image_extent extent GUARDED_BY_MEMBER(lock);
+	u64 known GUARDED_BY_MEMBER(lock);  /* looked at up to here */
+	bool there GUARDED_BY_MEMBER(lock); /* up to that */
 	double shown GUARDED_BY_MEMBER(lock);
 	int error GUARDED_BY_MEMBER(lock); /* -errno */
 	u64 error_at GUARDED_BY_MEMBER(lock);
@@ -61,27 +65,46 @@ static void convert_failed(struct convert *c, int error, u64 at, bool reading)
 
 /* ---- Taking ---- */
 
-/* Passes over what reads as zero in the source and in the target. */
+/* What begins at c->next, as far as all of it need not be written: it reads
+ * as zero in source and target, or comes from below. */
+static int convert_look(struct convert *c) REQUIRES(c->lock)
+{
+	u64 end = c->next < c->below ? MIN(c->below, c->total) : c->total;
+	struct image_extent x;
+
+	if (c->next < c->known)
+		return 0;
+	c->known = c->next;
+	do {
+		int r = image_map(c->from, c->known, end - c->known, &x);
+		bool there;
+
+		if (r < 0)
+			return r;
+		there = c->below ? c->known < c->below &&
+					   !(x.present && x.depth == 0)
+				 : x.zero;
+		if (c->known > c->next && !there)
+			break;
+		c->there = there;
+		c->known += x.bytes;
+	} while (c->there && c->known < end);
+	return 0;
+}
+
+/* Passes over what need not be written, in whole clusters of the target. */
 static int convert_skip(struct convert *c) REQUIRES(c->lock)
 {
-	while (c->is_zero && c->next < c->total) {
-		u64 end;
+	u32 step = c->below ? c->unit : c->piece;
 
-		if (c->next >= c->known) {
-			int r = image_map(c->from, c->next, c->total - c->next,
-					  &c->extent);
+	while ((c->is_zero || c->below) && c->next < c->total) {
+		int r = convert_look(c);
+		u64 end = c->known == c->total
+				  ? c->known
+				  : ALIGN_DOWN(c->known, (u64)step);
 
-			if (r < 0)
-				return r;
-			c->known = c->next + c->extent.bytes;
-		}
-		if (!c->extent.zero)
-			return 0;
-		end = c->known == c->total
-			      ? c->known
-			      : ALIGN_DOWN(c->known, (u64)c->piece);
-		if (end <= c->next)
-			return 0;
+		if (r < 0 || !c->there || end <= c->next)
+			return r;
 		c->next = end;
 	}
 	return 0;
@@ -100,6 +123,11 @@ static bool convert_take(struct convert *c, u64 *ret_at, u64 *ret_bytes,
 	if (!c->error && c->next < c->total) {
 		*ret_at = c->next;
 		*ret_bytes = MIN(c->piece, c->total - c->next);
+		if (c->below)
+			*ret_bytes = MIN(*ret_bytes,
+					 ALIGN_UP(MAX(c->known, c->next + 1),
+						  (u64)c->unit) -
+						 c->next);
 		*ret_turn = c->taken++;
 		c->next += *ret_bytes;
 		some = true;
@@ -283,6 +311,7 @@ static int convert_target(struct convert *c)
 	struct image_mode mode = { .write = true,
 				   .no_flush = !a->cache ||
 					       !strcmp(a->cache, "unsafe") };
+	struct block_layer layer[2];
 	u64 size = image_size(c->from);
 	int status = a->keep ? 0 : convert_create(a, format, size);
 
@@ -296,6 +325,8 @@ static int convert_target(struct convert *c)
 	c->total = MIN(size, image_size(c->to));
 	c->is_zero = a->keep ? a->is_zero != NULL
 			     : !a->backing && !convert_is_device(a->operand[1]);
+	if (a->backing && image_layers(c->from, layer, 2) > 1)
+		c->below = ALIGN_DOWN(layer[1].virtual_size, 512ULL);
 	if (a->compress && !image_can_pack(c->to))
 		return img_fail("Compression not supported for this file "
 				"format");
@@ -321,6 +352,7 @@ static int convert_settings(struct convert *c, int *ret_threads)
 				"specified: '%s' (0 to 1M)",
 				a->sparse);
 	*ret_threads = n;
+	c->unit = unit;
 	c->grain = sparse ? MAX(MIN(unit, MIB), ALIGN_UP(sparse, 512ULL)) : 0;
 	c->piece = a->compress ? unit : MAX(unit, CONVERT_PIECE);
 	c->ordered = !a->unordered && strcmp(image_format(c->to), "raw");

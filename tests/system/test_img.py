@@ -294,6 +294,31 @@ class Convert(Img):
         self.ok(VMON, "commit", top)
         self.ok(["cmp"], raw, base)
 
+    def test_backing_is_kept(self):
+        """convert -B leaves out what the first layer of the source leaves
+        out, as qemu-img does, also where a cluster is larger than that."""
+        self.pattern("base", size=3 * MIB)
+        for options, target in (("cluster_size=64k", "cluster_size=64k"),
+                                ("cluster_size=4k", "cluster_size=64k"),
+                                ("cluster_size=64k", "cluster_size=512")):
+            self.ok(QEMU, "create", "-q", "-f", "qcow2", "-o", options, "-b",
+                    "base", "-F", "raw", "top", "5M")
+            for command in ("write -P 7 100k 30k", "write -z 1M 300k",
+                            "write -P 8 5120 12288", "write -P 9 4M 70k"):
+                self.ok(["qemu-io"], "-c", command, "top")
+            size = {}
+            for packed in ([], ["-c"]):
+                for name, program in ("mine", VMON), ("theirs", QEMU):
+                    self.ok(program, "convert", *packed, "-O", "qcow2", "-o",
+                            target, "-B", "base", "-F", "raw", "top", name)
+                    self.ok(QEMU, "check", "-q", name)
+                    self.ok(QEMU, "compare", name, "top")
+                    parts = json.loads(self.ok(
+                        QEMU, "map", "--output=json", name))
+                    size[name] = sum(p["length"] for p in parts
+                                     if p["depth"] == 0 and p["data"])
+                self.assertLessEqual(size["mine"], size["theirs"], options)
+
     def test_rebase(self):
         """The contents stay, whatever is below; with and without clusters of
         the same size, onto a shorter image, onto nothing."""
