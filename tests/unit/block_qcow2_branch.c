@@ -278,7 +278,7 @@ static void one_step(u64 s, u32 step, const char *options, bool backed)
 	ck_assert_int_eq(tool("cp img img.old"), 0);
 	before = now;
 	event_inode = inode();
-	event_count = 0;
+	events_forget();
 	recording = true;
 	i = open_image();
 	r = change(i, !strcmp(options, "compat=0.10"), backed, &what, &err);

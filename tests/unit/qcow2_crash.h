@@ -105,6 +105,12 @@ static struct event *event_add(enum event_kind kind)
 	return &events[event_count++];
 }
 
+static inline void events_forget(void)
+{
+	while (event_count)
+		free(events[--event_count].data);
+}
+
 ssize_t __real_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at,
 			   int flags);
 ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at,
