@@ -44,7 +44,8 @@ static int qcow2_load_header(struct qcow2 *s, struct err *err)
 	if (r < 0)
 		err_code(err, r, "cannot be read");
 	else
-		r = qcow2_header_parse(buf, len, &s->h, err);
+		r = qcow2_header_parse(buf, MIN(len, file_length(s->file)),
+				       &s->h, err);
 	free(buf);
 	return r;
 }

@@ -102,7 +102,7 @@ static int header_features(const struct qcow2_header *h,
 static int header_numbers(const u8 *buf, size_t len, struct qcow2_header *h,
 			  struct err *err)
 {
-	if (len < 72 || get_be32(buf) != QCOW2_MAGIC)
+	if (len < 8 || get_be32(buf) != QCOW2_MAGIC)
 		return err_set(err, -EINVAL, "Image is not in qcow2 format");
 	h->version = get_be32(buf + 4);
 	if (h->version < 2 || h->version > 3)
@@ -110,6 +110,10 @@ static int header_numbers(const u8 *buf, size_t len, struct qcow2_header *h,
 			       "has version %u; 2 and 3 are "
 			       "supported",
 			       h->version);
+	if (len < (h->version == 2 ? 72 : 104))
+		return err_set(err, -EINVAL,
+			       "is truncated: its header ends after %zu bytes",
+			       len);
 	h->cluster_bits = get_be32(buf + 20);
 	h->size = get_be64(buf + 24);
 	h->crypt = get_be32(buf + 32);
@@ -123,8 +127,6 @@ static int header_numbers(const u8 *buf, size_t len, struct qcow2_header *h,
 	h->header_bytes = 72;
 	if (h->version == 2)
 		return 0;
-	if (len < 104)
-		return err_set(err, -EINVAL, "has a truncated header");
 	h->incompatible = get_be64(buf + 72);
 	h->compatible = get_be64(buf + 80);
 	h->autoclear = get_be64(buf + 88);
@@ -152,8 +154,11 @@ static int header_check(const struct qcow2_header *h, struct err *err)
 			"has extended L2 entries in clusters of %u bytes",
 			1u << h->cluster_bits);
 	if (h->size > (u64)INT64_MAX - mask)
-		return err_set(err, -EFBIG, "has a size of %llu bytes",
-			       (unsigned long long)h->size);
+		return err_set(err, -EFBIG,
+			       "has a size of %llu bytes; up to %llu are "
+			       "supported",
+			       (unsigned long long)h->size,
+			       (unsigned long long)(INT64_MAX - mask));
 	if (h->l1_size > QCOW2_L1_MAX / 8)
 		return err_set(err, -EFBIG,
 			       "has an L1 table that is too "

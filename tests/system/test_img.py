@@ -494,7 +494,8 @@ class Bad(Img):
                 ("feature", [(72, "Q", 1 << 17)], "not supported"),
                 ("clusters", [(20, "I", 40)], "2^40 bytes"),
                 ("small", [(24, "Q", 1 << 50)], "too small"),
-                ("large", [(24, "Q", 1 << 63)], "has a size"),
+                ("large", [(24, "Q", 1 << 63)],
+                 "bytes; up to 9223372036854710272 are supported"),
                 ("l1", [(36, "I", 1 << 31)], "too large"),
                 ("refs", [(96, "I", 7)], "refcounts of 2^7 bits")):
             self.image(name, *patches)
@@ -510,7 +511,9 @@ class Bad(Img):
                                cwd=self.dir, text=True, capture_output=True,
                                timeout=20)
             self.assertIn(r.returncode, (1, 2), (size, r.stderr))
-        self.refused("short100", "short100")
+        for size in 71, 100:
+            self.refused(f"short{size}", f"header ends after {size} bytes")
+        self.refused("short512", "beyond the end of the file")
 
     def test_tables(self):
         """L1 and L2 entries into nowhere, into tables, with odd offsets."""
