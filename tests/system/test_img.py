@@ -65,6 +65,7 @@ info -f qcow2 a.raw
 check a.qcow2
 check --output=json a.qcow2
 check -q d.qcow2
+check -T none d.qcow2
 check --output=json d.qcow2
 check a.raw
 check -r foo a.qcow2
