@@ -237,26 +237,31 @@ int cmd_cpu_add(struct monitor *mon, const struct args *a, struct err *err)
 
 int cmd_drive_add(struct monitor *mon, const struct args *a, struct err *err)
 {
-	const char *iface;
+	const char *text = args_str(a, "opts"), *iface;
+	struct block *b = NULL;
 	struct opts o;
 	int r;
 
 	if (args_has(a, "node"))
 		return err_set(err, -ENOTSUP,
 			       "block nodes cannot be added; leave out -n");
-	r = opts_parse(&o, args_str(a, "opts"), NULL, err);
+	r = opts_parse(&o, text, NULL, err);
 	if (r < 0)
 		return r;
 	iface = opts_peek(&o, "if");
-	if (!iface || strcmp(iface, "none")) {
+	if (iface && !strcmp(iface, "none")) {
+		b = block_create(mon->m->loop, &o, err);
+		if (!b)
+			r = mon_say_error(mon, err, err->code);
+	} else {
 		r = err_set(err, -EINVAL,
 			    "Can't hot-add drive to type '%s'; use if=none and "
 			    "device_add",
 			    iface ? iface : "virtio");
-	} else if (!block_create(mon->m->loop, &o, err)) {
-		r = mon_say_error(mon, err, err->code);
-	} else {
-		cmdline_add("drive", args_str(a, "opts"));
+	}
+	if (b) {
+		cmdline_add("drive", text);
+		cmdline_name("drive", text, b->id);
 		mon_puts(mon, "OK\n");
 	}
 	opts_fini(&o);

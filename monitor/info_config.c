@@ -12,15 +12,27 @@
 #include "vmm/device.h"
 #include "vmm/machine.h"
 
-/* Devices and their drives leave when the guest lets go. */
+static bool config_is_drive(const char *option)
+{
+	static const char *const names[] = { "drive", "hda",   "hdb",   "hdc",
+					     "hdd",   "cdrom", "pflash" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i], option))
+			return true;
+	return false;
+}
+
+/* Devices and their drives leave when the guest lets go.  A bare word with a
+ * name is the first disk. */
 static bool config_is_there(struct monitor *mon, const struct cmdline_item *i)
 {
-	if (!i->option || !i->id)
+	if (!i->id)
 		return true;
+	if (!i->option || config_is_drive(i->option))
+		return block_find(i->id);
 	if (!strcmp(i->option, "device"))
 		return device_find(mon->m, i->id);
-	if (!strcmp(i->option, "drive"))
-		return block_find(i->id);
 	return true;
 }
 

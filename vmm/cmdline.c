@@ -136,6 +136,26 @@ void cmdline_add(const char *option, const char *arg)
 	cmdline_items[cmdline_len++] = item;
 }
 
+static int cmdline_unnamed(const char *option, const char *arg)
+{
+	for (int i = 0; i < cmdline_len; i++) {
+		const struct cmdline_item *item = &cmdline_items[i];
+
+		if (!item->id && cmdline_same(item->arg, arg) &&
+		    (!item->option || !strcmp(item->option, option)))
+			return i;
+	}
+	return -1;
+}
+
+void cmdline_name(const char *option, const char *arg, const char *id)
+{
+	if (cmdline_unnamed(option, arg) < 0)
+		return;
+	cmdline_drop(option, id);
+	cmdline_items[cmdline_unnamed(option, arg)].id = xstrdup(id);
+}
+
 void cmdline_clear(void)
 {
 	while (cmdline_len)

@@ -11,6 +11,9 @@
 /* `option` without dashes, or NULL for a bare word; `arg` may be NULL.  An
  * older one of the same option and id= gives way. */
 void cmdline_add(const char *option, const char *arg);
+/* What the first such option without id= made is called so.  An older one of
+ * that name gives way. */
+void cmdline_name(const char *option, const char *arg, const char *id);
 /* Gives a property of the one of that id another value; NULL: none. */
 void cmdline_set(const char *option, const char *id, const char *key,
 		 const char *value);
@@ -26,7 +29,7 @@ void cmdline_clear(void);
 
 struct cmdline_item {
 	char *option, *arg; /* owned; NULL */
-	char *id;           /* owned; NULL: it has none */
+	char *id;           /* owned; NULL: what it makes has no name */
 };
 
 /* The n-th; NULL behind the last. */

@@ -10,11 +10,13 @@
 #include "lib/err.h"
 #include "lib/fdset.h"
 #include "seed/seed.h"
+#include "vmm/cmdline.h"
 #include "vmm/config.h"
 
 static int drives_add(struct loop *loop, const struct config *c,
 		      struct config_item *i, struct err *err)
 {
+	struct block *b;
 	struct opts o;
 	int r = 0;
 
@@ -44,7 +46,10 @@ static int drives_add(struct loop *loop, const struct config *c,
 	}
 	if (c->snapshot && !opts_peek(&o, "snapshot"))
 		opts_add(&o, "snapshot", "on");
-	if (!block_create(loop, &o, err))
+	b = block_create(loop, &o, err);
+	if (b)
+		cmdline_name(i->option, i->text, b->id);
+	else
 		r = err ? err->code : -EINVAL;
 	opts_fini(&o);
 	return r;

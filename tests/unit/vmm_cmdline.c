@@ -35,6 +35,25 @@ START_TEST(cmdline_properties_change_and_the_rest_stays)
 
 END_TEST
 
+START_TEST(cmdline_names_are_given_later)
+{
+	cmdline_add(NULL, "d");
+	cmdline_add("drive", "if=none,file=d");
+	cmdline_add("drive", "if=none,file=d");
+	cmdline_name("drive", "if=none,file=d", "none0");
+	cmdline_name("drive", "if=none,file=d", "none1");
+	cmdline_name("hda", "d", "virtio0");
+	cmdline_name("drive", "if=none,file=e", "none2");
+	cmdline_set("drive", "none1", "file", "x");
+	ck_assert_str_eq(cmdline_item(0)->id, "virtio0");
+	ck_assert_str_eq(cmdline_item(1)->arg, "if=none,file=d");
+	ck_assert_str_eq(cmdline_item(2)->arg, "if=none,file=x");
+	ck_assert_ptr_null(cmdline_item(3));
+	cmdline_clear();
+}
+
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("vmm_cmdline");
@@ -43,6 +62,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, cmdline_properties_change_and_the_rest_stays);
+	tcase_add_test(t, cmdline_names_are_given_later);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
