@@ -63,6 +63,8 @@ CASES = [
     (["-drive", "file={dir}/q-refs,if=virtio"], "refcounts of 2^7 bits"),
     (["-drive", "file={dir}/q-self,if=virtio,format=qcow2"],
      "{dir}/q-self' is a backing file of itself"),
+    (["-drive", "file={dir}/q-loop,if=virtio,format=qcow2"],
+     "is a backing file of itself"),
     (["-drive", "file={dir}/q-lost,if=virtio,format=qcow2"],
      "{dir}/nosuch': No such file"),
     (["-drive", "file={dir}/q-folder,if=virtio,format=qcow2"],
@@ -322,6 +324,8 @@ class Table(unittest.TestCase):
                 ("l1", qcow2(l1_size=1 << 31)), ("size", qcow2(size=1 << 40)),
                 ("short", qcow2()[:0x18000]), ("refs", qcow2(order=7)),
                 ("self", qcow2(b"q-self", b"qcow2")),
+                ("loop", qcow2(b"q-back", b"qcow2")),
+                ("back", qcow2(b"q-loop", b"qcow2")),
                 ("lost", qcow2(b"nosuch")), ("folder", qcow2(b"folder")),
                 ("over", qcow2(b"disk")), ("json", qcow2(b"json:{{}}"))):
             (cls.dir / f"q-{name}").write_bytes(image)
