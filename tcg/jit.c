@@ -110,7 +110,10 @@ static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 
 static u8 *jit_runs(const struct jit *j, gpa_t phys, u32 key)
 {
-	return &j->runs[jit_hash_all(phys, key) >> (64 - JIT_RUNS_BITS)];
+	u64 page = jit_hash_all(phys & PAGE_MASK, key) >> (64 - JIT_RUNS_BITS);
+
+	/* Those of a page are in few lines of the host's cache. */
+	return &j->runs[(page & ~(u64)511) | (phys >> 3 & 511)];
 }
 
 static bool jit_is_hot(const struct tcg_cpu *c, const u8 *runs)

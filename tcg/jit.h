@@ -259,7 +259,7 @@ struct jit {
 
 #define JIT_HASH_BITS_MIN 16
 #define JIT_HASH_BITS_MAX 20
-#define JIT_RUNS_BITS     20
+#define JIT_RUNS_BITS     21
 /* Room that must be left before a block is begun, and an instruction. */
 #define JIT_BLOCK_ROOM (32 * KIB) /* in each of the three parts */
 #define JIT_SLACK      1024
