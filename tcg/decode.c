@@ -445,9 +445,6 @@ static void decode_opsize(struct insn *i, const struct opdesc *d,
 		if (d->attrs & OP_F64 && (!(mode & MODE_AMD) || !small))
 			i->opsize = 8;
 	}
-	/* APM 3 "JMP (Far)": no m16:64. */
-	if (d->attrs & OP_AMD_FP && mode & MODE_AMD && i->opsize == 8)
-		i->opsize = 4;
 	/* Outside 64-bit mode VEX.W means something only where it chooses the
 	 * form. */
 	if (!(mode & MODE_CODE64) && !(d->attrs & (OP_W0 | OP_W1)))

@@ -61,7 +61,6 @@ enum op_pfx {
 #define OP_AMD_B0 0x08000000u /* REX.B must be absent */
 #define OP_AMD_M  0x10000000u /* #UD unless the ModRM operand is memory */
 #define OP_AMD_W0 0x20000000u /* #UD with VEX.W outside 64-bit mode */
-#define OP_AMD_FP 0x40000000u /* the far pointer's offset has 32 bits at most */
 
 /* Arithmetic flags, as in RFLAGS. */
 #define f0     0

@@ -554,9 +554,8 @@ void sys_pop_sreg(struct tcg_cpu *c, const struct insn *i)
 
 void sys_lxs(struct tcg_cpu *c, const struct insn *i)
 {
-	gva_t va = insn_linear(c, i, i->opsize + 2, false);
-	u64 off = tcg_ld(c, va, i->opsize);
-	u16 sel = tcg_ld16(c, va + i->opsize);
+	u16 sel;
+	u64 off = sys_far_pointer(c, i, &sel);
 	int seg;
 
 	switch (i->opcode) {

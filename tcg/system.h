@@ -14,6 +14,10 @@ void sys_set_cr0(struct tcg_cpu *c, u64 value);
 /* FS or GS; #GP when not canonical. */
 void sys_set_base(struct tcg_cpu *c, int seg, u64 base);
 
+/* The memory operand as a far pointer: its offset.  APM 3 "JMP (Far)": AMD's
+ * have no m16:64. */
+u64 sys_far_pointer(struct tcg_cpu *c, const struct insn *i, u16 *ret_sel);
+
 /* CR4.TSD, the TSC's offset or the machine's clock has changed. */
 void tcg_tsc_changed(struct tcg_cpu *c);
 

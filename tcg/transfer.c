@@ -10,6 +10,11 @@
 #include "tcg/system.h"
 #include "vmm/machine.h"
 
+static bool sys_amd(const struct tcg_cpu *c)
+{
+	return c->mode_key & MODE_AMD;
+}
+
 /* ---- Far transfers ---- */
 
 void sys_callf(struct tcg_cpu *c, const struct insn *i)
@@ -22,19 +27,20 @@ void sys_jmpf(struct tcg_cpu *c, const struct insn *i)
 	tcg_far_jump(c, i->sel, i->imm, i->opsize);
 }
 
-static u64 far_pointer(struct tcg_cpu *c, const struct insn *i, u16 *ret_sel)
+u64 sys_far_pointer(struct tcg_cpu *c, const struct insn *i, u16 *ret_sel)
 {
-	gva_t va = insn_linear(c, i, i->opsize + 2, false);
-	u64 off = tcg_ld(c, va, i->opsize);
+	u32 size = sys_amd(c) ? MIN(i->opsize, 4) : i->opsize;
+	gva_t va = insn_linear(c, i, size + 2, false);
+	u64 off = tcg_ld(c, va, size);
 
-	*ret_sel = tcg_ld16(c, va + i->opsize);
+	*ret_sel = tcg_ld16(c, va + size);
 	return off;
 }
 
 void sys_callf_mem(struct tcg_cpu *c, const struct insn *i)
 {
 	u16 sel;
-	u64 off = far_pointer(c, i, &sel);
+	u64 off = sys_far_pointer(c, i, &sel);
 
 	tcg_far_call(c, sel, off, i->opsize);
 }
@@ -42,7 +48,7 @@ void sys_callf_mem(struct tcg_cpu *c, const struct insn *i)
 void sys_jmpf_mem(struct tcg_cpu *c, const struct insn *i)
 {
 	u16 sel;
-	u64 off = far_pointer(c, i, &sel);
+	u64 off = sys_far_pointer(c, i, &sel);
 
 	tcg_far_jump(c, sel, off, i->opsize);
 }
@@ -160,11 +166,6 @@ static void flat_set(struct tcg_cpu *c, int seg, u16 sel, u16 attr, int dpl)
 	};
 
 	seg_set(c, seg, &s);
-}
-
-static bool sys_amd(const struct tcg_cpu *c)
-{
-	return c->mode_key & MODE_AMD;
 }
 
 static void sys_need_sce(struct tcg_cpu *c)
