@@ -134,6 +134,7 @@ static const struct diff_failure {
 	{ "cmps", "ES:rDI is read first; flags of the elements before" },
 	{ "scas", "flags of the elements before" },
 	{ "vcvtps2ph", "MXCSR stays" },
+	{ "movsxd", "reads 4 bytes with an operand size of 2, too" },
 	{ "fst", "comes before what is pending; bytes in front of the end" },
 	{ "fstp", "as fst" },
 	{ "fist", "as fst" },

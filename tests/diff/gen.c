@@ -785,9 +785,17 @@ static void before_indirect(struct gen *g, struct choice *k)
 	gen_target(g, 4, false, 0);
 }
 
+/* Bytes in front of a far pointer's selector. */
+static u32 gen_far_offset(const struct choice *k)
+{
+	if (k->rexw)
+		return gen_amd() ? 4 : 8;
+	return k->opsize ? 2 : 4;
+}
+
 static void before_far(struct gen *g, struct choice *k)
 {
-	u32 size = k->rexw ? 8 : k->opsize ? 2 : 4;
+	u32 size = gen_far_offset(k);
 
 	gen_place(k, 16);
 	gen_store_target(g, k->address);
@@ -839,7 +847,7 @@ static void before_selector(struct gen *g, struct choice *k)
 
 static void before_load_far(struct gen *g, struct choice *k)
 {
-	u32 size = k->rexw ? 8 : k->opsize ? 2 : 4;
+	u32 size = gen_far_offset(k);
 
 	gen_place(k, 16);
 	gen_store(g, k->address + size, gen_selector(g), 2);
