@@ -5,11 +5,11 @@
 #include "vmm/memory.h"
 
 #include <errno.h>
-#include <linux/memfd.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
@@ -19,6 +19,8 @@
 #include "lib/log.h"
 #include "vmm/device.h"
 #include "vmm/machine.h"
+
+#define MEM_HUGE (2 * MIB)
 
 /* ---- RAM ---- */
 
@@ -53,6 +55,28 @@ static struct ram_block *mem_new_block(struct memory *mem, const char *name,
 	return &mem->ram[n];
 }
 
+/* Anonymous memory, so that it can have huge pages on any host, which are
+ * aligned in it as in the guest; neither children nor core dumps get it.  Named
+ * in /proc/PID/smaps where the kernel can.  NULL with errno. */
+static u8 *mem_map(const char *name, u64 size)
+{
+	u8 *all = mmap(NULL, size + MEM_HUGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u8 *p;
+
+	if (all == MAP_FAILED)
+		return NULL;
+	p = (u8 *)ALIGN_UP((uintptr_t)all, MEM_HUGE);
+	if (p > all)
+		munmap(all, (size_t)(p - all));
+	munmap(p + size, (size_t)(all + MEM_HUGE - p));
+	(void)madvise(p, size, MADV_HUGEPAGE);
+	(void)madvise(p, size, MADV_DONTFORK);
+	(void)madvise(p, size, MADV_DONTDUMP);
+	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, name);
+	return p;
+}
+
 int mem_add_ram(struct memory *mem, const char *name, gpa_t base, u64 size,
 		bool readonly, struct err *err)
 {
@@ -62,23 +86,10 @@ int mem_add_ram(struct memory *mem, const char *name, gpa_t base, u64 size,
 	if (!b)
 		return -EINVAL;
 	b->readonly = readonly;
-	b->fd = memfd_create(name, MFD_CLOEXEC);
-	if (b->fd < 0)
-		return err_errno(err, "cannot create memory for '%s'", name);
-	if (ftruncate(b->fd, (off_t)size) < 0) {
-		int r = err_errno(err, "cannot get %llu MiB for '%s'",
-				  (unsigned long long)(size / MIB), name);
-		close(b->fd);
-		return r;
-	}
-	b->host = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE, b->fd, 0);
-	if (b->host == MAP_FAILED) {
-		int r = err_errno(err, "cannot map %llu MiB for '%s'",
-				  (unsigned long long)(size / MIB), name);
-		close(b->fd);
-		return r;
-	}
+	b->host = mem_map(name, size);
+	if (!b->host)
+		return err_errno(err, "cannot get %llu MiB for '%s'",
+				 (unsigned long long)(size / MIB), name);
 	/* Untouched pages of these cost nothing: anonymous zero memory. */
 	b->flags = mmap(NULL, pages, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -86,11 +97,8 @@ int mem_add_ram(struct memory *mem, const char *name, gpa_t base, u64 size,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (b->flags == MAP_FAILED || b->gen == MAP_FAILED) {
 		munmap(b->host, size);
-		close(b->fd);
 		return err_set(err, -ENOMEM, "no memory for page flags");
 	}
-	/* Some kernels lack it; the guest only loses huge pages. */
-	(void)madvise(b->host, size, MADV_HUGEPAGE);
 	atomic_fetch_add_explicit(&mem->nram, 1, memory_order_release);
 	return 0;
 }
@@ -106,9 +114,9 @@ int mem_add_alias(struct memory *mem, const char *name, gpa_t base, u64 size,
 	b = mem_new_block(mem, name, base, size, err);
 	if (!b)
 		return -EINVAL;
-	b->fd = -1;
+	b->alias = true;
+	b->offset = of->offset + offset;
 	b->host = of->host + offset;
-	b->fd_offset = of->fd_offset + offset;
 	b->readonly = of->readonly;
 	b->flags = of->flags + (offset >> PAGE_SHIFT);
 	b->gen = of->gen + (offset >> PAGE_SHIFT);
@@ -125,12 +133,11 @@ void mem_fini(struct memory *mem)
 		u64 pages = b->size >> PAGE_SHIFT;
 
 		free((void *)b->dirty);
-		if (b->fd < 0)
+		if (b->alias)
 			continue;
 		munmap((void *)b->flags, pages);
 		munmap((void *)b->gen, pages * sizeof(u32));
 		munmap(b->host, b->size);
-		close(b->fd);
 	}
 }
 
@@ -309,32 +316,55 @@ int mem_discard(struct memory *mem, gpa_t gpa, u64 len)
 		if (!b || b->readonly || (gpa | n) & ~PAGE_MASK)
 			return -EFAULT;
 		host = b->host + (gpa - b->base);
-		/* Also frees the pages of the memfd behind the mapping. */
-		if (madvise(host, n, MADV_REMOVE) < 0)
+		if (madvise(host, n, MADV_DONTNEED) < 0)
 			memset(host, 0, n);
 		mem_block_written(b, gpa, n);
 	}
 	return 0;
 }
 
+/* The kernel's entries for up to MEM_ENTRIES pages at `at`: how many, 0 when it
+ * does not tell.  proc(5) "pagemap": bit 63 present, 62 swapped. */
+#define MEM_ENTRIES 512
+
+static u64 mem_entries(int fd, const u8 *at, u64 pages, u64 *ret)
+{
+	size_t size = MIN(pages, MEM_ENTRIES) * sizeof *ret;
+	ssize_t n = pread(fd, ret, size,
+			  (off_t)((uintptr_t)at / PAGE_SIZE * sizeof *ret));
+
+	return n < 0 ? 0 : (u64)n / sizeof *ret;
+}
+
+/* From `offset` on, the first page that has been `touched` or not; the block's
+ * size if there is none, or `unknown`. */
+static u64 mem_find(int fd, const struct ram_block *b, u64 offset, bool touched,
+		    u64 unknown)
+{
+	u64 entry[MEM_ENTRIES], n;
+
+	for (; offset < b->size; offset += n * PAGE_SIZE) {
+		n = mem_entries(fd, b->host + offset,
+				(b->size - offset) / PAGE_SIZE, entry);
+		if (!n)
+			return unknown;
+		for (u64 k = 0; k < n; k++)
+			if ((entry[k] >> 62 != 0) == touched)
+				return offset + k * PAGE_SIZE;
+	}
+	return b->size;
+}
+
 bool mem_next_data(const struct ram_block *b, u64 offset, u64 *ret_start,
 		   u64 *ret_end)
 {
-	off_t start, end;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
-	if (offset >= b->size)
-		return false;
-	start = lseek(b->fd, b->fd_offset + offset, SEEK_DATA);
-	if (start < 0) {
-		*ret_start = offset; /* cannot tell: all of it */
-		*ret_end = b->size;
-		return errno != ENXIO;
-	}
-	end = lseek(b->fd, start, SEEK_HOLE);
-	*ret_start = ((u64)start - b->fd_offset) & PAGE_MASK;
-	*ret_end = end < 0 ? b->size
-			   : MIN(ALIGN_UP((u64)end - b->fd_offset, PAGE_SIZE),
-				 b->size);
+	offset &= PAGE_MASK;
+	*ret_start = mem_find(fd, b, offset, true, offset);
+	*ret_end = mem_find(fd, b, *ret_start, false, b->size);
+	if (fd >= 0)
+		close(fd);
 	return *ret_start < b->size;
 }
 
@@ -735,9 +765,9 @@ void space_info_flat(struct space *s, struct memory *mem, bool owners,
 			   (unsigned long long)b->base,
 			   (unsigned long long)(b->base + b->size - 1),
 			   b->readonly ? "rom" : "ram", b->name);
-		if (b->fd_offset)
+		if (b->offset)
 			buf_printf(out, " @%016llx",
-				   (unsigned long long)b->fd_offset);
+				   (unsigned long long)b->offset);
 		buf_putc(out, '\n');
 	}
 	for (int i = 0; i < s->nflat; i++) {

@@ -43,8 +43,8 @@ struct ram_block {
 	gpa_t base;
 	u64 size; /* bytes, multiple of PAGE_SIZE */
 	u8 *host;
-	int fd; /* memfd */
-	u64 fd_offset;
+	bool alias; /* `host` is another one's, `offset` bytes into it */
+	u64 offset;
 	bool readonly; /* guest stores are dropped */
 	/* One bit a page, owned by memory; NULL while logging is off. */
 	_Atomic u64 *dirty;
@@ -61,7 +61,7 @@ struct memory {
 	_Atomic bool logging;
 };
 
-/* Creates one block backed by a fresh memfd.  -ENOMEM, -EINVAL. */
+/* Creates one block of its own memory.  -ENOMEM, -EINVAL. */
 int mem_add_ram(struct memory *mem, const char *name, gpa_t base, u64 size,
 		bool readonly, struct err *err);
 /* Maps part of an existing block at another address (RAM above 4 GiB). */
@@ -96,8 +96,8 @@ int mem_iov(struct memory *mem, gpa_t gpa, u64 len, bool write,
  * -EFAULT if one is not writable RAM (those before it are gone then). */
 int mem_discard(struct memory *mem, gpa_t gpa, u64 len);
 
-/* The next part of a block at or behind `offset` that was ever touched, in
- * whole pages; false: none.  The rest reads as zero, and reading it would
+/* The next part of a block at or behind `offset` that may be other than zero,
+ * in whole pages; false: none.  The rest reads as zero, and reading it would
  * use host memory. */
 bool mem_next_data(const struct ram_block *b, u64 offset, u64 *ret_start,
 		   u64 *ret_end);

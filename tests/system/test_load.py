@@ -236,14 +236,8 @@ def unix(path):
 
 def private(guest):
     """Resident bytes that are neither guest RAM nor translated code."""
-    rest, count = 0, True
-    with open(f"/proc/{guest.process.pid}/smaps") as f:
-        for line in f:
-            if re.match(r"[0-9a-f]+-", line):
-                count = "/memfd:" not in line
-            elif line.startswith("Rss:") and count:
-                rest += int(line.split()[1]) * 1024
-    return rest
+    return sum(rss for head, rss in vm.mappings(guest.process.pid)
+               if "/memfd:" not in head)
 
 
 class Load(unittest.TestCase):

@@ -432,15 +432,18 @@ class Vm:
     def overhead(self):
         """Resident memory (bytes) that is not the guest's RAM.  Of the two
         views of translated code, which are the same pages, one counts."""
-        rest, count = 0, True
-        text = pathlib.Path(f"/proc/{self.process.pid}/smaps").read_text()
-        for line in text.split("\n"):
-            if re.match(r"[0-9a-f]+-", line):
-                count = "/memfd:pc.ram" not in line and not (
-                    "/memfd:vmon-jit" in line and line.split()[1] == "r-xs")
-            elif line.startswith("Rss:") and count:
-                rest += int(line.split()[1]) * 1024
-        return rest
+        return sum(rss for head, rss in mappings(self.process.pid) if not (
+            "/memfd:vmon-jit" in head and head.split()[1] == "r-xs"))
+
+
+def mappings(pid):
+    """First line and resident bytes of each mapping that is not guest RAM,
+    which no child gets (dc) and has huge pages (hg)."""
+    text = pathlib.Path(f"/proc/{pid}/smaps").read_text()
+    for m in re.finditer(r"^([0-9a-f]+-.*)\n(?:.*\n)*?Rss: +(\d+) kB\n"
+                         r"(?:.*\n)*?VmFlags:(.*)$", text, re.M):
+        if not {"dc", "hg"} <= set(m.group(3).split()):
+            yield m.group(1), int(m.group(2)) * 1024
 
 
 class LinuxVm(Vm):
