@@ -225,6 +225,16 @@ int block_resize(struct block *b, u64 size, struct err *err);
 /* Writes an overlay (snapshot=on) into its base; blocking.  -ENOTSUP when
  * there is no overlay. */
 int block_commit(struct block *b, struct err *err);
+/* An external snapshot: the drive goes on in a new overlay in `file`, on top
+ * of what it has now (format NULL: qcow2; existing: one that was made for it).
+ * Blocking.  prepare does all that can fail and leaves the drive as it is;
+ * until commit or abort nothing else may happen to it. */
+struct block_snapshot;
+struct block_snapshot *block_snapshot_prepare(struct block *b, const char *file,
+					      const char *format, bool existing,
+					      struct err *err);
+void block_snapshot_commit(struct block_snapshot *s);
+void block_snapshot_abort(struct block_snapshot *s);
 /* Failure policy for `error` (-errno) of `op`: report, ignore or stop. */
 enum block_on_error block_error_action(struct block *b, enum block_op op,
 				       int error);

@@ -418,6 +418,16 @@ static int file_make_writable(struct block_node *n, struct err *err)
 	return r;
 }
 
+/* The descriptor stays as it is: another might not be had. */
+static void file_make_readonly(struct block_node *n)
+{
+	struct file *f = file_of(n);
+
+	n->readonly = true;
+	if (f->locked)
+		lock_read_only(f->fd);
+}
+
 /* The smallest size at which O_DIRECT reads work. */
 static u32 file_probe_align(struct file *f)
 {
@@ -552,6 +562,7 @@ static const struct block_driver file_driver = {
 	.poll = file_poll,
 	.resize = file_resize,
 	.make_writable = file_make_writable,
+	.make_readonly = file_make_readonly,
 	.share = file_share,
 	.layers = file_layers,
 	.map = file_map,

@@ -101,6 +101,14 @@ void image_snapshots_free(struct image_snapshot *list, u32 count);
 int image_snapshot(struct image *i, enum image_snapshot_op op, const char *name,
 		   struct err *err);
 
+/* Those of a drive that can be written; -ENOTSUP. */
+int block_snapshots(struct block *b, struct image_snapshot **ret,
+		    u32 *ret_count);
+
+/* Rows of a table, as in QEMU. */
+void image_snapshot_head(struct buf *out);
+void image_snapshot_line(const struct image_snapshot *p, struct buf *out);
+
 /* ---- New ones ---- */
 
 enum image_prealloc { IMAGE_PREALLOC_OFF, IMAGE_PREALLOC_METADATA };

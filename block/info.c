@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "block/block.h"
 #include "block/image.h"
@@ -35,6 +36,33 @@ void image_format_size(u64 bytes, struct buf *out)
 		unit++;
 	}
 	buf_printf(out, "%0.3g %s", value, units[unit]);
+}
+
+void image_snapshot_head(struct buf *out)
+{
+	buf_printf(out, "%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE",
+		   "DATE", "VM CLOCK", "ICOUNT");
+}
+
+void image_snapshot_line(const struct image_snapshot *p, struct buf *out)
+{
+	u64 ms = p->clock_ns / NS_PER_MS, s = ms / 1000;
+	char date[32], clock[32], icount[24] = "";
+	struct buf size = { 0 };
+	time_t at = p->seconds;
+	struct tm tm = { 0 };
+
+	localtime_r(&at, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(clock, sizeof(clock), "%02" PRIu64 ":%02u:%02u.%03u", s / 3600,
+		 (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+		 (unsigned)(ms % 1000));
+	if (p->icount != UINT64_MAX)
+		snprintf(icount, sizeof(icount), "%" PRIu64, p->icount);
+	image_format_size(p->vm_bytes, &size);
+	buf_printf(out, "%-9s %-16s %8s%20s%13s%11s\n", p->id, p->name,
+		   buf_str(&size), date, clock, icount);
+	buf_fini(&size);
 }
 
 static void info_status(struct block *b, struct buf *out)

@@ -43,6 +43,8 @@ struct block_driver {
 	int (*commit)(struct block_node *n, struct err *err);
 	/* Opens it again for writing; nothing is in flight. */
 	int (*make_writable)(struct block_node *n, struct err *err);
+	/* The other way round, at once; what it still has to write, it does. */
+	void (*make_readonly)(struct block_node *n);
 	void (*share)(struct block_node *n);
 	int (*layers)(struct block_node *n, struct block_layer *out, int max);
 
@@ -116,6 +118,8 @@ struct block_node *file_open(struct block *b, const struct block_open *o,
 /* An image in `file`, which it takes over also when it fails. */
 struct block_node *qcow2_open(struct block *b, struct block_node *file,
 			      const struct block_open *o, struct err *err);
+/* What is below an image that was opened without; takes it over. */
+void qcow2_put_backing(struct block_node *n, struct block_node *backing);
 /* Reads up to BLOCK_HEADER_BYTES from the start; blocking. */
 int file_read_header(struct block_node *n, u8 *header);
 /* Whether its end moves, as an image's does. */
@@ -167,6 +171,8 @@ int fd_discard(int fd, u64 offset, u64 len);
 int lock_file(int fd, const char *path, bool readonly, int lock,
 	      struct err *err);
 void lock_share(int fd);
+/* Nothing is written any more. */
+void lock_read_only(int fd);
 void lock_release_all(int fd);
 
 /* What carries out reads and writes without a worker, on a loop. */

@@ -201,6 +201,11 @@ void lock_share(int fd)
 	lock_byte(fd, F_UNLCK, LOCK_UNSHARED + LOCK_PERM_WRITE);
 }
 
+void lock_read_only(int fd)
+{
+	lock_byte(fd, F_UNLCK, LOCK_USED + LOCK_PERM_WRITE);
+}
+
 void lock_release_all(int fd)
 {
 	struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };

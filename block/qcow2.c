@@ -262,6 +262,25 @@ static int qcow2_make_writable(struct block_node *n, struct err *err)
 	return r;
 }
 
+static void qcow2_make_readonly(struct block_node *n)
+{
+	struct qcow2 *s = qcow2_of(n);
+	int r = n->readonly ? 0 : qcow2_finish(s);
+
+	if (r < 0)
+		log_warn("image '%s' could not be written to the end: %s",
+			 s->path, strerror(-r));
+	n->readonly = true;
+	s->file->drv->make_readonly(s->file);
+}
+
+void qcow2_put_backing(struct block_node *n, struct block_node *backing)
+{
+	struct qcow2 *s = qcow2_of(n);
+
+	s->backing = backing;
+}
+
 /* For a tool: where a part of the disk is, here or below. */
 static int qcow2_where(struct block_node *n, u64 offset, u64 bytes,
 		       struct image_extent *out)
@@ -344,6 +363,7 @@ static const struct block_driver qcow2_driver = {
 	.share = qcow2_share,
 	.layers = qcow2_layers,
 	.make_writable = qcow2_make_writable,
+	.make_readonly = qcow2_make_readonly,
 	.resize = qcow2_resize,
 	.commit = qcow2_commit,
 	.map = qcow2_where,

@@ -2,35 +2,11 @@
  *
  * `vmon img snapshot`, and the list of them.
  */
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "img/img.h"
 #include "lib/buf.h"
 #include "lib/err.h"
-
-static void snapshot_line(const struct image_snapshot *p, struct buf *out)
-{
-	u64 ms = p->clock_ns / NS_PER_MS, s = ms / 1000;
-	char date[32], clock[32], icount[24] = "";
-	struct buf size = { 0 };
-	time_t at = p->seconds;
-	struct tm tm = { 0 };
-
-	localtime_r(&at, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-	snprintf(clock, sizeof(clock), "%02" PRIu64 ":%02u:%02u.%03u", s / 3600,
-		 (unsigned)(s / 60 % 60), (unsigned)(s % 60),
-		 (unsigned)(ms % 1000));
-	if (p->icount != UINT64_MAX)
-		snprintf(icount, sizeof(icount), "%" PRIu64, p->icount);
-	image_format_size(p->vm_bytes, &size);
-	buf_printf(out, "%-9s %-16s %8s%20s%13s%11s\n", p->id, p->name,
-		   buf_str(&size), date, clock, icount);
-	buf_fini(&size);
-}
 
 void img_snapshots_print(const struct image_snapshot *list, u32 count,
 			 struct buf *out)
@@ -38,10 +14,9 @@ void img_snapshots_print(const struct image_snapshot *list, u32 count,
 	if (!count)
 		return;
 	buf_puts(out, "Snapshot list:\n");
-	buf_printf(out, "%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE",
-		   "DATE", "VM CLOCK", "ICOUNT");
+	image_snapshot_head(out);
 	for (u32 i = 0; i < count; i++)
-		snapshot_line(&list[i], out);
+		image_snapshot_line(&list[i], out);
 }
 
 static int snapshot_list(struct image *i)
