@@ -156,6 +156,14 @@ void cmdline_name(const char *option, const char *arg, const char *id)
 	cmdline_items[cmdline_unnamed(option, arg)].id = xstrdup(id);
 }
 
+void cmdline_replace(int n, const char *option, const char *arg)
+{
+	free(cmdline_items[n].option);
+	free(cmdline_items[n].arg);
+	cmdline_items[n].option = xstrdup(option);
+	cmdline_items[n].arg = xstrdup(arg);
+}
+
 void cmdline_clear(void)
 {
 	while (cmdline_len)

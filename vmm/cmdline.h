@@ -14,6 +14,8 @@ void cmdline_add(const char *option, const char *arg);
 /* What the first such option without id= made is called so.  An older one of
  * that name gives way. */
 void cmdline_name(const char *option, const char *arg, const char *id);
+/* The n-th is `option` with `arg` from now on, of the same name. */
+void cmdline_replace(int n, const char *option, const char *arg);
 /* Gives a property of the one of that id another value; NULL: none. */
 void cmdline_set(const char *option, const char *id, const char *key,
 		 const char *value);

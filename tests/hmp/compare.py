@@ -194,6 +194,8 @@ gdbserver none
 [absent] migrate_cancel
 [absent] info migrate
 info snapshots
+snapshot_blkdev nosuch $TMP/s
+snapshot_blkdev hd0
 info usb
 [absent] info vnc
 [absent] info tpm

@@ -105,6 +105,36 @@ class Disk(unittest.TestCase):
         with open(raw, "rb") as f:
             return f.read()
 
+    def test_overlays(self):
+        """The drive changes its image while the guest writes."""
+        tops = [f"{self.path}.{i}" for i in range(3)]
+        for path in [self.path + ".raw"] + tops:
+            self.addCleanup(lambda p=path: os.path.exists(p) and os.unlink(p))
+        args = ["-drive", f"file={self.path},format=raw,if=none,id=d0",
+                "-device", "virtio-blk-pci,drive=d0"]
+        with vm.LinuxVm(*args, modules=MODULES) as guest:
+            guest.boot()
+            guest.run("while :; do dd if=/dev/zero of=/dev/vda bs=64k count=64 "
+                      "seek=32 conv=fsync; done >/dev/null 2>&1 &")
+            for path in tops:
+                time.sleep(0.5)
+                self.assertEqual(guest.monitor(f"snapshot_blkdev d0 {path}"), "")
+            guest.run("kill %1; wait; sync; echo 3 >/proc/sys/vm/drop_caches")
+            below = self.on_disk()
+            guest.run("dd if=/dev/vda of=/dev/vda bs=1M count=1 seek=10 "
+                      "conv=fsync 2>/dev/null")
+            self.data[2 * MIB:6 * MIB] = bytes(4 * MIB)
+            self.data[10 * MIB:11 * MIB] = self.data[:MIB]
+            self.assertIn(self.sha256(self.data),
+                          guest.run("sha256sum /dev/vda", 60))
+            self.assertEqual(self.on_disk(), below)
+        for path in tops:
+            subprocess.run(["qemu-img", "check", "-q", path], check=True)
+        subprocess.run(["qemu-img", "convert", "-O", "raw", tops[-1],
+                        self.path + ".raw"], check=True)
+        with open(self.path + ".raw", "rb") as f:
+            self.assertEqual(self.sha256(f.read()), self.sha256(self.data))
+
     def test_snapshot(self):
         self.exercise(drive=",snapshot=on", keeps=False)
 
