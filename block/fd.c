@@ -135,3 +135,35 @@ int fd_discard(int fd, u64 offset, u64 len)
 	/* A discard is advice. */
 	return r == -EOPNOTSUPP || r == -ENOTTY ? 0 : r;
 }
+
+static int fd_fill_holes(int fd, u64 offset, u64 end)
+{
+	int r = 0;
+
+	while (offset < end && r == 0) {
+		off_t hole = lseek(fd, offset, SEEK_HOLE), data;
+
+		if (hole < 0 || (u64)hole >= end)
+			return hole < 0 ? fd_write_zero_bytes(fd, offset,
+							      end - offset)
+					: 0;
+		data = lseek(fd, hole, SEEK_DATA);
+		offset = data < 0 ? end : MIN((u64)data, end);
+		r = fd_write_zero_bytes(fd, hole, offset - hole);
+	}
+	return r;
+}
+
+int fd_fill(int fd, bool full, u64 offset, u64 end)
+{
+	int r;
+
+	if (offset >= end || fd_is_device(fd))
+		return 0;
+	if (full)
+		return fd_fill_holes(fd, offset, end);
+	do
+		r = posix_fallocate(fd, offset, end - offset);
+	while (r == EINTR);
+	return -r;
+}

@@ -215,6 +215,33 @@ int file_read_header(struct block_node *n, u8 *header)
 	return file_execute(n, &r);
 }
 
+static const struct block_driver file_driver;
+
+int file_copy(struct block_node *from, u64 at, struct block_node *to, u64 to_at,
+	      u64 bytes)
+{
+	off_t in = at, out = to_at;
+	ssize_t n;
+
+	if (from->drv != &file_driver || to->drv != &file_driver)
+		return -ENOTSUP;
+	while (bytes > 0) {
+		n = copy_file_range(file_of(from)->fd, &in, file_of(to)->fd,
+				    &out, bytes, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		/* Also where a file ends, and what any of the kernel's file
+		 * systems has against it. */
+		if (n <= 0)
+			return n < 0 && (errno == EIO || errno == ENOSPC ||
+					 errno == EDQUOT || errno == EFBIG)
+				       ? -errno
+				       : -ENOTSUP;
+		bytes -= n;
+	}
+	return 0;
+}
+
 void file_set_grows(struct block_node *n, bool grows)
 {
 	file_of(n)->grows = grows;
@@ -551,6 +578,15 @@ static int file_layers(struct block_node *n, struct block_layer *out, int max)
 	return 1;
 }
 
+static int file_preallocate(struct block_node *n, int how, u64 from)
+{
+	struct file *f = file_of(n);
+
+	if (how == IMAGE_PREALLOC_METADATA)
+		return -ENOTSUP;
+	return fd_fill(f->fd, how == IMAGE_PREALLOC_FULL, from, file_length(n));
+}
+
 static const struct block_driver file_driver = {
 	.format = "raw",
 	.close = file_close,
@@ -561,6 +597,7 @@ static const struct block_driver file_driver = {
 	.poll_fd = file_poll_fd,
 	.poll = file_poll,
 	.resize = file_resize,
+	.preallocate = file_preallocate,
 	.make_writable = file_make_writable,
 	.make_readonly = file_make_readonly,
 	.share = file_share,

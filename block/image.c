@@ -19,6 +19,7 @@ struct image {
 	struct block block;
 	char *path;              /* owned */
 	struct block_node *root; /* owned */
+	bool through;            /* each write is flushed */
 };
 
 struct image *image_open(const char *path, const char *format,
@@ -29,6 +30,7 @@ struct image *image_open(const char *path, const char *format,
 		.path = path,
 		.format = format,
 		.readonly = !mode->write,
+		.direct = mode->direct,
 		.no_flush = mode->no_flush,
 		.unmap = true,
 		.lock = mode->unlocked ? 0 : -1,
@@ -37,6 +39,7 @@ struct image *image_open(const char *path, const char *format,
 		.repair = mode->repair,
 	};
 
+	i->through = mode->through;
 	i->path = xstrdup(path);
 	i->block.id = i->path;
 	i->block.write_cache = true;
@@ -96,11 +99,17 @@ int image_read(struct image *i, u64 offset, void *buf, u64 bytes)
 	return node_rw(i->root, BLOCK_READ, &iov, 1, offset, bytes);
 }
 
+static int image_written(struct image *i, int r)
+{
+	return r < 0 || !i->through ? r : image_flush(i);
+}
+
 int image_write(struct image *i, u64 offset, const void *buf, u64 bytes)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, bytes };
 
-	return node_rw(i->root, BLOCK_WRITE, &iov, 1, offset, bytes);
+	return image_written(
+		i, node_rw(i->root, BLOCK_WRITE, &iov, 1, offset, bytes));
 }
 
 int image_zero(struct image *i, u64 offset, u64 bytes)
@@ -112,7 +121,15 @@ int image_zero(struct image *i, u64 offset, u64 bytes)
 		.flags = BLOCK_REQ_UNMAP,
 	};
 
-	return i->root->drv->execute(i->root, &r);
+	return image_written(i, i->root->drv->execute(i->root, &r));
+}
+
+int image_copy(struct image *from, u64 at, struct image *to, u64 to_at,
+	       u64 bytes)
+{
+	int r = file_copy(from->root, at, to->root, to_at, bytes);
+
+	return image_written(to, r);
 }
 
 int image_flush(struct image *i)
@@ -128,12 +145,13 @@ int image_resize(struct image *i, u64 size, struct err *err)
 	return i->root->drv->resize(i->root, size, err);
 }
 
-int image_commit(struct image *i, struct err *err)
+int image_commit(struct image *i, int depth, bool keep,
+		 const struct commit_pace *pace, struct err *err)
 {
-	if (!i->root->drv->commit)
+	if (!i->root->drv->below || !i->root->drv->below(i->root))
 		return err_set(err, -ENOTSUP,
 			       "Image does not have a backing file");
-	return i->root->drv->commit(i->root, err);
+	return node_commit(i->root, depth, keep, pace, err);
 }
 
 int image_set_backing(struct image *i, const char *name, const char *format,
@@ -158,12 +176,16 @@ int image_pack(struct image *i, const u8 *in, u8 *out, u32 *ret)
 
 int image_write_packed(struct image *i, u64 offset, const u8 *data, u32 len)
 {
-	return i->root->drv->write_packed(i->root, offset, data, len);
+	return image_written(
+		i, i->root->drv->write_packed(i->root, offset, data, len));
 }
 
-int image_preallocate(struct image *i)
+int image_preallocate(struct image *i, int how, u64 from, struct err *err)
 {
-	return i->root->drv->preallocate(i->root);
+	int r = how ? i->root->drv->preallocate(i->root, how, from) : 0;
+
+	return r < 0 ? err_code(err, r, "'%s' cannot be preallocated", i->path)
+		     : 0;
 }
 
 /* ---- What is there ---- */
@@ -214,4 +236,51 @@ int image_snapshot(struct image *i, enum image_snapshot_op op, const char *name,
 			       "images of format '%s' have no snapshots",
 			       image_format(i));
 	return i->root->drv->snapshot(i->root, op, name, err);
+}
+
+int image_view_snapshot(struct image *i, const char *id, const char *name,
+			struct err *err)
+{
+	if (!i->root->drv->view_snapshot)
+		return err_set(err, -ENOTSUP,
+			       "images of format '%s' have no snapshots",
+			       image_format(i));
+	return i->root->drv->view_snapshot(i->root, id, name, err);
+}
+
+/* ---- Bitmaps ---- */
+
+int image_bitmaps(struct image *i, bool contents, struct image_bitmap **ret,
+		  u32 *ret_count)
+{
+	if (!i->root->drv->bitmaps)
+		return -ENOTSUP;
+	return i->root->drv->bitmaps(i->root, contents, ret, ret_count);
+}
+
+void image_bitmaps_free(struct image_bitmap *list, u32 count)
+{
+	for (u32 n = 0; list && n < count; n++) {
+		free(list[n].name);
+		free(list[n].map);
+	}
+	free(list);
+}
+
+int image_bitmaps_store(struct image *i, const struct image_bitmap *list,
+			u32 count, struct err *err)
+{
+	if (!i->root->drv->bitmaps_store)
+		return err_set(err, -ENOTSUP,
+			       "images of format '%s' have no bitmaps",
+			       image_format(i));
+	return i->root->drv->bitmaps_store(i->root, list, count, err);
+}
+
+u64 image_bitmap_bytes(u64 size, u32 bits)
+{
+	u64 n = size >> bits;
+
+	n += (n << bits) < size;
+	return n / 8 + (n % 8 != 0);
 }

@@ -22,6 +22,8 @@ struct image_mode {
 	bool alone;     /* without its backing file */
 	bool repair;    /* also when it is marked as corrupt */
 	bool no_flush;  /* as cache=unsafe */
+	bool direct;    /* past the host's cache: cache=none */
+	bool through;   /* what is written is on the disk: cache=writethrough */
 	bool untrusted; /* a guessed format may name no backing file */
 };
 
@@ -42,10 +44,26 @@ int image_read(struct image *i, u64 offset, void *buf, u64 bytes);
 int image_write(struct image *i, u64 offset, const void *buf, u64 bytes);
 /* Gives space up where it can. */
 int image_zero(struct image *i, u64 offset, u64 bytes);
+/* From one place to another within the host.  -ENOTSUP: read and write it;
+ * both are raw files, or it cannot be done. */
+int image_copy(struct image *from, u64 at, struct image *to, u64 to_at,
+	       u64 bytes);
 int image_flush(struct image *i);
 int image_resize(struct image *i, u64 size, struct err *err);
-/* Into its backing file; what it had is dropped. */
-int image_commit(struct image *i, struct err *err);
+/* Gives what lies behind `from`, and was never written, a place; `how` is one
+ * of enum image_prealloc.  -ENOTSUP. */
+int image_preallocate(struct image *i, int how, u64 from, struct err *err);
+
+struct commit_pace { /* hears how far it is */
+	/* bytes: that have just been copied. */
+	void (*moved)(void *opaque, u64 done, u64 total, u64 bytes);
+	void *opaque;
+};
+
+/* Into the image `depth` layers below, 1: its backing file; what it had is
+ * dropped unless `keep`.  pace: NULL: nobody. */
+int image_commit(struct image *i, int depth, bool keep,
+		 const struct commit_pace *pace, struct err *err);
 /* Another name for its backing file, and nothing else; NULL: none. */
 int image_set_backing(struct image *i, const char *name, const char *format,
 		      struct err *err);
@@ -101,6 +119,11 @@ void image_snapshots_free(struct image_snapshot *list, u32 count);
 int image_snapshot(struct image *i, enum image_snapshot_op op, const char *name,
 		   struct err *err);
 
+/* The disk is what it was when that was taken, for an image that is only read;
+ * either of id and name may be NULL.  -ENOENT, -ENOTSUP. */
+int image_view_snapshot(struct image *i, const char *id, const char *name,
+			struct err *err);
+
 /* Those of a drive that can be written; -ENOTSUP. */
 int block_snapshots(struct block *b, struct image_snapshot **ret,
 		    u32 *ret_count);
@@ -109,9 +132,38 @@ int block_snapshots(struct block *b, struct image_snapshot **ret,
 void image_snapshot_head(struct buf *out);
 void image_snapshot_line(const struct image_snapshot *p, struct buf *out);
 
+/* ---- Bitmaps of what was written ---- */
+
+struct image_bitmap {
+	char *name;     /* owned */
+	u32 bits;       /* a bit is for 2^bits bytes of the disk */
+	bool in_use;    /* its contents are not known */
+	bool automatic; /* enabled: counts what is written from now on */
+	u64 bytes;      /* of `map` */
+	u8 *map;        /* owned; NULL where contents were not asked for */
+};
+
+/* Those that count.  -ENOTSUP; -EINVAL: they make no sense; -EFBIG. */
+int image_bitmaps(struct image *i, bool contents, struct image_bitmap **ret,
+		  u32 *ret_count);
+void image_bitmaps_free(struct image_bitmap *list, u32 count);
+/* In place of those that are there; all with contents. */
+int image_bitmaps_store(struct image *i, const struct image_bitmap *list,
+			u32 count, struct err *err);
+/* Bytes of the contents of one for a disk of `size` bytes. */
+u64 image_bitmap_bytes(u64 size, u32 bits);
+
 /* ---- New ones ---- */
 
-enum image_prealloc { IMAGE_PREALLOC_OFF, IMAGE_PREALLOC_METADATA };
+enum image_prealloc {
+	IMAGE_PREALLOC_OFF,
+	IMAGE_PREALLOC_METADATA, /* every cluster has its place */
+	IMAGE_PREALLOC_FALLOC,   /* and the host's space */
+	IMAGE_PREALLOC_FULL,     /* and zeroes in it */
+};
+
+/* By name; -1: there is none. */
+int image_prealloc_find(const char *name);
 
 struct image_options { /* -o */
 	u64 size, cluster_size;
@@ -132,6 +184,10 @@ int image_create(const char *path, const char *format,
 /* "fmt=qcow2 cluster_size=65536 ...", as qemu-img has it. */
 void image_describe(const char *format, const struct image_options *o,
 		    struct buf *out);
+/* What a new image of o->size takes: with `data` bytes of clusters in use, and
+ * with all of them. */
+int image_measure(const char *format, const struct image_options *o, u64 data,
+		  u64 *ret_required, u64 *ret_full, struct err *err);
 /* The name that `image` has for its backing file, seen from here; free it. */
 char *image_backing_path(const char *image, const char *name);
 

@@ -19,8 +19,8 @@
 
 static const char *const create_compats[] = { "0.10", "1.1", "v2", "v3", NULL };
 static const char *const create_compressions[] = { "zlib", "zstd", NULL };
-static const char *const create_preallocs[] = { "off", "metadata", NULL };
-static const char *const create_raw_preallocs[] = { "off", NULL };
+static const char *const create_preallocs[] = { "off", "metadata", "falloc",
+						"full", NULL };
 
 #define ROW(name, type, field, def, help, arg)                             \
 	{                                                                  \
@@ -31,7 +31,7 @@ static const char *const create_raw_preallocs[] = { "off", NULL };
 static const struct option_row create_raw_rows[] = {
 	ROW("size", opt_size, size, "0", "Virtual disk size", NULL),
 	ROW("preallocation", opt_enum, prealloc, "off", "Preallocation mode",
-	    create_raw_preallocs),
+	    create_preallocs),
 	OPTION_END,
 };
 
@@ -63,13 +63,19 @@ static const struct create_format {
 	const struct option_row *rows;
 	int (*check)(const struct image_options *o, struct err *err);
 	int (*create)(int fd, const struct image_options *o, struct err *err);
+	int (*measure)(const struct image_options *o, u64 data,
+		       u64 *ret_required, u64 *ret_full, struct err *err);
 } create_formats[];
 
 static int create_raw_check(const struct image_options *o, struct err *err)
 {
-	return o->size <= INT64_MAX
-		       ? 0
-		       : err_set(err, -EFBIG, "The image size is too large");
+	if (o->size > INT64_MAX)
+		return err_set(err, -EFBIG, "The image size is too large");
+	return o->prealloc == IMAGE_PREALLOC_METADATA
+		       ? err_set(err, -ENOTSUP,
+				 "Unsupported preallocation mode: metadata "
+				 "(raw images have off, falloc and full)")
+		       : 0;
 }
 
 static int create_raw(int fd, const struct image_options *o, struct err *err)
@@ -78,9 +84,18 @@ static int create_raw(int fd, const struct image_options *o, struct err *err)
 					  : 0;
 }
 
+static int create_raw_measure(const struct image_options *o, u64 data,
+			      u64 *ret_required, u64 *ret_full, struct err *err)
+{
+	*ret_required = *ret_full = o->size;
+	return 0;
+}
+
 static const struct create_format create_formats[] = {
-	{ "raw", create_raw_rows, create_raw_check, create_raw },
-	{ "qcow2", create_qcow2_rows, qcow2_create_check, qcow2_create },
+	{ "raw", create_raw_rows, create_raw_check, create_raw,
+	  create_raw_measure },
+	{ "qcow2", create_qcow2_rows, qcow2_create_check, qcow2_create,
+	  qcow2_measure },
 };
 
 static const struct create_format *create_find(const char *format)
@@ -134,7 +149,7 @@ static int create_in(int fd, const char *path, const struct image_options *o,
 }
 
 /* By opening it: the tables are written as ever. */
-static int create_preallocate(const char *path, const char *format,
+static int create_preallocate(const char *path, const char *format, int how,
 			      struct err *err)
 {
 	struct image_mode mode = { .write = true, .alone = true };
@@ -143,11 +158,11 @@ static int create_preallocate(const char *path, const char *format,
 
 	if (!i)
 		return err ? err->code : -EIO;
-	r = image_preallocate(i);
-	if (r == 0)
-		r = image_flush(i);
+	r = image_preallocate(i, how, 0, err);
+	if (r == 0 && image_flush(i) < 0)
+		r = err_set(err, -EIO, "cannot be written");
 	image_close(i);
-	return r < 0 ? err_code(err, r, "cannot be preallocated") : 0;
+	return r;
 }
 
 #define CREATE_LAYERS 64 /* of a chain, that are looked at */
@@ -210,8 +225,8 @@ int image_create(const char *path, const char *format,
 		return err_errno(err, "Could not create '%s'", path);
 	r = create_in(fd, path, o, f, err);
 	close(fd);
-	if (r == 0 && o->prealloc == IMAGE_PREALLOC_METADATA)
-		r = create_preallocate(path, format, err);
+	if (r == 0 && o->prealloc)
+		r = create_preallocate(path, format, o->prealloc, err);
 	return r;
 }
 
@@ -246,9 +261,33 @@ void image_describe(const char *format, const struct image_options *o,
 		describe_qcow2(o, out);
 	else
 		buf_printf(out, " size=%" PRIu64, o->size);
+	if (strcmp(format, "qcow2") && o->prealloc)
+		buf_printf(out, " preallocation=%s",
+			   create_preallocs[o->prealloc]);
+}
+
+int image_prealloc_find(const char *name)
+{
+	for (int i = 0; create_preallocs[i]; i++)
+		if (!strcmp(create_preallocs[i], name))
+			return i;
+	return -1;
 }
 
 char *image_backing_path(const char *image, const char *name)
 {
 	return qcow2_backing_path(image, name);
+}
+
+int image_measure(const char *format, const struct image_options *o, u64 data,
+		  u64 *ret_required, u64 *ret_full, struct err *err)
+{
+	const struct create_format *f = create_find(format);
+	int r;
+
+	if (!f)
+		return err_set(err, -ENOTSUP, "Unknown file format '%s'",
+			       format);
+	r = f->check(o, err);
+	return r < 0 ? r : f->measure(o, data, ret_required, ret_full, err);
 }

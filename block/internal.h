@@ -41,6 +41,10 @@ struct block_driver {
 	void (*poll)(struct block_node *n);
 	int (*resize)(struct block_node *n, u64 size, struct err *err);
 	int (*commit)(struct block_node *n, struct err *err);
+	/* What it was opened with; NULL: nothing. */
+	struct block_node *(*below)(struct block_node *n);
+	/* Drops what it has of its own; with below. */
+	int (*empty)(struct block_node *n);
 	/* Opens it again for writing; nothing is in flight. */
 	int (*make_writable)(struct block_node *n, struct err *err);
 	/* The other way round, at once; what it still has to write, it does. */
@@ -56,13 +60,21 @@ struct block_driver {
 	int (*pack)(struct block_node *n, const u8 *in, u8 *out, u32 *ret);
 	int (*write_packed)(struct block_node *n, u64 offset, const u8 *data,
 			    u32 len);
-	int (*preallocate)(struct block_node *n);
+	/* enum image_prealloc.  -ENOTSUP. */
+	int (*preallocate)(struct block_node *n, int how, u64 from);
 	int (*set_backing)(struct block_node *n, const char *name,
 			   const char *format, struct err *err);
 	int (*snapshots)(struct block_node *n, struct image_snapshot **ret,
 			 u32 *ret_count);
 	int (*snapshot)(struct block_node *n, enum image_snapshot_op op,
 			const char *name, struct err *err);
+	int (*bitmaps)(struct block_node *n, bool contents,
+		       struct image_bitmap **ret, u32 *ret_count);
+	int (*bitmaps_store)(struct block_node *n,
+			     const struct image_bitmap *list, u32 count,
+			     struct err *err);
+	int (*view_snapshot)(struct block_node *n, const char *id,
+			     const char *name, struct err *err);
 };
 
 struct block_node {
@@ -126,13 +138,14 @@ int file_read_header(struct block_node *n, u8 *header);
 void file_set_grows(struct block_node *n, bool grows);
 /* Of the file now; the size of a device. */
 u64 file_length(struct block_node *n);
+/* As image_copy(), of any two nodes. */
+int file_copy(struct block_node *from, u64 at, struct block_node *to, u64 to_at,
+	      u64 bytes);
 bool file_is_device(struct block_node *n);
 void file_identity(struct block_node *n, dev_t *ret_dev, ino_t *ret_ino);
 struct block_node *overlay_open(struct block *b, struct block_node *base,
 				struct err *err);
 void node_close(struct block_node *n); /* NULL is fine */
-/* Gives every cluster of a new image its place. */
-int image_preallocate(struct image *i);
 /* Fills what all layers have in common. */
 void node_layer(struct block_node *n, struct block_layer *out);
 void node_init(struct block_node *n, const struct block_driver *drv,
@@ -140,6 +153,11 @@ void node_init(struct block_node *n, const struct block_driver *drv,
 
 /* The format that these first bytes of an image name, or NULL. */
 const char *probe_format(const u8 header[BLOCK_HEADER_BYTES]);
+
+/* Into the image `depth` layers below, which is opened for writing; then what
+ * `n` has of its own is dropped unless `keep`.  Nothing is in flight. */
+int node_commit(struct block_node *n, int depth, bool keep,
+		const struct commit_pace *pace, struct err *err);
 
 /* A request that was checked, or held by block/throttle.h. */
 void block_start(struct block_req *r);
@@ -163,6 +181,8 @@ int fd_rw(int fd, bool write, const struct iovec *iov, int niov, size_t at,
 
 /* Makes the range read as zeroes, freeing space if `unmap`. */
 int fd_zero(int fd, bool unmap, u64 offset, u64 len);
+/* Takes space for all of the range; full: and fills its holes with zeroes. */
+int fd_fill(int fd, bool full, u64 offset, u64 end);
 /* Frees space; contents are undefined afterwards. */
 int fd_discard(int fd, u64 offset, u64 len);
 

@@ -47,6 +47,7 @@ static int qcow2_load_header(struct qcow2 *s, struct err *err)
 		r = qcow2_header_parse(buf, MIN(len, file_length(s->file)),
 				       &s->h, err);
 	free(buf);
+	s->bitmaps = r == 0 && s->h.autoclear & QCOW2_BITMAPS;
 	return r;
 }
 
@@ -281,6 +282,11 @@ void qcow2_put_backing(struct block_node *n, struct block_node *backing)
 	s->backing = backing;
 }
 
+static struct block_node *qcow2_below(struct block_node *n)
+{
+	return qcow2_of(n)->backing;
+}
+
 /* For a tool: where a part of the disk is, here or below. */
 static int qcow2_where(struct block_node *n, u64 offset, u64 bytes,
 		       struct image_extent *out)
@@ -366,6 +372,8 @@ static const struct block_driver qcow2_driver = {
 	.make_readonly = qcow2_make_readonly,
 	.resize = qcow2_resize,
 	.commit = qcow2_commit,
+	.below = qcow2_below,
+	.empty = qcow2_empty,
 	.map = qcow2_where,
 	.check = qcow2_check_image,
 	.pack = qcow2_pack,
@@ -374,6 +382,9 @@ static const struct block_driver qcow2_driver = {
 	.set_backing = qcow2_set_backing,
 	.snapshots = qcow2_snapshots,
 	.snapshot = qcow2_branch,
+	.bitmaps = qcow2_bitmaps,
+	.bitmaps_store = qcow2_bitmaps_store,
+	.view_snapshot = qcow2_view_snapshot,
 };
 
 struct block_node *qcow2_open(struct block *b, struct block_node *file,

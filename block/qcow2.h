@@ -110,6 +110,7 @@ struct qcow2 {
 	char *path;                 /* owned */
 	bool unmap;                 /* discard=unmap */
 	bool repair;                /* opened for that */
+	bool bitmaps; /* what the header names of them is theirs */
 	bool file_is_device;
 	u32 cluster_bits;
 	u64 cluster_size;
@@ -307,7 +308,7 @@ int qcow2_write_packed(struct block_node *n, u64 offset, const u8 *data,
 		       u32 len);
 /* The file is whole sectors long. */
 int qcow2_pad(struct qcow2 *s);
-int qcow2_preallocate(struct block_node *n);
+int qcow2_preallocate(struct block_node *n, int how, u64 from);
 
 /* ---- qcow2_backing.c ---- */
 
@@ -315,10 +316,23 @@ int qcow2_preallocate(struct block_node *n);
 int qcow2_set_backing(struct block_node *n, const char *name,
 		      const char *format, struct err *err);
 
+/* The extension for bitmaps, 24 bytes, or none. */
+int qcow2_header_bitmaps(struct qcow2 *s, const u8 *directory)
+	REQUIRES(s->lock);
+
+/* ---- qcow2_bitmap.c ---- */
+
+int qcow2_bitmaps(struct block_node *n, bool contents,
+		  struct image_bitmap **ret, u32 *ret_count);
+int qcow2_bitmaps_store(struct block_node *n, const struct image_bitmap *list,
+			u32 count, struct err *err);
+
 /* ---- qcow2_branch.c ---- */
 
 int qcow2_snapshots(struct block_node *n, struct image_snapshot **ret,
 		    u32 *ret_count);
+int qcow2_view_snapshot(struct block_node *n, const char *id, const char *name,
+			struct err *err);
 int qcow2_branch(struct block_node *n, enum image_snapshot_op op,
 		 const char *name, struct err *err);
 
@@ -360,6 +374,9 @@ int qcow2_next_commit(struct qcow2_next *t, const struct qcow2_roots *to)
 
 /* Whether there can be such an image. */
 int qcow2_create_check(const struct image_options *o, struct err *err);
+/* As image_measure(). */
+int qcow2_measure(const struct image_options *o, u64 data, u64 *ret_required,
+		  u64 *ret_full, struct err *err);
 /* Into an empty file. */
 int qcow2_create(int fd, const struct image_options *o, struct err *err);
 
@@ -383,6 +400,8 @@ int qcow2_execute(struct block_node *n, struct block_req *r);
 /* ---- qcow2_size.c ---- */
 
 int qcow2_resize(struct block_node *n, u64 size, struct err *err);
+/* Everything comes from below. */
+int qcow2_empty(struct block_node *n);
 int qcow2_commit(struct block_node *n, struct err *err);
 
 /* ---- qcow2_queue.c: the way of a request in the loop ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * qcow2: another name for the backing file.
+ * qcow2: another name for the backing file, another directory of bitmaps.
  *
  * The extensions of the header are kept but for the one with its format; the
  * name comes behind them, so all of the first cluster is written anew.
@@ -15,11 +15,15 @@
 #include "lib/bytes.h"
 #include "lib/err.h"
 
+#define BACKING_BITMAPS 24u /* bytes of that extension */
+
 struct backing {
 	u8 *from, *to; /* owned; the first cluster */
 	size_t size, at;
 	size_t old, old_bytes;          /* the old name; 0: none */
 	size_t format_at, format_bytes; /* its format's extension; 0: none */
+	bool bitmaps;                   /* change that extension */
+	const u8 *directory;            /* to this; NULL: to none */
 };
 
 static int backing_put(struct backing *b, const void *data, size_t len)
@@ -42,6 +46,16 @@ static int backing_put_format(struct backing *b, const char *format)
 	return backing_put(b, head, 8 + ALIGN_UP(len, (size_t)8));
 }
 
+static int backing_put_bitmaps(struct backing *b)
+{
+	u8 ext[8 + BACKING_BITMAPS];
+
+	put_be32(ext, QCOW2_EXT_BITMAPS);
+	put_be32(ext + 4, BACKING_BITMAPS);
+	memcpy(ext + 8, b->directory, BACKING_BITMAPS);
+	return backing_put(b, ext, sizeof(ext));
+}
+
 /* Up to the name that the header has now, or to the end of the cluster. */
 static int backing_keep_extensions(struct qcow2 *s, struct backing *b)
 {
@@ -59,6 +73,10 @@ static int backing_keep_extensions(struct qcow2 *s, struct backing *b)
 		if (len > end - at - 8)
 			return -EINVAL;
 		len = MIN(8 + ALIGN_UP(len, 8ULL), end - at);
+		if (type == QCOW2_EXT_BITMAPS && b->bitmaps) {
+			at += len;
+			continue;
+		}
 		if (type != QCOW2_EXT_FORMAT) {
 			r = backing_put(b, b->from + at, len);
 		} else {
@@ -82,6 +100,8 @@ static int backing_build(struct qcow2 *s, struct backing *b, const char *name,
 	if (r == 0)
 		r = backing_keep_extensions(s, b);
 	b->at = ALIGN_UP(b->at, (size_t)8);
+	if (r == 0 && b->directory)
+		r = backing_put_bitmaps(b);
 	if (r == 0)
 		r = backing_put(b, end, sizeof(end));
 	put_be64(b->to + 8, len ? b->at : 0);
@@ -190,4 +210,23 @@ int qcow2_set_backing(struct block_node *n, const char *name,
 	return r < 0 ? err_code(err, r, "cannot change the header of '%s'",
 				s->path)
 		     : 0;
+}
+
+int qcow2_header_bitmaps(struct qcow2 *s, const u8 *directory)
+{
+	struct backing b = { .size = s->cluster_size,
+			     .bitmaps = true,
+			     .directory = directory };
+	int r;
+
+	b.from = malloc(b.size);
+	b.to = calloc(1, b.size);
+	r = b.from && b.to ? 0 : -ENOMEM;
+	if (r == 0)
+		r = backing_write(s, &b, s->h.backing[0] ? s->h.backing : NULL,
+				  s->h.backing_format[0] ? s->h.backing_format
+							 : NULL);
+	free(b.from);
+	free(b.to);
+	return r;
 }

@@ -475,3 +475,59 @@ int qcow2_snapshots(struct block_node *n, struct image_snapshot **ret,
 	*ret_count = count;
 	return *ret ? 0 : -ENOMEM;
 }
+
+/* ---- Looking at one ---- */
+
+static int branch_view(struct qcow2 *s, const struct qcow2_snapshot *p)
+{
+	u64 size = p->extra_bytes >= 16 ? p->disk_bytes : s->h.size;
+	u32 shift = s->cluster_bits + s->l2_bits;
+	u64 need = size ? ((size - 1) >> shift) + 1 : 0, *l1, *table;
+	u64 room = MAX(p->l1_size, need);
+	int r;
+
+	if (size > (u64)INT64_MAX - s->cluster_size || need > QCOW2_L1_MAX / 8)
+		return -EFBIG;
+	r = qcow2_table_load(s, p->l1_offset, p->l1_size, &l1);
+	if (r < 0)
+		return r;
+	table = calloc(MAX(room, 1), 8);
+	if (table)
+		memcpy(table, l1, p->l1_size * 8ULL);
+	free(l1);
+	if (!table)
+		return -ENOMEM;
+	lock_acquire(&s->map);
+	free(s->l1);
+	s->l1 = table;
+	s->h.l1_size = room;
+	s->h.size = s->node.size = size;
+	lock_release(&s->map);
+	return 0;
+}
+
+int qcow2_view_snapshot(struct block_node *n, const char *id, const char *name,
+			struct err *err)
+{
+	struct qcow2 *s = container_of(n, struct qcow2, node);
+	struct qcow2_snapshot *list, *found = NULL;
+	u32 count = s->h.snapshots;
+	u64 bytes;
+	int r;
+
+	if (!n->readonly)
+		return err_set(err, -EINVAL, "'%s' is open for writing",
+			       s->path);
+	r = qcow2_snapshots_load(s, &list, &bytes);
+	if (r < 0)
+		return err_code(err, r, "the table of snapshots");
+	for (u32 i = 0; i < count && !found; i++)
+		if ((!id || !strcmp(list[i].id, id)) &&
+		    (!name || !strcmp(list[i].name, name)))
+			found = &list[i];
+	r = found ? branch_view(s, found) : -ENOENT;
+	qcow2_snapshots_free(list, count);
+	if (r == -ENOENT)
+		return err_set(err, r, "Can't find snapshot");
+	return r < 0 ? err_code(err, r, "snapshot") : 0;
+}

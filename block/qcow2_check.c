@@ -375,6 +375,7 @@ static int check_run(struct qcow2 *s, struct check *c, int repair)
 	u64 before;
 	int r;
 
+	s->bitmaps &= !repair || s->h.autoclear & QCOW2_BITMAPS;
 	r = check_references(c);
 	before = c->out->errors; /* no refcounts will help these */
 	if (r < 0)

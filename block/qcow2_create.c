@@ -84,10 +84,10 @@ static int create_check(const struct create *c, struct err *err)
 		return err_set(err, -EINVAL,
 			       "Extended L2 entries are only supported with "
 			       "cluster sizes of at least 16384 bytes");
-	if (o->prealloc && o->backing)
+	if (o->prealloc && o->backing && !o->extended)
 		return err_set(err, -EINVAL,
-			       "Backing file and preallocation cannot be used "
-			       "at the same time");
+			       "Backing file and preallocation can only be "
+			       "used at the same time if extended_l2 is on");
 	if (o->backing && strlen(o->backing) > QCOW2_NAME_MAX)
 		return err_set(err, -EINVAL,
 			       "Backing file name too long (max %u bytes)",
@@ -281,4 +281,42 @@ int qcow2_create(int fd, const struct image_options *o, struct err *err)
 	}
 	free(header);
 	return r;
+}
+
+/* ---- How long it will be ---- */
+
+/* Refcount blocks and the table of them, for `clusters` others. */
+static u64 measure_refcounts(const struct create *c, u64 clusters)
+{
+	u64 per_block = c->o->cluster_size * 8 >> c->order;
+	u64 blocks = 0, tables = 0, was;
+
+	do {
+		was = blocks + tables;
+		blocks = (clusters + was + per_block - 1) / per_block;
+		tables = ALIGN_UP(blocks * 8, c->o->cluster_size) >> c->bits;
+	} while (blocks + tables != was);
+	return was;
+}
+
+int qcow2_measure(const struct image_options *o, u64 data, u64 *ret_required,
+		  u64 *ret_full, struct err *err)
+{
+	u64 cluster = o->cluster_size, size, tables, l1, others;
+	struct create c;
+	int r = create_plan(&c, o, err);
+
+	if (r < 0)
+		return r;
+	size = ALIGN_UP(o->size, cluster);
+	tables = ALIGN_UP((size >> c.bits) << c.entry_bits, cluster) >> c.bits;
+	l1 = ALIGN_UP(tables * 8, cluster) >> c.bits;
+	others = 1 + tables + l1;
+	others += measure_refcounts(&c, others + (size >> c.bits));
+	*ret_full = size + (others << c.bits);
+	/* What is below may have anything; what is allocated has all. */
+	if (o->backing || o->prealloc > IMAGE_PREALLOC_METADATA)
+		data = size;
+	*ret_required = data + (others << c.bits);
+	return 0;
 }

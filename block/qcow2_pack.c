@@ -13,6 +13,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "block/image.h"
 #include "block/qcow2.h"
 
 #define PACK_WINDOW 12 /* bits; QEMU's reader has no more */
@@ -143,8 +144,8 @@ int qcow2_pad(struct qcow2 *s)
 
 /* ---- Preallocation ---- */
 
-/* Up to the end of one slice. */
-static int prealloc_some(struct qcow2 *s, u64 offset, u64 *ret)
+/* Up to the end of one slice.  bitmap: of extended entries. */
+static int prealloc_some(struct qcow2 *s, u64 offset, u64 bitmap, u64 *ret)
 	REQUIRES(s->lock)
 {
 	u64 span = s->l2.bytes / s->entry_bytes * s->cluster_size;
@@ -156,32 +157,47 @@ static int prealloc_some(struct qcow2 *s, u64 offset, u64 *ret)
 	u8 *data;
 	int r = qcow2_alloc(s, want, &at, &got, &fresh);
 
+	if (r < 0)
+		return r;
+	if (!fresh)
+		r = qcow2_pzero(s, at, got << s->cluster_bits);
 	/* Then only: the slice must stay until it is changed. */
 	if (r == 0)
 		r = qcow2_entry_to_write(s, offset, &slice, &data);
-	for (u64 i = 0; i < got && r == 0; i++) {
-		struct qcow2_entry e = { at | QCOW2_COPIED,
-					 s->subs > 1 ? 0xffffffff : 0 };
-
-		qcow2_entry_write(s, slice, data, e);
+	if (r < 0) {
+		qcow2_free(s, at, got << s->cluster_bits);
+		return r;
+	}
+	for (u64 i = 0; i < got; i++) {
+		qcow2_entry_replace(
+			s, slice, data,
+			(struct qcow2_entry){ at | QCOW2_COPIED, bitmap });
 		data += s->entry_bytes;
 		at += s->cluster_size;
 	}
-	*ret = r == 0 ? got << s->cluster_bits : 0;
-	return r;
+	s->unsynced = true;
+	*ret = got << s->cluster_bits;
+	return 0;
 }
 
-int qcow2_preallocate(struct block_node *n)
+int qcow2_preallocate(struct block_node *n, int how, u64 from)
 {
 	struct qcow2 *s = container_of(n, struct qcow2, node);
-	u64 done = 0, length;
+	u64 done = 0, length, before = from ? file_length(s->file) : 0, bitmap;
 	int r;
 
+	/* A new image lets through what is below it. */
+	bitmap = s->subs == 1 || (!from && s->h.backing[0]) ? 0 : UINT32_MAX;
 	lock_acquire(&s->lock);
 	r = qcow2_prepare(s);
-	for (u64 at = 0; at < n->size && r == 0; at += done)
-		r = prealloc_some(s, at, &done);
+	for (u64 at = ALIGN_UP(from, s->cluster_size); at < n->size && r == 0;
+	     at += done)
+		r = prealloc_some(s, at, bitmap, &done);
 	length = MAX(s->hint << s->cluster_bits, file_length(s->file));
 	lock_release(&s->lock);
-	return r < 0 ? r : s->file->drv->resize(s->file, length, NULL);
+	if (r == 0)
+		r = s->file->drv->resize(s->file, length, NULL);
+	if (r == 0 && how > IMAGE_PREALLOC_METADATA)
+		r = s->file->drv->preallocate(s->file, how, before);
+	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * qcow2: another size, and the way of an overlay into its backing file.
+ * qcow2: another size, and none of its own contents any more.
  *
  * Locking: nothing is in flight.
  */
@@ -11,8 +11,6 @@
 #include "block/qcow2.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
-
-#define COMMIT_PIECE MIB
 
 /* ---- Emptying ---- */
 
@@ -171,59 +169,14 @@ int qcow2_resize(struct block_node *n, u64 size, struct err *err)
 
 /* ---- Commit ---- */
 
-static int commit_data(struct qcow2 *s, const struct qcow2_extent *x,
-		       u64 offset, u8 *buf)
+int qcow2_empty(struct block_node *n)
 {
-	struct iovec iov = { buf, x->bytes };
-	int r = node_rw(&s->node, BLOCK_READ, &iov, 1, offset, x->bytes);
+	struct qcow2 *s = container_of(n, struct qcow2, node);
 
-	return r < 0 ? r
-		     : node_rw(s->backing, BLOCK_WRITE, &iov, 1, offset,
-			       x->bytes);
-}
-
-static int commit_all(struct qcow2 *s)
-{
-	u8 *buf = malloc(COMMIT_PIECE);
-	struct qcow2_extent x;
-	int r = buf ? 0 : -ENOMEM;
-
-	for (u64 at = 0; at < s->node.size && r == 0; at += x.bytes) {
-		r = qcow2_map(s, at, MIN(s->node.size - at, COMMIT_PIECE), &x);
-		if (r < 0 || x.kind == QCOW2_UNALLOCATED)
-			continue;
-		if (x.kind == QCOW2_ZEROES)
-			r = node_rw(s->backing, BLOCK_WRITE_ZEROES, NULL, 0, at,
-				    x.bytes);
-		else
-			r = commit_data(s, &x, at, buf);
-	}
-	free(buf);
-	return r < 0 ? r : node_rw(s->backing, BLOCK_FLUSH, NULL, 0, 0, 0);
+	return size_drop(s, 0, ALIGN_UP(n->size, s->cluster_size));
 }
 
 int qcow2_commit(struct block_node *n, struct err *err)
 {
-	struct qcow2 *s = container_of(n, struct qcow2, node);
-	int r;
-
-	if (!s->backing)
-		return err_set(err, -ENOTSUP,
-			       "'commit' error for '%s': Operation not "
-			       "supported",
-			       n->block->id);
-	if (n->readonly)
-		return err_set(err, -EACCES,
-			       "'commit' error for '%s': Permission denied",
-			       n->block->id);
-	r = s->backing->drv->make_writable(s->backing, err);
-	if (r == 0 && s->backing->size < n->size)
-		r = s->backing->drv->resize(s->backing, n->size, err);
-	if (r < 0)
-		return r;
-	r = commit_all(s);
-	if (r == 0)
-		r = size_drop(s, 0, ALIGN_UP(n->size, s->cluster_size));
-	return r < 0 ? err_code(err, r, "'commit' error for '%s'", n->block->id)
-		     : 0;
+	return node_commit(n, 1, false, NULL, err);
 }

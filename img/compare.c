@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `vmon img compare`, `map` and `commit`: reading what is there.
+ * `vmon img compare` and `map`: reading what is there.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -146,8 +146,10 @@ int img_compare(const struct img *a)
 	struct image_mode mode = { 0 };
 	int status = 0;
 
+	img_cache_mode(a->src_cache, &mode);
 	for (int n = 0; n < 2 && status == 0; n++) {
-		c.image[n] = img_open(a, a->operand[n], format[n], &mode);
+		c.image[n] =
+			img_open_operand(a, a->operand[n], format[n], &mode);
 		if (!c.image[n]) {
 			status = COMPARE_OPEN;
 			break;
@@ -245,7 +247,7 @@ int img_map(const struct img *a)
 	if ((a->start && parse_size(a->start, 1, &start) < 0) ||
 	    (a->length && parse_size(a->length, 1, &length) < 0))
 		return img_fail("Invalid offset or length specified");
-	i = img_open(a, a->operand[0], a->format, &mode);
+	i = img_open_operand(a, a->operand[0], a->format, &mode);
 	if (!i)
 		return 1;
 	size = image_size(i);
@@ -253,32 +255,4 @@ int img_map(const struct img *a)
 	status = map_range(a, i, start, start + MIN(length, size - start));
 	image_close(i);
 	return status;
-}
-
-/* ---- commit ---- */
-
-int img_commit(const struct img *a)
-{
-	struct image_mode mode = { .write = true };
-	struct image *i = img_open(a, a->operand[0], a->format, &mode);
-	struct block_layer l;
-	struct err err = { 0 };
-	double shown = 0;
-	int status = 0;
-
-	if (!i)
-		return 1;
-	img_progress(a, &shown, 0, 1);
-	image_layers(i, &l, 1);
-	if (!l.backing)
-		status = img_fail("Image does not have a backing file");
-	else if (image_commit(i, &err) < 0)
-		status = img_fail("%s", err.msg);
-	image_close(i);
-	if (status)
-		return status;
-	img_progress_end(a);
-	if (!a->quiet)
-		puts("Image committed.");
-	return 0;
 }

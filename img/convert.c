@@ -16,8 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "img/img.h"
+#include "img/source.h"
 #include "lib/alloc.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/iov.h"
 #include "lib/lock.h"
@@ -26,14 +27,18 @@
 
 #define CONVERT_PIECE   (2 * MIB)
 #define CONVERT_THREADS 16
+#define CONVERT_SECTOR  512u
+#define CONVERT_ALIGN   4096u /* of buffers, for O_DIRECT */
 
 struct convert {
 	const struct img *a;
-	struct image *from, *to;
-	u64 total;    /* bytes; what both have */
-	u32 piece;    /* what a thread takes at once */
-	u32 grain;    /* runs of zeroes are looked for in these */
-	bool is_zero; /* the target, so far */
+	struct img_source from;
+	struct image *to;
+	u64 total;       /* bytes; what both have */
+	u64 rate, start; /* see img_rate_wait() */
+	u32 piece;       /* what a thread takes at once */
+	u32 grain;       /* runs of zeroes are looked for in these */
+	bool is_zero;    /* the target, so far */
 	bool ordered;
 	/* -B: where the first layer of the source has nothing, below here, what
 	 * is under the target is taken to have it; else 0. */
@@ -43,6 +48,7 @@ struct convert {
 	struct lock lock;
 	struct cond turn_came;
 	u64 next GUARDED_BY_MEMBER(lock); /* nobody has taken */
+	u64 moved GUARDED_BY_MEMBER(lock);
 	u64 taken GUARDED_BY_MEMBER(lock), turn GUARDED_BY_MEMBER(lock);
 	u64 known GUARDED_BY_MEMBER(lock);  /* looked at up to here */
 	bool there GUARDED_BY_MEMBER(lock); /* up to that */
@@ -76,10 +82,16 @@ static int convert_look(struct convert *c) REQUIRES(c->lock)
 		return 0;
 	c->known = c->next;
 	do {
-		int r = image_map(c->from, c->known, end - c->known, &x);
+		int r = img_source_map(&c->from, c->known, end - c->known, &x);
 		bool there;
 
-		if (r < 0)
+		/* It will be found out what of it can be read. */
+		if (r < 0 && c->a->salvage)
+			x = (struct image_extent){
+				.bytes = MIN(c->piece, end - c->known),
+				.present = true,
+			};
+		else if (r < 0)
 			return r;
 		there = c->below ? c->known < c->below &&
 					   !(x.present && x.depth == 0)
@@ -114,6 +126,7 @@ static bool convert_take(struct convert *c, u64 *ret_at, u64 *ret_bytes,
 			 u64 *ret_turn)
 {
 	bool some = false;
+	u64 moved;
 	int r;
 
 	lock_acquire(&c->lock);
@@ -130,12 +143,44 @@ static bool convert_take(struct convert *c, u64 *ret_at, u64 *ret_bytes,
 						 c->next);
 		*ret_turn = c->taken++;
 		c->next += *ret_bytes;
+		c->moved += *ret_bytes;
 		some = true;
 	}
 	if (!c->error)
 		img_progress(c->a, &c->shown, c->next, c->total);
+	moved = c->moved;
 	lock_release(&c->lock);
+	if (some)
+		img_rate_wait(c->rate, c->start, moved);
 	return some;
+}
+
+/* ---- Reading ---- */
+
+static int convert_salvage(struct convert *c, u64 at, u8 *buf, u64 bytes)
+{
+	for (u64 i = 0, n; i < bytes; i += n) {
+		int r;
+
+		n = MIN(CONVERT_SECTOR, bytes - i);
+		r = img_source_read(&c->from, at + i, buf + i, n);
+		if (r == 0)
+			continue;
+		memset(buf + i, 0, n);
+		if (!c->a->quiet)
+			fprintf(stderr,
+				"vmon img: warning: error while reading offset "
+				"%" PRIu64 ": %s\n",
+				at + i, strerror(-r));
+	}
+	return 0;
+}
+
+static int convert_read(struct convert *c, u64 at, u8 *buf, u64 bytes)
+{
+	int r = img_source_read(&c->from, at, buf, bytes);
+
+	return r < 0 && c->a->salvage ? convert_salvage(c, at, buf, bytes) : r;
 }
 
 /* ---- Writing ---- */
@@ -214,23 +259,39 @@ static int convert_pack(struct convert *c, u8 *buf, u64 bytes, u8 *out,
 	return image_pack(c->to, buf, out, ret);
 }
 
+/* Copies what was taken; *reading: what failed if something did. */
+static int convert_piece(struct convert *c, u64 at, u64 bytes, u64 turn,
+			 u8 *buf, u8 *out, bool *reading)
+{
+	u32 packed = 0;
+	int r = -ENOTSUP;
+
+	*reading = false;
+	if (c->a->offload)
+		r = img_source_copy(&c->from, at, c->to, bytes);
+	if (r != -ENOTSUP)
+		return r;
+	r = convert_read(c, at, buf, bytes);
+	*reading = r < 0;
+	if (r == 0)
+		r = convert_pack(c, buf, bytes, out, &packed);
+	if (r == 0)
+		r = convert_wait(c, turn);
+	return r < 0 ? r : convert_write(c, at, buf, bytes, out, packed);
+}
+
 static void convert_thread(void *arg)
 {
 	struct convert *c = arg;
-	u8 *buf = xalloc(c->piece), *out = xalloc(c->piece);
+	u8 *both = xalloc(2 * c->piece + CONVERT_ALIGN);
+	u8 *buf = (u8 *)ALIGN_UP((uintptr_t)both, (uintptr_t)CONVERT_ALIGN);
+	u8 *out = buf + c->piece;
 	u64 at, bytes, turn;
-	u32 packed;
+	bool reading;
 
 	while (convert_take(c, &at, &bytes, &turn)) {
-		int r = image_read(c->from, at, buf, bytes);
-		bool reading = r < 0;
+		int r = convert_piece(c, at, bytes, turn, buf, out, &reading);
 
-		if (r == 0)
-			r = convert_pack(c, buf, bytes, out, &packed);
-		if (r == 0)
-			r = convert_wait(c, turn);
-		if (r == 0)
-			r = convert_write(c, at, buf, bytes, out, packed);
 		if (r < 0) {
 			lock_acquire(&c->lock);
 			convert_failed(c, r, at, reading);
@@ -239,8 +300,7 @@ static void convert_thread(void *arg)
 		}
 		convert_next(c);
 	}
-	free(buf);
-	free(out);
+	free(both);
 }
 
 static int convert_run(struct convert *c, int threads)
@@ -248,6 +308,7 @@ static int convert_run(struct convert *c, int threads)
 	struct thread t[CONVERT_THREADS] = { 0 };
 	int r = 0;
 
+	c->start = clock_mono_ns();
 	for (int i = 1; i < threads; i++)
 		(void)thread_start(&t[i], "convert", convert_thread, c, NULL);
 	convert_thread(c);
@@ -272,9 +333,9 @@ static bool convert_is_device(const char *path)
 	return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
 }
 
-static int convert_create(const struct img *a, const char *format, u64 size)
+static int convert_create(const struct img *a, const char *path,
+			  const char *format, u64 size)
 {
-	const char *path = a->operand[1];
 	struct err err = { 0 };
 	struct image_options o;
 	int status = img_options(format, a->options, &o, path);
@@ -308,25 +369,30 @@ static int convert_target(struct convert *c)
 {
 	const struct img *a = c->a;
 	const char *format = a->out_format ? a->out_format : "raw";
-	struct image_mode mode = { .write = true,
-				   .no_flush = !a->cache ||
-					       !strcmp(a->cache, "unsafe") };
+	const char *path = a->operand[a->operands - 1];
+	struct image_mode mode = { .write = true, .no_flush = !a->cache };
 	struct block_layer layer[2];
-	u64 size = image_size(c->from);
-	int status = a->keep ? 0 : convert_create(a, format, size);
+	u64 size = c->from.size;
+	int status = a->keep ? 0 : convert_create(a, path, format, size);
 
 	if (status)
 		return status;
-	c->to = img_open(a, a->operand[1], format, &mode);
+	img_cache_mode(a->cache, &mode);
+	c->to = a->target_opts ? img_open_opts(path, &mode)
+			       : img_open(a, path, format, &mode);
 	if (!c->to)
 		return 1;
 	if (a->keep && image_size(c->to) < size)
 		return img_fail("output file is smaller than input file");
 	c->total = MIN(size, image_size(c->to));
 	c->is_zero = a->keep ? a->is_zero != NULL
-			     : !a->backing && !convert_is_device(a->operand[1]);
-	if (a->backing && image_layers(c->from, layer, 2) > 1)
+			     : !a->backing && !convert_is_device(path);
+	if (a->backing && image_layers(c->from.image[0], layer, 2) > 1)
 		c->below = ALIGN_DOWN(layer[1].virtual_size, 512ULL);
+	if (a->bitmaps &&
+	    !(image_can_pack(c->from.image[0]) && image_can_pack(c->to)))
+		return img_fail("Format driver 'raw' does not support "
+				"bitmaps");
 	if (a->compress && !image_can_pack(c->to))
 		return img_fail("Compression not supported for this file "
 				"format");
@@ -361,26 +427,70 @@ static int convert_settings(struct convert *c, int *ret_threads)
 	return 0;
 }
 
+/* What does not go together. */
+static int convert_check(const struct img *a)
+{
+	if (a->offload && (a->compress || a->sparse))
+		return img_fail("Cannot enable copy offloading when -%c is "
+				"used",
+				a->compress ? 'c' : 'S');
+	if (a->offload && a->salvage)
+		return img_fail("Cannot use copy offloading in salvaging mode");
+	if (a->is_zero && !a->keep)
+		return img_fail("--target-is-zero requires use of -n flag");
+	if (a->is_zero && a->backing)
+		return img_fail("Cannot use --target-is-zero when the "
+				"destination image has a backing file");
+	if (a->keep && a->options)
+		return img_fail("-o has no effect when skipping image "
+				"creation");
+	if (a->target_opts && a->out_format)
+		return img_fail("--target-image-opts and -O are mutually "
+				"exclusive");
+	if (a->target_opts && !a->keep)
+		return img_fail("--target-image-opts requires use of -n flag");
+	if (a->operands > 2 && a->backing)
+		return img_fail("Having a backing file for the target makes "
+				"no sense when concatenating multiple input "
+				"images");
+	if (a->skip_broken && !a->bitmaps)
+		return img_fail("Use of --skip-broken-bitmaps requires "
+				"--bitmaps");
+	if (a->operands > 2 && a->bitmaps)
+		return img_fail(
+			"Copying bitmaps only possible with single source");
+	if (a->operands > 2 && a->snapshot)
+		return img_fail("No support for concatenating multiple "
+				"snapshot");
+	return 0;
+}
+
 int img_convert(const struct img *a)
 {
 	struct convert c = { .a = a };
-	struct image_mode mode = { 0 };
-	int status = 1, threads = 1;
+	int status = convert_check(a), threads = 1;
 
+	if (status == 0)
+		status = img_rate(a, &c.rate);
+	if (status)
+		return status;
 	lock_init(&c.lock);
 	cond_init(&c.turn_came);
-	c.from = img_open(a, a->operand[0], a->format, &mode);
-	if (c.from)
+	status = img_source_open(a, &c.from, a->operands - 1, a->snapshot);
+	if (status == 0)
 		status = convert_target(&c);
 	if (status == 0)
 		status = convert_settings(&c, &threads);
 	if (status == 0)
 		status = convert_run(&c, threads);
 	if (status == 0 && image_flush(c.to) < 0)
-		status = img_fail("'%s' could not be written", a->operand[1]);
+		status =
+			img_fail("'%s' could not be written", image_path(c.to));
+	if (status == 0 && a->bitmaps)
+		status = img_bitmaps_copy(a, c.from.image[0], c.to);
 	if (status == 0)
 		img_progress_end(a);
-	image_close(c.from);
+	img_source_close(&c.from);
 	image_close(c.to);
 	cond_fini(&c.turn_came);
 	lock_fini(&c.lock);

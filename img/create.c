@@ -187,27 +187,54 @@ static int resize_target(const char *text, u64 now, u64 *ret)
 	return *ret ? 0 : img_fail("New image size must be positive");
 }
 
+static int resize_to(struct image *i, u64 size, int how)
+{
+	u64 was = image_size(i);
+	struct err err = { 0 };
+
+	if (how && size < was)
+		return img_fail("Preallocation can only be used for growing "
+				"images");
+	if (how == IMAGE_PREALLOC_METADATA && strcmp(image_format(i), "qcow2"))
+		return img_fail("Unsupported preallocation mode: metadata "
+				"(raw images have off, falloc and full)");
+	if (image_resize(i, size, &err) < 0)
+		return img_fail("%s", err.msg);
+	if (!how || image_preallocate(i, how, was, &err) == 0)
+		return 0;
+	(void)image_resize(i, was, NULL);
+	return img_fail("%s", err.msg);
+}
+
 int img_resize(const struct img *a)
 {
 	struct image_mode mode = { .write = true };
 	const char *path = a->operand[0];
-	struct err err = { 0 };
+	int how = a->prealloc ? image_prealloc_find(a->prealloc) : 0;
+	struct img_bitmaps bitmaps = { 0 };
 	struct image *i;
 	int status;
 	u64 size;
 
-	if (a->prealloc && strcmp(a->prealloc, "off"))
-		return img_fail("--preallocation=%s is not supported; only off",
+	if (how < 0)
+		return img_fail("Invalid preallocation mode '%s' (off, "
+				"metadata, falloc or full)",
 				a->prealloc);
-	i = img_open(a, path, a->format, &mode);
+	i = img_open_operand(a, path, a->format, &mode);
 	if (!i)
 		return 1;
 	status = resize_target(a->operand[1], image_size(i), &size);
 	if (status == 0 && size < image_size(i) && !a->shrink)
 		status = img_fail("Use the --shrink option to perform a shrink "
 				  "operation.");
-	if (status == 0 && image_resize(i, size, &err) < 0)
-		status = img_fail("%s", err.msg);
+	if (status == 0)
+		status = img_bitmaps_load(i, &bitmaps);
+	if (status == 0)
+		status = resize_to(i, size, how);
+	/* A write makes them void. */
+	if (status == 0 && bitmaps.count)
+		status = img_bitmaps_store(i, &bitmaps);
+	img_bitmaps_fini(&bitmaps);
 	if (status == 0 && image_flush(i) < 0)
 		status = img_fail("'%s' could not be written", path);
 	image_close(i);

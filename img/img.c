@@ -4,15 +4,19 @@
  */
 #include "img/img.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/alloc.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/parse.h"
 
 /* The bits of the tables. */
 enum img_number {
@@ -22,6 +26,7 @@ enum img_number {
 #undef IMG_COMMAND
 };
 
+#define BITMAP   BIT(IMG_NUMBER_bitmap)
 #define CHECK    BIT(IMG_NUMBER_check)
 #define COMMIT   BIT(IMG_NUMBER_commit)
 #define COMPARE  BIT(IMG_NUMBER_compare)
@@ -30,10 +35,12 @@ enum img_number {
 #define DD       BIT(IMG_NUMBER_dd)
 #define INFO     BIT(IMG_NUMBER_info)
 #define MAP      BIT(IMG_NUMBER_map)
+#define MEASURE  BIT(IMG_NUMBER_measure)
 #define REBASE   BIT(IMG_NUMBER_rebase)
 #define RESIZE   BIT(IMG_NUMBER_resize)
 #define SNAPSHOT BIT(IMG_NUMBER_snapshot)
 #define IMG_ALL  UINT64_MAX
+#define IMG_MANY 1000000 /* operands */
 
 #define IMG_LONG 256 /* getopt's value of option 0 without a letter */
 
@@ -169,6 +176,13 @@ static void img_set(struct img *a, const struct img_option *o, struct buf *more)
 {
 	const char **at = (const char **)((char *)a + o->field);
 
+	if (o->field == offsetof(struct img, action)) {
+		a->action = xrealloc(a->action,
+				     (a->actions + 1) * sizeof(*a->action));
+		a->action[a->actions++] =
+			(struct img_action){ o->name, o->arg ? optarg : NULL };
+		return;
+	}
 	*at = o->arg ? optarg : "";
 	if (at != &a->options)
 		return;
@@ -204,11 +218,22 @@ static int img_parse(struct img *a, const struct img_command *c, int argc,
 
 static int img_check_words(struct img *a, const struct img_command *c)
 {
+	struct image_mode mode;
+
 	if (a->operands < c->fewest || a->operands > c->most) {
 		img_fail("Expecting %s",
 			 c->fewest > 1 ? c->operands : "one image file name");
 		return img_try_help();
 	}
+	if (!img_cache_mode(a->cache, &mode))
+		return img_fail("Invalid cache option: %s", a->cache);
+	if (!img_cache_mode(a->src_cache, &mode)) {
+		img_fail("Invalid source cache option: %s", a->src_cache);
+		return c->run == img_compare ? 2 : 1;
+	}
+	if (a->image_opts && a->format)
+		return img_fail("--image-opts and --format are mutually "
+				"exclusive");
 	a->json = a->output && !strcmp(a->output, "json");
 	if (a->output && !a->json && strcmp(a->output, "human"))
 		return img_fail("--output must be used with human or json as "
@@ -246,6 +271,7 @@ static int img_run(const struct img_command *c, int argc, char **argv)
 			status = c->run(&a);
 	}
 	buf_fini(&more);
+	free(a.action);
 	return status;
 }
 
@@ -288,6 +314,68 @@ struct image *img_open(const struct img *a, const char *path,
 	if (!i)
 		img_fail("Could not open '%s': %s", path, err.msg);
 	return i;
+}
+
+struct image *img_open_operand(const struct img *a, const char *text,
+			       const char *format,
+			       const struct image_mode *mode)
+{
+	struct image_mode own = *mode;
+
+	own.unlocked |= a->share && !mode->write;
+	return a->image_opts ? img_open_opts(text, &own)
+			     : img_open(a, text, format, &own);
+}
+
+bool img_cache_mode(const char *word, struct image_mode *mode)
+{
+	static const struct {
+		const char *name;
+		bool direct, no_flush, through;
+	} modes[] = {
+		{ "none", true, false, false },
+		{ "off", true, false, false },
+		{ "directsync", true, false, true },
+		{ "writeback", false, false, false },
+		{ "writethrough", false, false, true },
+		{ "unsafe", false, true, false },
+	};
+
+	for (size_t i = 0; word && i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i].name, word))
+			continue;
+		mode->direct = modes[i].direct;
+		mode->no_flush = modes[i].no_flush;
+		mode->through = modes[i].through;
+		return true;
+	}
+	return !word;
+}
+
+int img_rate(const struct img *a, u64 *ret)
+{
+	*ret = 0;
+	if (!a->rate || (parse_size(a->rate, 1, ret) == 0 && *ret <= INT64_MAX))
+		return 0;
+	return img_fail("Invalid rate limit specified: '%s'. You may use k, M, "
+			"G, T, P or E suffixes",
+			a->rate);
+}
+
+void img_rate_wait(u64 per_second, u64 start, u64 done)
+{
+	u64 now = clock_mono_ns() - start, left;
+	double due =
+		per_second ? (double)done / (double)per_second * NS_PER_S : 0;
+	struct timespec t;
+
+	if (due <= (double)now)
+		return;
+	left = (u64)MIN(due - (double)now, 1e18);
+	t.tv_sec = left / NS_PER_S;
+	t.tv_nsec = left % NS_PER_S;
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
 }
 
 void img_progress(const struct img *a, double *shown, u64 done, u64 total)

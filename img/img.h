@@ -14,6 +14,10 @@
 struct buf;
 struct err;
 
+struct img_action { /* --add, --merge SOURCE: what bitmap does */
+	const char *what, *arg;
+};
+
 struct img { /* the command line; strings and flags (not NULL) */
 	const char *format, *other, *out_format, *options, *backing;
 	const char *threads, *sparse, *cache, *src_cache, *repair;
@@ -21,6 +25,11 @@ struct img { /* the command line; strings and flags (not NULL) */
 	const char *help, *blind, *compress, *keep, *is_zero, *unordered;
 	const char *strict, *chain, *shrink, *share, *progress, *quiet;
 	const char *list, *take, *apply, *drop; /* snapshots */
+	const char *snapshot, *salvage, *offload, *rate, *size;
+	const char *granularity, *bitmaps, *skip_broken;
+	const char *image_opts, *target_opts;
+	struct img_action *action; /* owned; in order */
+	int actions;
 	char **operand;
 	int operands;
 	bool json; /* output */
@@ -39,9 +48,40 @@ int img_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Says why it failed.  Messages of block/ begin without a name. */
 struct image *img_open(const struct img *a, const char *path,
 		       const char *format, const struct image_mode *mode);
+/* What the command line names: as --image-opts says, or as above. */
+struct image *img_open_operand(const struct img *a, const char *text,
+			       const char *format,
+			       const struct image_mode *mode);
+/* "none", "writeback", ...; NULL: nothing changes.  false: no such word. */
+bool img_cache_mode(const char *word, struct image_mode *mode);
+/* Waits until `done` bytes may have been written since `start`, a time of
+ * clock_mono_ns(); per_second: 0: at once. */
+void img_rate_wait(u64 per_second, u64 start, u64 done);
+/* Of -r; exit status. */
+int img_rate(const struct img *a, u64 *ret);
 /* "(12.00/100%)", at most once for each percent; done: the last one. */
 void img_progress(const struct img *a, double *shown, u64 done, u64 total);
 void img_progress_end(const struct img *a);
+
+/* ---- source.c ---- */
+
+/* What --image-opts names; says why it failed. */
+struct image *img_open_opts(const char *text, const struct image_mode *mode);
+
+/* ---- bitmap.c ---- */
+
+struct img_bitmaps {
+	struct image_bitmap *list; /* owned */
+	u32 count;
+};
+
+/* None where there can be none.  Exit status; to be released in any case. */
+int img_bitmaps_load(struct image *i, struct img_bitmaps *b);
+void img_bitmaps_fini(struct img_bitmaps *b);
+/* As long as the disk is by now. */
+int img_bitmaps_store(struct image *i, struct img_bitmaps *b);
+/* Those of `from`, for a new image: convert --bitmaps. */
+int img_bitmaps_copy(const struct img *a, struct image *from, struct image *to);
 
 /* ---- snapshot.c ---- */
 

@@ -43,10 +43,32 @@ static void info_set_text(json_t *o, const char *key, const char *text)
 
 struct info {                        /* of one image */
 	struct image_snapshot *list; /* owned */
-	u32 count;
+	struct image_bitmap *bitmap; /* owned */
+	u32 count, bitmaps;
 };
 
-static json_t *info_qcow2_json(const struct block_layer *l)
+static json_t *info_bitmaps_json(const struct info *more)
+{
+	json_t *all = json_array();
+
+	for (u32 i = 0; i < more->bitmaps; i++) {
+		const struct image_bitmap *b = &more->bitmap[i];
+		json_t *o = json_object(), *flags = json_array();
+
+		if (b->in_use)
+			json_array_append_new(flags, json_string("in-use"));
+		if (b->automatic)
+			json_array_append_new(flags, json_string("auto"));
+		json_object_set_new(o, "flags", flags);
+		info_set_text(o, "name", b->name);
+		info_set_number(o, "granularity", 1ULL << b->bits);
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
+static json_t *info_qcow2_json(const struct block_layer *l,
+			       const struct info *more)
 {
 	json_t *data = json_object(), *o = json_object();
 
@@ -55,6 +77,8 @@ static json_t *info_qcow2_json(const struct block_layer *l)
 	if (l->version >= 3)
 		json_object_set_new(data, "lazy-refcounts",
 				    json_boolean(l->lazy));
+	if (more->bitmaps)
+		json_object_set_new(data, "bitmaps", info_bitmaps_json(more));
 	info_set_number(data, "refcount-bits", l->refcount_bits);
 	if (l->version >= 3) {
 		json_object_set_new(data, "corrupt", json_boolean(l->corrupt));
@@ -106,7 +130,8 @@ static json_t *info_json(const struct block_layer *l, const struct info *more)
 	info_set_text(o, "format", l->format);
 	info_set_number(o, "actual-size", l->disk_size);
 	if (l->version)
-		json_object_set_new(o, "format-specific", info_qcow2_json(l));
+		json_object_set_new(o, "format-specific",
+				    info_qcow2_json(l, more));
 	if (l->backing) {
 		full = image_backing_path(l->file, l->backing);
 		info_set_text(o, "full-backing-filename", full);
@@ -117,7 +142,28 @@ static json_t *info_json(const struct block_layer *l, const struct info *more)
 	return o;
 }
 
-static void info_qcow2(const struct block_layer *l, struct buf *out)
+static void info_bitmaps(const struct info *more, struct buf *out)
+{
+	if (more->bitmaps)
+		buf_puts(out, "    bitmaps:\n");
+	for (u32 i = 0; i < more->bitmaps; i++) {
+		const struct image_bitmap *b = &more->bitmap[i];
+		int n = 0;
+
+		buf_printf(out, "        [%u]:\n            flags:\n", i);
+		if (b->in_use)
+			buf_printf(out, "                [%d]: in-use\n", n++);
+		if (b->automatic)
+			buf_printf(out, "                [%d]: auto\n", n++);
+		buf_printf(out,
+			   "            name: %s\n            granularity: "
+			   "%" PRIu64 "\n",
+			   b->name, (u64)1 << b->bits);
+	}
+}
+
+static void info_qcow2(const struct block_layer *l, const struct info *more,
+		       struct buf *out)
 {
 	static const char *const no_yes[] = { "false", "true" };
 
@@ -127,6 +173,7 @@ static void info_qcow2(const struct block_layer *l, struct buf *out)
 		   l->version < 3 ? "0.10" : "1.1", l->zstd ? "zstd" : "zlib");
 	if (l->version >= 3)
 		buf_printf(out, "    lazy refcounts: %s\n", no_yes[l->lazy]);
+	info_bitmaps(more, out);
 	buf_printf(out, "    refcount bits: %u\n", l->refcount_bits);
 	if (l->version >= 3)
 		buf_printf(out, "    corrupt: %s\n    extended l2: %s\n",
@@ -162,7 +209,7 @@ static void info_human(const struct block_layer *l, const struct info *more,
 	}
 	img_snapshots_print(more->list, more->count, out);
 	if (l->version)
-		info_qcow2(l, out);
+		info_qcow2(l, more, out);
 }
 
 /* Each image by itself: those below are read through those above. */
@@ -175,6 +222,8 @@ static void info_look(const struct img *a, const struct block_layer *l,
 	*ret = (struct info){ 0 };
 	if (i && image_snapshots(i, &ret->list, &ret->count) < 0)
 		*ret = (struct info){ 0 };
+	if (i && image_bitmaps(i, false, &ret->bitmap, &ret->bitmaps) < 0)
+		ret->bitmaps = 0;
 	image_close(i);
 }
 
@@ -192,6 +241,7 @@ static void info_print(const struct img *a, const struct block_layer *l, int n)
 			buf_putc(&out, '\n');
 		info_human(&l[i], &more, &out);
 		image_snapshots_free(more.list, more.count);
+		image_bitmaps_free(more.bitmap, more.bitmaps);
 	}
 	if (!a->json)
 		fputs(buf_str(&out), stdout);
@@ -206,7 +256,7 @@ static void info_print(const struct img *a, const struct block_layer *l, int n)
 int img_info(const struct img *a)
 {
 	struct image_mode mode = { .alone = !a->chain };
-	struct image *i = img_open(a, a->operand[0], a->format, &mode);
+	struct image *i = img_open_operand(a, a->operand[0], a->format, &mode);
 	struct block_layer *l;
 	int n;
 
@@ -328,7 +378,8 @@ int img_check(const struct img *a)
 			"Unknown option value for -r (expecting 'leaks' "
 			"or 'all'): %s",
 			a->repair);
-	i = img_open(a, a->operand[0], a->format, &mode);
+	img_cache_mode(a->src_cache, &mode);
+	i = img_open_operand(a, a->operand[0], a->format, &mode);
 	if (!i)
 		return 1;
 	r = check_run(a, i, repair, &c);

@@ -92,10 +92,11 @@ static int rebase_open_below(struct rebase *b, const char *name,
 	struct image_mode mode = { 0 };
 	char *path;
 
+	img_cache_mode(b->a->src_cache, &mode);
 	*ret = NULL;
 	if (!name)
 		return 0;
-	path = image_backing_path(b->a->operand[0], name);
+	path = image_backing_path(image_path(b->image), name);
 	*ret = img_open(b->a, path, format, &mode);
 	free(path);
 	return *ret ? 0 : 1;
@@ -138,7 +139,8 @@ int img_rebase(const struct img *a)
 		return img_fail("Must specify backing file (-b) or use simple "
 				"rebase mode (-u)");
 	b.name = *a->backing ? a->backing : NULL;
-	b.image = img_open(a, a->operand[0], a->format, &mode);
+	img_cache_mode(a->cache, &mode);
+	b.image = img_open_operand(a, a->operand[0], a->format, &mode);
 	if (!b.image)
 		return 1;
 	if (b.name && !b.format)
@@ -268,7 +270,7 @@ int img_dd(const struct img *a)
 	if (!d.from || !d.to)
 		return img_fail(
 			"Must specify both input and output file names");
-	from = img_open(a, d.from, a->format, &mode);
+	from = img_open_operand(a, d.from, a->format, &mode);
 	if (!from)
 		return 1;
 	status = dd_run(a, &d, from);

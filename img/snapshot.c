@@ -35,12 +35,32 @@ static int snapshot_list(struct image *i)
 	return 0;
 }
 
+/* Bitmaps stay what they are, since the contents do. */
+static int snapshot_change(struct image *i, enum image_snapshot_op op,
+			   const char *name)
+{
+	static const char *const what[] = { "create", "apply", "delete" };
+	struct img_bitmaps bitmaps = { 0 };
+	struct err err = { 0 };
+	int status = img_bitmaps_load(i, &bitmaps);
+
+	if (status == 0 && op == IMAGE_SNAPSHOT_APPLY && bitmaps.count)
+		status = img_fail("Could not apply snapshot '%s': the image "
+				  "has bitmaps, which would be wrong then",
+				  name);
+	if (status == 0 && image_snapshot(i, op, name, &err) < 0)
+		status = img_fail("Could not %s snapshot '%s': %s", what[op],
+				  name, err.msg);
+	if (status == 0 && bitmaps.count)
+		status = img_bitmaps_store(i, &bitmaps);
+	img_bitmaps_fini(&bitmaps);
+	return status;
+}
+
 int img_snapshot(const struct img *a)
 {
 	const char *const name[] = { a->take, a->apply, a->drop };
-	static const char *const what[] = { "create", "apply", "delete" };
 	struct image_mode mode = { .alone = true };
-	struct err err = { 0 };
 	struct image *i;
 	int op = -1, n = 0, status = 0;
 
@@ -52,15 +72,14 @@ int img_snapshot(const struct img *a)
 	if (n + !!a->list > 1)
 		return img_fail("Cannot mix '-l', '-a', '-c', '-d'");
 	mode.write = op >= 0;
-	i = img_open(a, a->operand[0], NULL, &mode);
+	i = img_open_operand(a, a->operand[0], NULL, &mode);
 	if (!i)
 		return 1;
 	if (a->list)
 		status = snapshot_list(i);
-	else if (op >= 0 && image_snapshot(i, (enum image_snapshot_op)op,
-					   name[op], &err) < 0)
-		status = img_fail("Could not %s snapshot '%s': %s", what[op],
-				  name[op], err.msg);
+	else if (op >= 0)
+		status = snapshot_change(i, (enum image_snapshot_op)op,
+					 name[op]);
 	image_close(i);
 	return status;
 }

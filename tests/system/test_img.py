@@ -132,6 +132,118 @@ snapshot -d one s.qcow2
 snapshot -l s.qcow2
 snapshot -l a.raw
 snapshot -c x a.raw
+create -q -f qcow2 bm.qcow2 10M
+create -q -f qcow2 bm2.qcow2 10M
+bitmap --add bm.qcow2 b0
+bitmap --add bm.qcow2 b0
+bitmap --add -g 4k bm.qcow2 b1
+bitmap --add --disable -g 1M bm.qcow2 b2
+bitmap --add -g 3k bm.qcow2 b3
+bitmap --add -g 4G bm.qcow2 b3
+bitmap -g 4k --clear bm.qcow2 b0
+bitmap --clear bm.qcow2 nosuch
+bitmap bm.qcow2 b0
+bitmap --add bm.qcow2
+bitmap
+bitmap --add --enable --disable bm.qcow2 b5
+bitmap --remove --add bm.qcow2 b1
+bitmap --add --remove bm.qcow2 b6
+bitmap --remove bm.qcow2 b5
+bitmap --merge b1 bm.qcow2 b0
+bitmap --merge nosuch bm.qcow2 b0
+bitmap --add -b bm.qcow2 --merge b1 bm2.qcow2 c
+bitmap -b bm.qcow2 -F qcow2 --merge b1 --merge b2 bm2.qcow2 c
+bitmap -F qcow2 --clear bm.qcow2 b0
+bitmap -b bm.qcow2 --clear bm.qcow2 b0
+bitmap --add c.qcow2 b0
+bitmap --add -f raw a.raw b0
+bitmap --add bm.qcow2 ""
+info bm.qcow2
+info --output=json bm.qcow2
+snapshot -c one bm.qcow2
+snapshot -a one bm.qcow2
+snapshot -d one bm.qcow2
+resize bm.qcow2 30M
+resize --shrink bm.qcow2 5M
+info bm.qcow2
+measure -O qcow2 bm.qcow2
+convert --bitmaps -O qcow2 bm.qcow2 bmc.qcow2
+convert --bitmaps bm.qcow2 bmc.raw
+convert --skip-broken-bitmaps -O qcow2 bm.qcow2 bmc.qcow2
+info bmc.qcow2
+bitmap --remove bm.qcow2 b0
+bitmap --remove bm.qcow2 b1
+bitmap --remove bm.qcow2 b2
+info bm.qcow2
+check -q bm.qcow2
+measure a.qcow2
+measure -O qcow2 a.qcow2
+measure --output=json -O qcow2 a.qcow2
+measure -O raw --size 1G
+measure -O qcow2 --size 1G
+measure -O qcow2 --size 1G -o preallocation=full
+measure -O qcow2 --size 1T -o cluster_size=4k,refcount_bits=1,extended_l2=off
+measure -O qcow2 --size 1T -o extended_l2=on
+measure -O qcow2 --size 1001
+measure -O foo --size 1G
+measure --size 1G a.qcow2
+measure
+measure --size x
+measure -O qcow2 -o foo=1 --size 1G
+measure -O qcow2 nosuch
+measure -l x a.qcow2
+measure -O qcow2 --size 1G -f raw
+create -f qcow2 -o preallocation=falloc pf.qcow2 5M
+create -f qcow2 -o preallocation=full pn.qcow2 5M
+create -f raw -o preallocation=falloc pf.raw 5M
+create -f raw -o preallocation=full pn.raw 5M
+measure -O qcow2 -f raw pn.raw
+create -f qcow2 -o preallocation=full -b a.qcow2 -F qcow2 no 5M
+create -f qcow2 -o preallocation=falloc,extended_l2=on -b a.qcow2 -F qcow2 px.qcow2
+resize --preallocation=falloc pf.qcow2 10M
+resize --preallocation=full pf.qcow2 15M
+resize --preallocation=metadata pf.qcow2 20M
+resize --preallocation=foo pf.qcow2 25M
+resize --shrink --preallocation=full pf.qcow2 4M
+resize --preallocation=full -f raw pf.raw 7M
+resize --preallocation=metadata -f raw pf.raw 9M
+convert -t foo a.qcow2 no
+convert -T foo a.qcow2 no
+check -T foo a.qcow2
+commit -t foo a.qcow2
+compare -T foo a.qcow2 a.qcow2
+rebase -t foo -u -b x -F raw r.qcow2
+convert -t none -T directsync pn.qcow2 t.raw
+convert -t writethrough -O qcow2 pn.qcow2 tw.qcow2
+convert -C -c -O qcow2 pn.raw no
+convert -C -S 4k pn.raw no
+convert --salvage -C pn.raw no
+convert -n -o cluster_size=4k pn.raw t.raw
+convert --target-is-zero pn.raw t.raw
+convert -r 1x pn.raw no
+convert -B a.qcow2 -F qcow2 -O qcow2 pn.raw t.raw no
+convert -l s pn.raw t.raw no
+convert -l s pn.raw no
+convert -l nosuch pn.qcow2 no
+convert -l snapshot.foo=s pn.qcow2 no
+convert -C pn.raw t2.raw
+convert --target-image-opts -n pn.qcow2 driver=raw,file.filename=t2.raw
+convert --target-image-opts -n -O raw pn.qcow2 driver=raw,file.filename=t2.raw
+convert --target-image-opts pn.qcow2 driver=raw,file.filename=t2.raw
+info --image-opts driver=qcow2,file.filename=pn.qcow2
+info --image-opts driver=raw,file.filename=pn.raw
+info --image-opts filename=pn.qcow2
+info --image-opts driver=foo,file.filename=pn.qcow2
+info --image-opts pn.qcow2
+info --image-opts -f raw driver=file,filename=pn.raw
+info --image-opts driver=qcow2,file.filename=pn.qcow2,foo=1
+compare --image-opts driver=raw,file.filename=pn.raw driver=qcow2,file.filename=pn.qcow2
+create --image-opts no 1M
+commit -r x b.qcow2
+commit -b nosuch b.qcow2
+commit -b b.qcow2 b.qcow2
+commit -d b.qcow2
+commit -b a.qcow2 b.qcow2
 nosuch
 """
 
@@ -437,6 +549,176 @@ class Convert(Img):
                 self.assertEqual(r.returncode, 1, words)
                 self.assertIn("same filename as the backing", r.stderr)
                 self.assertEqual((self.dir / "a").read_bytes(), before)
+
+    def test_several(self):
+        """Images one behind the other, as cat does; with and without -C."""
+        parts = [self.pattern(f"p{n}", size=size, seed=n) for n, size in
+                 enumerate((3 * MIB, 1024, 70 * KIB, 5 * MIB + 1536))]
+        self.ok(VMON, "convert", "-f", "raw", "-O", "qcow2", parts[3], "q")
+        whole = b"".join(p.read_bytes() for p in parts)
+        for words in (["raw"], ["raw", "-C"], ["qcow2"], ["qcow2", "-c"],
+                      ["qcow2", "-W", "-m", "3"]):
+            self.ok(VMON, "convert", "-f", "raw", "-O", *words, *parts, "all")
+            self.ok(QEMU, "convert", "-f", words[0], "all", "raw")
+            self.assertEqual((self.dir / "raw").read_bytes(), whole, words)
+        self.ok(VMON, "convert", *parts[:3], "q", "all")
+        self.assertEqual((self.dir / "all").read_bytes(), whole)
+
+    def test_salvage(self):
+        """What cannot be read is zero, the rest is what it was."""
+        raw = self.pattern("raw", size=2 * MIB)
+        self.ok(VMON, "convert", "-c", "-f", "raw", "-O", "qcow2", raw, "good")
+        data = bytearray((self.dir / "good").read_bytes())
+        l2 = struct.unpack_from(">Q", data, struct.unpack_from(
+            ">Q", data, 40)[0])[0] & ((1 << 56) - 1)
+        broken = []
+        for n in range(32):
+            entry = struct.unpack_from(">Q", data, l2 + n * 8)[0]
+            if entry >> 62 & 1 and n % 3 == 0:
+                at = entry & ((1 << 54) - 1)
+                data[at:at + 64] = bytes([0xff]) * 64
+                broken.append(n)
+        self.assertTrue(broken)
+        (self.dir / "bad").write_bytes(data)
+        r = run(VMON, self.dir, "convert", "bad", "out")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("error while reading at byte", r.stderr)
+        r = run(VMON, self.dir, "convert", "--salvage", "bad", "out")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(len(r.stderr.splitlines()), 128 * len(broken))
+        self.assertIn("warning: error while reading offset", r.stderr)
+        self.ok(QEMU, "convert", "--salvage", "-q", "bad", "theirs")
+        self.ok(["cmp"], "out", "theirs")
+        out, want = (self.dir / "out").read_bytes(), raw.read_bytes()
+        for n in range(32):
+            part = slice(n * 65536, (n + 1) * 65536)
+            self.assertEqual(out[part],
+                             bytes(65536) if n in broken else want[part])
+
+    def test_cache(self):
+        """Modes that go past the host's cache give the same."""
+        raw = self.pattern("raw", size=3 * MIB)
+        for mode in ("none", "directsync", "writethrough", "writeback",
+                     "unsafe"):
+            for words in (["-O", "raw"], ["-O", "qcow2"], ["-c", "-O", "qcow2"],
+                          ["-O", "qcow2", "-o", "cluster_size=512"]):
+                self.ok(VMON, "convert", "-t", mode, "-T", mode, "-f", "raw",
+                        *words, raw, "out")
+                self.ok(QEMU, "compare", "-f", "raw", raw, "out")
+
+    def test_commit_deep(self):
+        """Into any image of the chain: what is read through each image
+        afterwards is what qemu-img leaves."""
+        def chain(sizes):
+            below = []
+            for n, size in enumerate(sizes):
+                self.ok(QEMU, "create", "-q", "-f", "qcow2", *below, f"i{n}",
+                        size)
+                below = ["-b", f"i{n}", "-F", "qcow2"]
+            for n, command in ((0, "write -P 9 2M 3M"), (1, "write -P 1 0 1M"),
+                               (2, "write -P 2 2M 1000k"),
+                               (2, "write -z 3M 900k")):
+                self.ok(["qemu-io"], "-c", command, f"i{n}")
+
+        def contents():
+            found = []
+            for n in range(3):
+                self.ok(QEMU, "check", "-q", f"i{n}")
+                self.ok(QEMU, "convert", f"i{n}", "raw")
+                found.append((self.dir / "raw").read_bytes())
+            return found
+
+        for sizes in (("10M", "10M", "10M"), ("5M", "6M", "10M"),
+                      ("10M", "5M", "10M")):
+            for words in ([], ["-d"], ["-b", "i0"], ["-b", "./i1"],
+                          ["-b", self.dir / "i0", "-d"], ["-r", "1G"]):
+                have = []
+                for program in VMON, QEMU:
+                    chain(sizes)
+                    self.ok(program, "commit", *words, "i2")
+                    have.append(contents())
+                self.assertEqual(have[0], have[1], (sizes, words))
+
+    def test_bitmaps(self):
+        """Random changes of bitmaps by both programs in turn: none is lost,
+        and clusters are counted right all the time."""
+        rng = random.Random(12)
+        for options in ("cluster_size=64k", "cluster_size=512",
+                        "lazy_refcounts=on", "refcount_bits=64"):
+            self.ok(QEMU, "create", "-q", "-f", "qcow2", "-o", options, "top",
+                    "9M")
+            names = {}
+            for n in range(40):
+                program = rng.choice((VMON, VMON, QEMU))
+                what = rng.choice(("add", "add", "remove", "clear", "merge",
+                                   "disable", "enable", "write", "take"))
+                name = rng.choice(list(names)) if names else ""
+                if what == "write":
+                    self.ok(["qemu-io"], "-c", f"write -P {n} "
+                            f"{rng.randrange(9000) * KIB} 70000", "top")
+                elif what == "take":
+                    self.ok(program, "snapshot", "-c", f"s{n}", "top")
+                elif what == "add":
+                    size = 512 << rng.randrange(10)
+                    self.ok(program, "bitmap", "--add", "-g", size, "top",
+                            f"b{n}")
+                    names[f"b{n}"] = size
+                elif name:
+                    more = [rng.choice(list(names))] if what == "merge" else []
+                    self.ok(program, "bitmap", f"--{what}", *more, "top", name)
+                    if what == "remove":
+                        del names[name]
+                self.ok(QEMU, "check", "-q", "top")
+                self.ok(VMON, "check", "-q", "top")
+            info = self.ok(QEMU, "info", "--output=json", "top")
+            self.assertEqual(json.loads(self.ok(VMON, "info", "--output=json",
+                                                "top")), json.loads(info))
+            have = json.loads(info)["format-specific"]["data"]
+            self.assertEqual({b["name"]: b["granularity"]
+                              for b in have.get("bitmaps", [])}, names)
+
+    def test_bitmap_contents(self):
+        """What QEMU has counted is there after all that vmon does."""
+        self.ok(QEMU, "create", "-q", "-f", "qcow2", "top", "8M")
+        for name in "one", "two":
+            self.ok(VMON, "bitmap", "--add", "-g", "4k", "top", name)
+            self.ok(["qemu-io"], "-c", "write -P 3 "
+                    + {"one": "1M 12k", "two": "5M 8k"}[name], "top")
+        self.ok(VMON, "bitmap", "--clear", "top", "two")
+        self.ok(["qemu-io"], "-c", "write -P 4 6M 4k", "top")
+        self.ok(VMON, "bitmap", "--add", "-g", "64k", "top", "sum",
+                "--merge", "two")
+        self.ok(VMON, "convert", "--bitmaps", "-O", "qcow2", "top", "copy")
+        for image in "top", "copy":
+            self.assertEqual(self.bits(image), {
+                "one": (4096, {256, 257, 258, 1280, 1281, 1536}),
+                "two": (4096, {1536}), "sum": (65536, {96})}, image)
+        self.ok(VMON, "resize", "--shrink", "top", "5M")
+        self.assertEqual(self.bits("top")["one"][1], {256, 257, 258})
+
+    def bits(self, image):
+        """{name: (granularity, set bits)}, read as the format says."""
+        data = (self.dir / image).read_bytes()
+        at = struct.unpack_from(">I", data, 100)[0]
+        while True:
+            kind, size = struct.unpack_from(">II", data, at)
+            if kind in (0x23852875, 0):
+                break
+            at += 8 + (size + 7) // 8 * 8
+        self.assertEqual(struct.unpack_from(">Q", data, 88)[0], 1)
+        count, _, _, where = struct.unpack_from(">IIQQ", data, at + 8)
+        found = {}
+        for _ in range(count):
+            table, entries, _, _, shift, length, extra = struct.unpack_from(
+                ">QIIBBHI", data, where)
+            name = data[where + 24:where + 24 + length].decode()
+            self.assertEqual((entries, extra), (1, 0))
+            entry = struct.unpack_from(">Q", data, table)[0]
+            bits = data[entry:entry + 65536] if entry > 1 else b""
+            found[name] = 1 << shift, {8 * n + b for n, v in enumerate(bits)
+                                       for b in range(8) if v >> b & 1}
+            where += (24 + length + 7) // 8 * 8
+        return found
 
     def test_onto_itself(self):
         raw = self.pattern("raw", size=MIB)

@@ -216,7 +216,7 @@ static int change(struct image *i, bool old, bool backed, const char **ret_what,
 	}
 	if (what == 9 && !now.count) {
 		*ret_what = "commit";
-		return image_commit(i, err);
+		return image_commit(i, 1, false, NULL, err);
 	}
 	/* Version 2 cannot tell how large a snapshot's disk is. */
 	*ret_what = old && now.count ? "nothing" : "resize";
