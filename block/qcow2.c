@@ -15,6 +15,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
+#define QCOW2_SLICE_BITS 12 /* bytes of a slice */
 #define QCOW2_L2_CACHE   (16 * MIB)
 #define QCOW2_REFS_CACHE (1 * MIB)
 
@@ -72,6 +73,7 @@ static void qcow2_geometry(struct qcow2 *s)
 	s->sub_bits = extended ? s->cluster_bits - 5 : s->cluster_bits;
 	s->entry_bytes = extended ? 16 : 8;
 	s->l2_bits = s->cluster_bits - (extended ? 4 : 3);
+	s->slice_bits = MIN(s->l2_bits, QCOW2_SLICE_BITS - (extended ? 4 : 3));
 	s->block_bits = s->cluster_bits + 3 - s->h.refcount_order;
 	s->table_size = s->h.refcount_clusters << (s->cluster_bits - 3);
 	s->node.size = s->h.size;
@@ -166,17 +168,18 @@ static int qcow2_load(struct qcow2 *s, const struct block_open *o,
 		      struct err *err)
 {
 	int r = qcow2_load_header(s, err);
+	u32 slice;
 
 	if (r < 0)
 		return r;
 	qcow2_geometry(s);
+	slice = MIN(s->cluster_size, 1ULL << QCOW2_SLICE_BITS);
 	r = qcow2_load_table(s, s->h.l1_offset, s->h.l1_size, &s->l1,
 			     "L1 table", err);
 	if (r < 0)
 		return r;
-	qcow2_cache_init(&s->l2, MIN(s->cluster_size, 4096), QCOW2_L2_CACHE);
-	qcow2_cache_init(&s->refs, MIN(s->cluster_size, 4096),
-			 QCOW2_REFS_CACHE);
+	qcow2_cache_init(&s->l2, slice, QCOW2_L2_CACHE);
+	qcow2_cache_init(&s->refs, slice, QCOW2_REFS_CACHE);
 	if (!s->node.readonly)
 		r = qcow2_open_to_write(s, err);
 	if (r < 0)

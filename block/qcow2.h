@@ -55,15 +55,16 @@ struct qcow2_header {
 };
 
 struct qcow2_slice { /* part of an L2 table or refcount block */
-	u64 offset;  /* in the file */
-	bool dirty;
 	struct list hash, lru;
+	u64 offset; /* in the file */
+	bool dirty;
+	bool used; /* since it was last at the end of `lru` */
 	u8 data[];
 };
 
 struct qcow2_cache {
 	struct list *bucket; /* owned */
-	u32 buckets, bytes, max, count;
+	u32 buckets, bytes, max, count; /* powers of two but for count */
 	bool dirty; /* some slice is */
 	struct list lru;
 };
@@ -102,29 +103,35 @@ struct qcow2_gone { /* was in use; free once that is on the disk */
 	u64 offset, bytes, generation;
 };
 
+/* What a lookup in the loop reads comes first, on few lines of the host's
+ * cache: most of it is out of that when the data of a request has been copied.
+ */
 struct qcow2 {
 	struct block_node node;
 	struct block_node *file;    /* owned */
 	struct block_node *backing; /* owned; NULL */
-	struct qcow2_header h;      /* as in the file */
-	char *path;                 /* owned */
-	bool unmap;                 /* discard=unmap */
-	bool repair;                /* opened for that */
-	bool bitmaps; /* what the header names of them is theirs */
-	bool file_is_device;
-	u32 cluster_bits;
 	u64 cluster_size;
+	u32 cluster_bits;
 	u32 subs, sub_bits;       /* subclusters of a cluster; 1 */
 	u32 entry_bytes, l2_bits; /* of an L2 entry; entries of a table */
+	u32 slice_bits;           /* entries of a cached part of a table */
 	u32 block_bits;           /* entries of a refcount block */
+	u32 alone;                /* of `running`, that keep others out */
+	struct list running, waiting; /* requests; the loop's lock */
+	u64 wait_first, wait_last;    /* clusters; what `waiting` spans */
+	struct lock map;              /* see above */
+	u64 *l1; /* owned; h.l1_size entries, host order */
+	struct qcow2_cache l2;
+	struct qcow2_header h; /* as in the file */
 
 	struct lock lock; /* see above */
-	struct lock map;
-
-	u64 *l1; /* owned; h.l1_size entries, host order */
+	char *path;       /* owned */
+	bool unmap;       /* discard=unmap */
+	bool repair;      /* opened for that */
+	bool bitmaps;     /* what the header names of them is theirs */
+	bool file_is_device;
 	bool l1_dirty;
 	u8 *l1_touched; /* owned; a byte per 64 entries */
-	struct qcow2_cache l2;
 
 	u64 *table; /* owned; refcount table, table_size entries */
 	u32 table_size;
@@ -146,9 +153,6 @@ struct qcow2 {
 	struct lock inflated_lock; /* leaf */
 	struct qcow2_inflated inflated[QCOW2_INFLATED];
 	int inflated_next;
-
-	struct list running, waiting; /* requests; the loop's lock */
-	u64 wait_first, wait_last;    /* clusters; what `waiting` spans */
 };
 
 /* ---- qcow2_header.c ---- */

@@ -2,8 +2,10 @@
  *
  * qcow2: a bounded cache of pieces of metadata.
  *
- * Pieces are at most a page; the least recently used one goes.  A changed
- * one stays until qcow2_write_back() has brought it to the file in its turn.
+ * Pieces are at most a page; one that was not used for long goes.  A lookup in
+ * the loop only notes that there was one: `lru` keeps its order, and who is at
+ * its end and was used goes to the front.  A changed piece stays until
+ * qcow2_write_back() has brought it to the file in its turn.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -69,7 +71,9 @@ void qcow2_cache_clear_maps(struct qcow2 *s)
 
 static struct list *cache_bucket(struct qcow2_cache *c, u64 offset)
 {
-	return &c->bucket[offset / c->bytes % c->buckets];
+	u64 n = offset >> __builtin_ctz(c->bytes);
+
+	return &c->bucket[n & (c->buckets - 1)];
 }
 
 struct qcow2_slice *qcow2_cache_find(struct qcow2_cache *c, u64 offset)
@@ -87,6 +91,7 @@ static int cache_shrink(struct qcow2 *s, struct qcow2_cache *c)
 	REQUIRES(s->lock)
 {
 	struct qcow2_slice *e;
+	u32 spared = 0;
 	bool dirty;
 	int r = 0;
 
@@ -94,8 +99,13 @@ static int cache_shrink(struct qcow2 *s, struct qcow2_cache *c)
 		lock_acquire(&s->map);
 		e = list_entry(c->lru.prev, struct qcow2_slice, lru);
 		dirty = e->dirty;
-		if (!dirty)
+		if (e->used && spared++ < c->max) {
+			e->used = dirty = false;
+			list_remove(&e->lru);
+			list_insert(&c->lru, &e->lru);
+		} else if (!dirty) {
 			cache_drop(c, e);
+		}
 		lock_release(&s->map);
 		if (dirty)
 			r = qcow2_write_back(s);
@@ -129,7 +139,7 @@ int qcow2_cache_load(struct qcow2 *s, struct qcow2_cache *c, u64 offset,
 		return r;
 	}
 	e->offset = offset;
-	e->dirty = false;
+	e->dirty = e->used = false;
 	lock_acquire(&s->map);
 	list_insert(cache_bucket(c, offset), &e->hash);
 	list_insert(&c->lru, &e->lru);
@@ -156,7 +166,7 @@ static int cache_write_bucket(struct qcow2 *s, struct qcow2_cache *c,
 	return 0;
 }
 
-/* By buckets: lookups in the loop move slices along `lru` meanwhile. */
+/* By buckets, which stay in their order. */
 int qcow2_cache_write(struct qcow2 *s, struct qcow2_cache *c)
 {
 	int r = 0;

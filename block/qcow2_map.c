@@ -122,8 +122,8 @@ static void map_begin(struct qcow2 *s, struct map_walk *w, struct qcow2_entry e,
 /* `data` is the slice with the entry of w->offset. */
 static void map_slice(struct qcow2 *s, const u8 *data, struct map_walk *w)
 {
-	u32 per_slice = s->l2.bytes / s->entry_bytes;
-	u32 index = (w->offset >> s->cluster_bits) % per_slice;
+	u32 per_slice = 1u << s->slice_bits;
+	u32 index = (w->offset >> s->cluster_bits) & (per_slice - 1);
 	u64 unit = 1ULL << s->sub_bits, part;
 
 	for (bool first = true; w->left > 0; first = false) {
@@ -183,8 +183,8 @@ bool qcow2_map_cached(struct qcow2 *s, u64 offset, u64 bytes,
 	} else {
 		e = qcow2_cache_find(&s->l2, qcow2_slice_at(s, table, offset));
 		if (e) {
-			list_remove(&e->lru);
-			list_insert(&s->l2.lru, &e->lru);
+			if (!e->used)
+				e->used = true;
 			map_slice(s, e->data, &w);
 		}
 		known = e;

@@ -55,6 +55,8 @@ static bool queue_must_wait(struct qcow2 *s, struct block_req *r)
 	if (!list_empty(&s->waiting) && r->first <= s->wait_last &&
 	    s->wait_first <= r->last)
 		return true;
+	if (!r->alone && !s->alone)
+		return false;
 	list_for_each (other, &s->running, held)
 		if (queue_meets(r, other))
 			return true;
@@ -82,6 +84,7 @@ static void queue_try(struct qcow2 *s, struct block_req *r)
 		return;
 	}
 	list_append(&s->running, &r->held);
+	s->alone += r->alone;
 	if (!direct) {
 		block_to_worker(&s->node, r);
 		return;
@@ -98,6 +101,7 @@ bool qcow2_start(struct block_node *n, struct block_req *r)
 
 	list_init(&r->held);
 	r->own_offset = r->offset;
+	r->alone = false;
 	if (r->op == BLOCK_FLUSH)
 		return false;
 	r->first = r->offset >> s->cluster_bits;
@@ -112,6 +116,7 @@ void qcow2_ended(struct block_node *n, struct block_req *r)
 	struct list waited;
 
 	r->offset = r->own_offset;
+	s->alone -= r->alone;
 	list_remove(&r->held);
 	if (list_empty(&s->waiting))
 		return;

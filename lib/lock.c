@@ -28,9 +28,11 @@ void lock_fini(struct lock *l)
 
 void lock_acquire(struct lock *l) NO_TSA
 {
-	assert(!lock_held(l));
+	int self = thread_self_id();
+
+	assert(atomic_load_explicit(&l->holder, memory_order_relaxed) != self);
 	pthread_mutex_lock(&l->mutex);
-	lock_set_holder(l, thread_self_id());
+	lock_set_holder(l, self);
 }
 
 void lock_release(struct lock *l) NO_TSA
