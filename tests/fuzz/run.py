@@ -105,6 +105,39 @@ def qcow2():
         image[6 << bits:(6 << bits) + len(data)] = data
         struct.pack_into(">Q", image, (4 << bits) + 8, 1 << 62 | 6 << bits)
         yield bytes(range(3, 131, 8)) + bytes(image)
+        for how in range(4):
+            yield bytes(range(11)) + bytes((how, how + 1, 2, 3, 0)) + bytes(image)
+        if order == 4:
+            yield bytes(range(7)) + bytes((1, 3, 5, 7, 1, 0, 2, 3, 0)) + snapshot(image, bits)
+            if version == 3:
+                yield bytes(range(11)) + bytes((2, 2, 0, 0, 0)) + bitmap(image, bits)
+
+
+def snapshot(image, bits):
+    """The same with one, of all that it has."""
+    image = bytearray(image) + bytes(2 << bits)
+    struct.pack_into(">IQ", image, 60, 1, 8 << bits)
+    struct.pack_into(">QIHHIIQII", image, 8 << bits, 9 << bits, 2, 1, 1, 1, 2, 3, 0, 16)
+    struct.pack_into(">QQ", image, (8 << bits) + 40, 0, 128 << bits)
+    image[(8 << bits) + 56:(8 << bits) + 58] = b"1s"
+    struct.pack_into(">Q", image, 9 << bits, 4 << bits)
+    struct.pack_into(">Q", image, 3 << bits, 4 << bits)
+    for entry in 0, 8:
+        image[(4 << bits) + entry] &= 0x7f
+    struct.pack_into(">10H", image, 2 << bits, 1, 1, 1, 1, 2, 2, 2, 0, 1, 1)
+    return bytes(image)
+
+
+def bitmap(image, bits):
+    """The same with one, of which a bit is set."""
+    image = bytearray(image) + bytes(3 << bits)
+    struct.pack_into(">Q", image, 88, 1)
+    struct.pack_into(">IIIIQQ", image, 104, 0x23852875, 24, 1, 0, 32, 8 << bits)
+    struct.pack_into(">QIIBBHI2s", image, 8 << bits, 9 << bits, 1, 2, 1, 9, 2, 0, b"b0")
+    struct.pack_into(">Q", image, 9 << bits, 10 << bits)
+    image[10 << bits] = 4
+    struct.pack_into(">4H", image, (2 << bits) + 14, 0, 1, 1, 1)
+    return bytes(image)
 
 
 def words(kind, corpus):
