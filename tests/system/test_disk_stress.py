@@ -110,20 +110,82 @@ class Disks(unittest.TestCase):
                     self.assertLess(time.monotonic(), end)
                     time.sleep(0.01)
 
+    def mount(self, *args):
+        subprocess.run(["mount", *args], check=True, capture_output=True)
+
+    def small(self, size):
+        """A folder with that much room."""
+        folder = os.path.join(self.dir, "small")
+        os.mkdir(folder)
+        try:
+            self.mount("-t", "tmpfs", "-o", f"size={size}", "none", folder)
+        except subprocess.CalledProcessError as e:
+            self.skipTest(str(e.stderr))
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=True)
+        return folder
+
+    def expect_full(self, guest):
+        end = time.monotonic() + 60 * vm.SLOW
+        while time.monotonic() < end:
+            if "io-error" in guest.monitor("info status"):
+                break
+            time.sleep(0.1)
+        self.assertEqual(guest.monitor("info status"),
+                         "VM status: paused (io-error)\n")
+        self.assertIn("nospace", guest.monitor("info block"))
+
+    @unittest.skipUnless(os.getuid() == 0, "mounts a file system")
+    def test_full_qcow2(self):
+        """The host has no room for an image that grows: the machine waits,
+        twice, and then nothing is lost and the image is in order."""
+        folder = self.small("4M")
+        base = self.disk("base", 64 * MIB)
+        with open(base, "r+b") as f:
+            f.write(os.urandom(12 * MIB))
+        with open(base, "rb") as f:
+            want = bytearray(f.read(16 * MIB))
+        path = os.path.join(folder, "disk")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base,
+                        "-F", "raw", path], check=True)
+        with vm.LinuxVm("-drive", f"file={path},format=qcow2,if=virtio",
+                        modules=MODULES, monitor=True) as guest:
+            guest.boot()
+            # Not at clusters: each takes a part from below, too.
+            guest.send("for i in 0 1 2 3 4 5 6; do dd if=/dev/vda of=/tmp/x "
+                       "bs=1M count=1 skip=$i 2>/dev/null; dd if=/tmp/x "
+                       "of=/dev/vda bs=4k seek=$((i * 300 + 2001)) "
+                       "oflag=direct 2>/dev/null || echo bad; done; "
+                       "sync; echo filled\n")
+            self.expect_full(guest)
+            self.mount("-o", "remount,size=6M", folder)
+            guest.monitor("cont")
+            self.expect_full(guest)
+            self.mount("-o", "remount,size=32M", folder)
+            guest.monitor("cont")
+            self.assertNotIn(b"bad", guest.expect(r"(?s)(.*)filled\r?\n",
+                                                  60).group(1))
+            for i in range(7):
+                at = (i * 300 + 2001) * 4096
+                want[at:at + MIB] = want[i * MIB:(i + 1) * MIB]
+            guest.run("echo 3 >/proc/sys/vm/drop_caches")
+            self.assertIn(hashlib.sha256(want).hexdigest(), guest.run(
+                "dd if=/dev/vda bs=1M count=16 2>/dev/null | sha256sum", 60))
+            guest.send("poweroff -f\n")
+            self.assertEqual(guest.wait(30), 0)
+        r = subprocess.run(["qemu-img", "check", path], capture_output=True,
+                           text=True, check=False)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        subprocess.run(["qemu-img", "convert", path, self.dir + "/raw"],
+                       check=True)
+        with open(self.dir + "/raw", "rb") as f:
+            self.assertEqual(f.read(16 * MIB), want)
+            self.assertFalse(any(f.read()))
+
     @unittest.skipUnless(os.getuid() == 0, "mounts a file system")
     def test_full(self):
         """The host has no room: the machine waits for some, or the guest
         hears of it, as werror= says."""
-        def mount(*args):
-            subprocess.run(["mount", *args], check=True, capture_output=True)
-
-        folder = os.path.join(self.dir, "small")
-        os.mkdir(folder)
-        try:
-            mount("-t", "tmpfs", "-o", "size=4M", "none", folder)
-        except subprocess.CalledProcessError as e:
-            self.skipTest(str(e.stderr))
-        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=True)
+        folder, mount = self.small("4M"), self.mount
         path = self.disk("small/disk", 64 * MIB)
         fill = ("dd if=/dev/zero of=/dev/vda bs=64k count=128 oflag=direct "
                 "2>/dev/null")
@@ -132,14 +194,7 @@ class Disks(unittest.TestCase):
                         monitor=True) as guest:
             guest.boot()
             guest.send(fill + "; echo filled $?\n")
-            end = time.monotonic() + 30 * vm.SLOW
-            while time.monotonic() < end:
-                if "io-error" in guest.monitor("info status"):
-                    break
-                time.sleep(0.1)
-            self.assertEqual(guest.monitor("info status"),
-                             "VM status: paused (io-error)\n")
-            self.assertIn("nospace", guest.monitor("info block"))
+            self.expect_full(guest)
             mount("-o", "remount,size=32M", folder)
             guest.monitor("cont")
             guest.expect(r"filled 0\r?\n", 30)
