@@ -45,6 +45,13 @@ struct tcg_block {
 void tcg_block_extend(struct tcg_cpu *c, const struct tcg_block *b,
 		      struct tcg_block *ret);
 
+/* The block at b->phys anew from `room` bytes of `code`, up to its first jump;
+ * what does not decode is not in it. */
+void tcg_block_again(struct tcg_cpu *c, const u8 *code, u32 room,
+		     struct tcg_block *b);
+/* Its first `n` instructions. */
+void tcg_block_cut(struct tcg_block *b, u16 n);
+
 /* Runs the instruction at c->rip, decoded afresh; raises.  c->rip is the next
  * one's address afterwards. */
 void tcg_run_single(struct tcg_cpu *c);

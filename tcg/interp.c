@@ -327,6 +327,23 @@ void tcg_block_extend(struct tcg_cpu *c, const struct tcg_block *b,
 	block_end(ret);
 }
 
+void tcg_block_again(struct tcg_cpu *c, const u8 *code, u32 room,
+		     struct tcg_block *b)
+{
+	b->n = b->bytes = 0;
+	block_decode(c, b, code, room);
+	block_end(b);
+}
+
+void tcg_block_cut(struct tcg_block *b, u16 n)
+{
+	if (n >= b->n)
+		return;
+	b->n = n;
+	b->bytes = b->insn[n].off;
+	block_end(b);
+}
+
 static struct tcg_block *block_lookup(struct tcg_cpu *c, gpa_t phys, u64 pc)
 {
 	struct tcg_cache *k = c->cache;

@@ -77,26 +77,31 @@ static u32 jit_hash(const struct jit *j, gpa_t phys, u32 key)
 
 static bool jit_valid(const struct jit_block *t)
 {
-	const struct jit_crossing *x = t->crossing;
+	const struct jit_crossing *x;
 
 	if (atomic_load_explicit(t->gen_now, memory_order_relaxed) != t->gen)
 		return false;
-	return likely(!x) ||
-	       atomic_load_explicit(x->gen_now, memory_order_relaxed) == x->gen;
+	if (likely(!t->crossing))
+		return true;
+	x = jit_crossing_of(t);
+	return x ? atomic_load_explicit(x->gen_now, memory_order_relaxed) ==
+			       x->gen
+		 : jit_source_same(t->source);
 }
 
 /* Is the page behind c->rip's the one that the block goes on in?  Raises. */
 static bool jit_goes_over(struct tcg_cpu *c, const struct jit_block *t)
 {
+	const struct jit_crossing *x = jit_crossing_of(t);
 	gva_t next = (c->rip & PAGE_MASK) + PAGE_SIZE;
 	gpa_t phys;
 
-	if (likely(!t->crossing))
+	if (likely(!x))
 		return true;
 	if (tcg_page_breaks(c, next))
 		return false; /* its code would look for the page's tag */
 	tcg_fetch(c, next, &phys);
-	return phys == t->crossing->phys;
+	return phys == x->phys;
 }
 
 /* How often a block has been run by the interpreter.  Counted beside the
@@ -146,7 +151,9 @@ static struct jit_block *jit_lookup(struct tcg_cpu *c, gpa_t phys, u32 key)
 				*at = t->next;
 				j->hashed--;
 				j->stale++;
-				jit_runs_anew(c, jit_runs(j, phys, key));
+				if (!jit_source_stale(j, t))
+					jit_runs_anew(c,
+						      jit_runs(j, phys, key));
 				continue;
 			}
 			if (jit_goes_over(c, t))
@@ -423,6 +430,7 @@ int jit_create(struct tcg_cpu *c, size_t size, struct err *err)
 	j->hash = xcalloc(1u << j->hash_bits, sizeof *j->hash);
 	c->jcache_mask = JIT_JCACHE_MASK(JIT_JCACHE_BITS_MIN);
 	j->runs = xcalloc(1u << JIT_RUNS_BITS, 1);
+	j->rewritten = xcalloc(1u << JIT_REWRITTEN_BITS, sizeof *j->rewritten);
 	j->classes = xcalloc(opdesc_count, 1);
 	j->extended = xalloc(BLOCK_BYTES(BLOCK_INSNS));
 	j->called = xcalloc(opdesc_count, sizeof *j->called);
@@ -453,6 +461,7 @@ void jit_destroy(struct tcg_cpu *c)
 	jit_check_destroy(j->check);
 	free(j->hash);
 	free(j->runs);
+	free(j->rewritten);
 	free(j->classes);
 	free(j->extended);
 	free(j->called);
@@ -542,14 +551,21 @@ static struct jit_block *jit_make(struct tcg_cpu *c, struct tcg_block *b,
 				  u32 key)
 {
 	struct jit *j = c->jit;
+	struct jit_source source;
 	struct jit_block *t;
 	const u8 *cold;
+	bool compares;
 
 	jit_room_make(c);
 	cold = j->cold;
-	tcg_block_extend(c, b, j->extended);
-	jit_unroll(j, j->extended, key);
-	t = jit_translate(c, j, j->extended, key);
+	compares = jit_source_plan(c, b, key, j->extended, &source);
+	if (!compares) {
+		tcg_block_extend(c, b, j->extended);
+		jit_unroll(j, j->extended, key);
+	}
+	t = j->extended->n ? jit_translate(c, j, j->extended, key,
+					   compares ? &source : NULL)
+			   : NULL;
 	if (!t)
 		return NULL;
 	if (unlikely(perfmap_on()))
@@ -593,7 +609,7 @@ static const struct jit_block *jit_find(struct tcg_cpu *c, struct tcg_block *b,
 static bool jit_links(const struct jit_block *from, const struct jit_exit *link,
 		      const struct jit_block *t)
 {
-	const struct jit_crossing *x = from->crossing;
+	const struct jit_crossing *x = jit_crossing_of(from);
 
 	if (link->second)
 		return x && t->phys - link->target == x->phys &&
@@ -614,8 +630,15 @@ static void jit_link(struct jit *j, const struct jit_exit *link,
 	from = (const struct jit_block *)(j->rw + link->block);
 	if ((from->key ^ t->key) & ~(u32)(JIT_KEY_APART | JIT_KEY_MMU) ||
 	    (t->key & JIT_KEY_MMU) >> JIT_KEY_MMU_SHIFT != link->mmu ||
-	    !link->apart != !(t->key & JIT_KEY_APART) ||
-	    !jit_links(from, link, t))
+	    !link->apart != !(t->key & JIT_KEY_APART))
+		return;
+	if (jit_source_of(t) && !link->second && !link->apart &&
+	    t->phys - link->target == (from->phys & PAGE_MASK)) {
+		/* Another one takes its place now and then. */
+		jit_room_ask(j, link, (t->key >> JIT_KEY_CPL_SHIFT & 3) == 3);
+		return;
+	}
+	if (!jit_links(from, link, t))
 		return;
 	jit_room_link(j, link, t);
 	j->links++;

@@ -54,12 +54,30 @@ struct jit_crossing {
 	u32 gen;
 };
 
+/* What a block compares that does without a generation: tcg/jit_source.c.  A
+ * bit for each byte of its text. */
+#define JIT_SOURCE_BYTES 64
+
+struct jit_source {
+	const u8 *host; /* guest memory */
+	u64 compared;
+	u64 fields;  /* not compared but read where they are used */
+	u64 movable; /* could be */
+	u32 left;    /* entries until a block without is tried */
+	u8 text[JIT_SOURCE_BYTES];
+};
+
 /* A block's code first compares the generation, for those who come from
  * outside; JIT_ENTRY_BYTES later begins what jumps are linked to.  One that
  * crosses has more to compare for both. */
 struct jit_block {
-	struct jit_block *next;              /* same hash */
-	const struct jit_crossing *crossing; /* NULL mostly */
+	struct jit_block *next; /* same hash */
+	union {
+		/* NULL mostly */
+		const struct jit_crossing *crossing;
+		/* `gen_now` is &jit_source_gen */
+		struct jit_source *source;
+	};
 	gpa_t phys;
 	_Atomic u32 *gen_now;
 	u32 gen;
@@ -68,6 +86,20 @@ struct jit_block {
 };
 
 #define JIT_ENTRY_BYTES 23
+
+/* Never changes. */
+extern _Atomic u32 jit_source_gen;
+
+static inline const struct jit_crossing *
+jit_crossing_of(const struct jit_block *t)
+{
+	return t->gen_now == &jit_source_gen ? NULL : t->crossing;
+}
+
+static inline struct jit_source *jit_source_of(const struct jit_block *t)
+{
+	return t->gen_now == &jit_source_gen ? t->source : NULL;
+}
 
 /* RAX there, should the block be out of date: who has come.  A lookup: the
  * offset of its entry in c->jump[].  A gate: this and the block's offset in its
@@ -227,10 +259,17 @@ struct jit {
 	u32 hash_bits, hashed; /* grows with the number of blocks in it */
 	u8 *jcache_mask[2];    /* in code: c->jcache_mask, as an offset */
 	u8 *runs;              /* of blocks in the interpreter, by hash */
+	u32 *rewritten;        /* tcg/jit_source.c, by hash */
+	/* Bytes of the block there that have changed last. */
+	struct {
+		gpa_t phys;
+		u32 key;
+		u64 bytes;
+	} moved;
 	const void *(*enter)(struct tcg_cpu *c, const void *code);
 	struct jit_check *check; /* NULL: none */
 	/* Shared code, writable view. */
-	u8 *exit, *leave, *exit_stub;
+	u8 *exit, *leave, *exit_stub, *exit_lookup[2];
 	u8 *lookup[2], *gate[2], *ret_miss[2]; /* second: ring 3 */
 	u8 *miss, *ret_none, *outdated;
 	u8 *slow, *interp, *notice, *step;
@@ -312,6 +351,8 @@ void jit_room_make(struct tcg_cpu *c);
 /* Makes the jump of `link`, as translated code knows it, go to `to`. */
 void jit_room_link(struct jit *j, const struct jit_exit *link,
 		   const struct jit_block *to);
+/* The exit of `link` looks its target up from now on. */
+void jit_room_ask(struct jit *j, const struct jit_exit *link, bool ring3);
 /* Bytes, of all regions and what they share. */
 u64 jit_room_used(const struct jit *j);
 
@@ -327,6 +368,20 @@ void jit_jump_slot(struct jit_emit *e);
 
 /* Called by a gate that is not open: what is behind it. */
 u8 *jit_gate_thunk(struct jit *j, bool ring3);
+
+/* ---- jit_source.c ---- */
+
+#define JIT_REWRITTEN_BITS 12
+
+/* The block that was found out of date; true: the next one is translated at
+ * once. */
+bool jit_source_stale(struct jit *j, const struct jit_block *t);
+/* Is memory what the block was made from? */
+bool jit_source_same(const struct jit_source *s);
+/* Shall the block at c->rip compare its text?  Then `ret` is it, decoded anew
+ * and perhaps shorter, or empty. */
+bool jit_source_plan(struct tcg_cpu *c, const struct tcg_block *b, u32 key,
+		     struct tcg_block *ret, struct jit_source *source);
 
 /* ---- jit_stack.c ---- */
 
@@ -362,9 +417,10 @@ void jit_info(struct machine *m, struct buf *out);
 void jit_count_left(struct tcg_cpu *c, const void *left);
 
 /* jit_gen.c: NULL when the first instruction is not for the JIT.  There is
- * room for a block. */
+ * room for a block.  `source`: it compares that; or NULL. */
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
-				const struct tcg_block *b, u32 key);
+				const struct tcg_block *b, u32 key,
+				const struct jit_source *source);
 /* enum jit_class of a row, for a guest with these features. */
 u8 jit_classify(u16 row, u64 features);
 /* jit_rows.c: before the first translation. */

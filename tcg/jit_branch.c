@@ -31,6 +31,13 @@ bool gen_in_page(s64 target)
 	return target >= 0 && target < (s64)PAGE_SIZE;
 }
 
+/* Is a jump there linked, once there is a translation?  Blocks that compare
+ * their text do not know of what generation it is. */
+static bool gen_links(const struct gen *g, s64 target)
+{
+	return gen_in_page(target) && !g->source;
+}
+
 /* Somebody may want us to stop. */
 static void gen_poll(struct gen *g, s64 target)
 {
@@ -66,7 +73,7 @@ void gen_goto(struct gen *g, s64 target, u32 kind)
 		g->cold[g->ncold - 1].second = true;
 		return;
 	}
-	if (!gen_in_page(target)) {
+	if (!gen_links(g, target)) {
 		if (gen_gate(g, target, JIT_BRANCH(g->off & 0xfff, kind, 0)))
 			return;
 		gen_linear(g, target);
@@ -97,7 +104,7 @@ static void gen_jcc_side(struct gen *g, u8 cond, s64 target, u32 kind)
 	struct gen_cold *cold;
 
 	gen_load_flags(g);
-	if (!saves && gen_in_page(target) && !g->note.any) {
+	if (!saves && gen_links(g, target) && !g->note.any) {
 		gen_link(g, target, em_jcc(&g->e, cond));
 		gen_delta_kept(g);
 		return;
@@ -113,7 +120,7 @@ static void gen_jcc_side(struct gen *g, u8 cond, s64 target, u32 kind)
 static bool gen_is_loop(const struct gen *g, s64 target)
 {
 	return target == (s64)(g->b->phys & (PAGE_SIZE - 1)) && !g->apart &&
-	       !g->b->gen_now2 && !g->j->nochain;
+	       !g->b->gen_now2 && !g->j->nochain && !g->source;
 }
 
 /* Behind the last jump of a loop, for another time.  The first time what
@@ -163,7 +170,7 @@ void gen_jcc(struct gen *g)
 	}
 	gen_save_flags(g);
 	gen_load_flags(g);
-	if (gen_in_page(target) && target > g->off) {
+	if (gen_links(g, target) && target > g->off) {
 		gen_link(g, target, em_jcc(&g->e, cond));
 	} else {
 		over = em_jcc(&g->e, cond ^ 1);
@@ -266,16 +273,17 @@ static void gen_call_ind_target(struct gen *g)
 void gen_call(struct gen *g)
 {
 	s64 target = gen_target(g);
+	bool links = gen_links(g, target);
 
 	gen_settle_flags(g);
-	if (!gen_in_page(target))
+	if (!links)
 		gen_call_target(g, target);
 	else if (!gen_in_run(g))
 		gen_linear(g, target);
 	if (!gen_in_run(g))
 		em_store(&g->e, STATE(rip), H_R10);
-	gen_push_pair(g, gen_in_page(target) ? target : -1);
-	if (gen_in_page(target)) {
+	gen_push_pair(g, links ? target : -1);
+	if (links) {
 		gen_link(g, target, em_call(&g->e));
 	} else {
 		gen_linear(g, target);

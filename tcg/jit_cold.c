@@ -104,7 +104,7 @@ static void gen_side_exit(struct gen *g, const struct gen_cold *cold)
 
 	if (cold->saves)
 		gen_store_flags(g);
-	if (gen_in_page(cold->target)) {
+	if (gen_in_page(cold->target) && !g->source) {
 		g->j->sites++;
 		site = em_jmp(&g->e);
 		em_here(&g->e, site);
@@ -151,7 +151,10 @@ void gen_cold_code(struct gen *g, struct gen_cold *cold)
 	case COLD_SIDE: gen_side_exit(g, cold); break;
 	case COLD_GATE: gen_gate_cold(g, cold); break;
 	case COLD_CROSSING: gen_crossing_cold(g, cold); break;
+	case COLD_SOURCE:
 	case COLD_OLD:
+		if (cold->kind == COLD_SOURCE)
+			gen_source_cold(g);
 		gen_linear(g, cold->target);
 		em_store(&g->e, STATE(rip), H_R10);
 		em_mov_imm(&g->e, H_RAX, (u64)-1);

@@ -718,6 +718,8 @@ static bool gen_insn(struct gen *g, u8 class)
 			return false;
 		break;
 	}
+	if (g->source && gen_source_field(g, class))
+		return true;
 	switch (class) {
 	case JIT_INTERP: gen_interp(g); break;
 	case JIT_STOP: gen_step(g); break;
@@ -784,7 +786,9 @@ static void gen_entry(struct gen *g)
 	const struct tcg_block *b = g->b;
 	struct jit_crossing *x;
 
-	em_to(gen_entry_gen(g, b->gen_now, b->gen), g->j->outdated);
+	em_to(gen_entry_gen(g, g->t->gen_now, g->t->gen), g->j->outdated);
+	if (g->source)
+		gen_source(g);
 	if (!b->gen_now2)
 		return;
 	g->j->data -= sizeof *x;
@@ -809,7 +813,7 @@ static void gen_insn_done(struct gen *g, int first_cold)
 }
 
 /* The block's struct and where its code begins. */
-static void gen_start(struct gen *g, u32 key)
+static void gen_start(struct gen *g, u32 key, const struct jit_source *source)
 {
 	const struct tcg_block *b = g->b;
 	struct jit *j = g->j;
@@ -824,6 +828,15 @@ static void gen_start(struct gen *g, u32 key)
 				    .gen_now = b->gen_now,
 				    .gen = b->gen,
 				    .code = (u32)(g->e.at - j->rw) };
+	if (!source)
+		return;
+	j->data -= ALIGN_UP(sizeof *g->source, 8);
+	g->source = (struct jit_source *)j->data;
+	*g->source = *source;
+	g->t->source = g->source;
+	g->t->gen_now = &jit_source_gen;
+	g->t->gen = 0;
+	j->sources++;
 }
 
 /* What is out of line goes to its own part of the buffer. */
@@ -889,7 +902,8 @@ static bool gen_body(struct gen *g)
 }
 
 struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
-				const struct tcg_block *b, u32 key)
+				const struct tcg_block *b, u32 key,
+				const struct jit_source *source)
 {
 	struct gen g;
 	u32 page_off = b->phys & (PAGE_SIZE - 1);
@@ -907,12 +921,13 @@ struct jit_block *jit_translate(struct tcg_cpu *c, struct jit *j,
 	g.note = (struct gen_note){ 0 };
 	g.n = g.ncold = g.run_end = g.run_next = 0;
 	g.word = b->mode_key & MODE_CODE64 ? 8 : 4;
-	g.apart = key & JIT_KEY_APART || g.word != 8;
+	g.source = NULL;
+	g.apart = key & JIT_KEY_APART || g.word != 8 || source;
 	g.cpl = key >> JIT_KEY_CPL_SHIFT & 3;
 	g.mmu = g.to_mmu = c->mmu;
 	g.stack = (u32)(offsetof(struct tcg_cpu, stack) +
 			sizeof c->stack[0] * c->mmu);
-	gen_start(&g, key);
+	gen_start(&g, key, source);
 	g.tlb = (u32)(offsetof(struct tcg_cpu, tlb) +
 		      sizeof c->tlb[0] * c->mmu);
 	g.pc = c->rip;

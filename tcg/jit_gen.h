@@ -74,6 +74,7 @@ struct gen_cold {
 		COLD_GATE,
 		COLD_CROSSING,
 		COLD_OLD, /* the block is out of date */
+		COLD_SOURCE, /* its text is */
 	} kind;
 	const struct insn *insn; /* COLD_INTERP */
 
@@ -150,6 +151,9 @@ struct gen {
 	u8 led[JIT_SPANS]; /* who has looked up c->span[], this time */
 	bool span_loaded;  /* its distance is in RAX */
 	struct jit_block *t;
+	struct jit_source *source; /* or NULL: t->source */
+	u8 *changed[JIT_SOURCE_BYTES]; /* jumps where it differs */
+	int nchanged;
 	const struct insn *i;
 	u32 off; /* of the instruction in its page */
 	u32 tlb; /* offset of the TLB in struct tcg_cpu */
@@ -411,6 +415,14 @@ void gen_jmp_ind(struct gen *g);
 void gen_call(struct gen *g);
 void gen_call_ind(struct gen *g);
 void gen_ret(struct gen *g);
+
+/* ---- Blocks that compare their text (jit_source.c) ---- */
+
+/* At the block's entry. */
+void gen_source(struct gen *g);
+void gen_source_cold(struct gen *g);
+/* The instruction, if its immediate or displacement is read from memory. */
+bool gen_source_field(struct gen *g, u8 class);
 
 /* ---- Gates (jit_gate.c) ---- */
 

@@ -159,6 +159,7 @@ static void info_statistics(const struct jit_figures *f, struct buf *out)
 	info_line(out, "TLB partial flushes", f->tlb_partial);
 	info_line(out, "TLB page flushes", f->tlb_pages);
 	info_line(out, "TBs translated", f->n.blocks);
+	info_line(out, "TBs self-checking", f->n.sources);
 	buf_printf(out,
 		   "instructions        %llu translated, %llu interpreted\n",
 		   (unsigned long long)f->n.insns,

@@ -206,6 +206,13 @@ void jit_room_link(struct jit *j, const struct jit_exit *link,
 	};
 }
 
+void jit_room_ask(struct jit *j, const struct jit_exit *link, bool ring3)
+{
+	u8 *site = (u8 *)link - j->e.rx - 4;
+
+	room_set_jump(site, j->exit_lookup[ring3]);
+}
+
 /* Jumps to the region go to their exits again. */
 static void room_unlink(struct jit *j, u32 n)
 {

@@ -116,6 +116,20 @@ static u8 *thunk_exit_stub(struct jit *j)
 	return start;
 }
 
+/* The same where the target is to be looked up. */
+static u8 *thunk_exit_lookup(struct jit *j, bool ring3)
+{
+	struct jit_emit *e = &j->e;
+	u8 *start = e->at;
+
+	em_plus(e, 0x58, H_RAX);                         /* pop rax */
+	em_rm(e, EM_0F | 0xb7, H_R10, rm_mem(H_RAX, 0)); /* movzx */
+	em_rm(e, EM_W | 0x03, H_R10, STATE(gpr[INSN_RIP]));
+	em_mov_imm(e, H_RAX, JIT_BRANCH(0, JIT_BRANCH_NONE, 0));
+	em_to(em_jmp(e), j->lookup[ring3]);
+	return start;
+}
+
 /* Returns where the mask is. */
 static u8 *thunk_slot(struct jit_emit *e, u8 bits, u8 shift)
 {
@@ -391,6 +405,7 @@ static void jit_name_thunks(const struct jit *j, const u8 *enter)
 		{ "miss", j->miss },
 		{ "gate", j->gate[0] },
 		{ "gate-user", j->gate[1] },
+		{ "exit-lookup", j->exit_lookup[0] },
 		{ "ret-miss", j->ret_miss[0] },
 		{ "step", j->step },
 		{ "syscall", j->sys_call },
@@ -441,6 +456,8 @@ void jit_thunks(struct jit *j)
 		j->lookup[ring3] = thunk_lookup(j, ring3);
 	for (int ring3 = 0; ring3 < 2; ring3++)
 		j->gate[ring3] = jit_gate_thunk(j, ring3);
+	for (int ring3 = 0; ring3 < 2; ring3++)
+		j->exit_lookup[ring3] = thunk_exit_lookup(j, ring3);
 	thunk_ret(j);
 	j->outdated = thunk_outdated(j);
 	enter = thunk_enter(j);

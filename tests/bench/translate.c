@@ -83,7 +83,7 @@ static void translate(struct tcg_cpu *c, const struct tcg_block *b)
 
 	if ((size_t)(j->data - j->e.at) < JIT_BLOCK_ROOM)
 		jit_flush(c);
-	jit_translate(c, j, b, key);
+	jit_translate(c, j, b, key, NULL);
 }
 
 /* All of the code, a block behind the other; an instruction that crosses a

@@ -19,6 +19,7 @@ TLB full flushes    {re:[1-9]\d*}
 TLB partial flushes {num}
 TLB page flushes    {num}
 TBs translated      {num}
+TBs self-checking   {num}
 instructions        {num} translated, {re:[1-9]\d*} interpreted
 
 Slow paths:
