@@ -284,3 +284,12 @@ u64 image_bitmap_bytes(u64 size, u32 bits)
 	n += (n << bits) < size;
 	return n / 8 + (n % 8 != 0);
 }
+
+int image_amend(struct image *i, const struct image_amend *o, struct err *err)
+{
+	if (!i->root->drv->amend)
+		return err_set(err, -ENOTSUP,
+			       "images of format '%s' have no options to amend",
+			       image_format(i));
+	return i->root->drv->amend(i->root, o, err);
+}

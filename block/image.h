@@ -188,6 +188,14 @@ void image_describe(const char *format, const struct image_options *o,
  * with all of them. */
 int image_measure(const char *format, const struct image_options *o, u64 data,
 		  u64 *ret_required, u64 *ret_full, struct err *err);
+struct image_amend {       /* of an image that is there; each may be left */
+	u32 version;       /* 0 */
+	u32 refcount_bits; /* 0 */
+	int lazy;          /* -1 */
+};
+
+/* All of it, or nothing but on an I/O error. */
+int image_amend(struct image *i, const struct image_amend *o, struct err *err);
 /* The name that `image` has for its backing file, seen from here; free it. */
 char *image_backing_path(const char *image, const char *name);
 

@@ -64,6 +64,8 @@ struct block_driver {
 	int (*preallocate)(struct block_node *n, int how, u64 from);
 	int (*set_backing)(struct block_node *n, const char *name,
 			   const char *format, struct err *err);
+	int (*amend)(struct block_node *n, const struct image_amend *o,
+		     struct err *err);
 	int (*snapshots)(struct block_node *n, struct image_snapshot **ret,
 			 u32 *ret_count);
 	int (*snapshot)(struct block_node *n, enum image_snapshot_op op,

@@ -383,6 +383,7 @@ static const struct block_driver qcow2_driver = {
 	.write_packed = qcow2_write_packed,
 	.preallocate = qcow2_preallocate,
 	.set_backing = qcow2_set_backing,
+	.amend = qcow2_amend,
 	.snapshots = qcow2_snapshots,
 	.snapshot = qcow2_branch,
 	.bitmaps = qcow2_bitmaps,

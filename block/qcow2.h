@@ -324,6 +324,15 @@ int qcow2_set_backing(struct block_node *n, const char *name,
 int qcow2_header_bitmaps(struct qcow2 *s, const u8 *directory)
 	REQUIRES(s->lock);
 
+/* Of another version; refcounts have 16 bits, and nothing that only version 3
+ * has is there.  The features of the new one are none. */
+int qcow2_header_version(struct qcow2 *s, u32 version) REQUIRES(s->lock);
+
+/* ---- qcow2_amend.c ---- */
+
+int qcow2_amend(struct block_node *n, const struct image_amend *o,
+		struct err *err);
+
 /* ---- qcow2_bitmap.c ---- */
 
 int qcow2_bitmaps(struct block_node *n, bool contents,

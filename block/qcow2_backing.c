@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * qcow2: another name for the backing file, another directory of bitmaps.
+ * qcow2: another name for the backing file, another directory of bitmaps,
+ * another version.
  *
  * The extensions of the header are kept but for the one with its format; the
  * name comes behind them, so all of the first cluster is written anew.
@@ -15,7 +16,9 @@
 #include "lib/bytes.h"
 #include "lib/err.h"
 
-#define BACKING_BITMAPS 24u /* bytes of that extension */
+#define BACKING_BITMAPS  24u /* bytes of that extension */
+#define BACKING_V2_BYTES 72u /* of the header itself */
+#define BACKING_V3_BYTES 112u
 
 struct backing {
 	u8 *from, *to; /* owned; the first cluster */
@@ -24,6 +27,7 @@ struct backing {
 	size_t format_at, format_bytes; /* its format's extension; 0: none */
 	bool bitmaps;                   /* change that extension */
 	const u8 *directory;            /* to this; NULL: to none */
+	u32 version;                    /* 0: as it was */
 };
 
 static int backing_put(struct backing *b, const void *data, size_t len)
@@ -88,12 +92,26 @@ static int backing_keep_extensions(struct qcow2 *s, struct backing *b)
 	return r;
 }
 
+/* The fixed part, for another version. */
+static int backing_put_head(struct backing *b)
+{
+	u8 head[BACKING_V3_BYTES] = { 0 };
+
+	memcpy(head, b->from, BACKING_V2_BYTES);
+	put_be32(head + 4, b->version);
+	put_be32(head + 96, 4);
+	put_be32(head + 100, sizeof(head));
+	return backing_put(b, head,
+			   b->version < 3 ? BACKING_V2_BYTES : sizeof(head));
+}
+
 static int backing_build(struct qcow2 *s, struct backing *b, const char *name,
 			 const char *format)
 {
 	static const u8 end[8];
 	size_t len = name ? strlen(name) : 0;
-	int r = backing_put(b, b->from, s->h.header_bytes);
+	int r = b->version ? backing_put_head(b)
+			   : backing_put(b, b->from, s->h.header_bytes);
 
 	if (r == 0 && name && format)
 		r = backing_put_format(b, format);
@@ -212,21 +230,43 @@ int qcow2_set_backing(struct block_node *n, const char *name,
 		     : 0;
 }
 
-int qcow2_header_bitmaps(struct qcow2 *s, const u8 *directory)
+/* With the same name; b says what changes. */
+static int backing_rewrite(struct qcow2 *s, struct backing *b) REQUIRES(s->lock)
 {
-	struct backing b = { .size = s->cluster_size,
-			     .bitmaps = true,
-			     .directory = directory };
 	int r;
 
-	b.from = malloc(b.size);
-	b.to = calloc(1, b.size);
-	r = b.from && b.to ? 0 : -ENOMEM;
+	b->size = s->cluster_size;
+	b->from = malloc(b->size);
+	b->to = calloc(1, b->size);
+	r = b->from && b->to ? 0 : -ENOMEM;
 	if (r == 0)
-		r = backing_write(s, &b, s->h.backing[0] ? s->h.backing : NULL,
+		r = backing_write(s, b, s->h.backing[0] ? s->h.backing : NULL,
 				  s->h.backing_format[0] ? s->h.backing_format
 							 : NULL);
-	free(b.from);
-	free(b.to);
+	free(b->from);
+	free(b->to);
 	return r;
+}
+
+int qcow2_header_bitmaps(struct qcow2 *s, const u8 *directory)
+{
+	struct backing b = { .bitmaps = true, .directory = directory };
+
+	return backing_rewrite(s, &b);
+}
+
+int qcow2_header_version(struct qcow2 *s, u32 version)
+{
+	/* Bitmaps are only for version 3. */
+	struct backing b = { .version = version, .bitmaps = version < 3 };
+	int r = backing_rewrite(s, &b);
+
+	if (r < 0)
+		return r;
+	s->h.version = version;
+	s->h.header_bytes = version < 3 ? BACKING_V2_BYTES : BACKING_V3_BYTES;
+	s->h.incompatible = s->h.compatible = s->h.autoclear = 0;
+	if (version < 3)
+		s->h.bitmaps = s->bitmaps = 0;
+	return 0;
 }

@@ -179,8 +179,10 @@ static int refs_write_blocks(struct qcow2 *s, u64 start, u64 blocks, u64 end)
 static int refs_switch_table(struct qcow2 *s, u64 *table, u32 size, u64 offset)
 	REQUIRES(s->lock)
 {
-	u8 header[12], *touched;
+	/* Up to the width of counts, which version 3 has. */
+	u8 header[52], *touched;
 	u64 *raw = malloc(size * 8ULL);
+	u32 len = s->h.version < 3 ? 12 : sizeof(header);
 	int r;
 
 	touched = calloc(size / 64 + 1, 1);
@@ -193,12 +195,15 @@ static int refs_switch_table(struct qcow2 *s, u64 *table, u32 size, u64 offset)
 		put_be64(raw + i, table[i]);
 	r = qcow2_pwrite(s, offset, raw, size * 8ULL);
 	free(raw);
+	if (r == 0)
+		r = qcow2_pread(s, 48, header, sizeof(header));
 	put_be64(header, offset);
 	put_be32(header + 8, (size * 8ULL) >> s->cluster_bits);
+	put_be32(header + 48, s->h.refcount_order);
 	if (r == 0)
 		r = qcow2_sync(s);
 	if (r == 0)
-		r = qcow2_header_write(s, 48, header, sizeof(header));
+		r = qcow2_header_write(s, 48, header, len);
 	if (r == 0)
 		r = qcow2_sync(s);
 	if (r < 0) {

@@ -26,6 +26,7 @@ enum img_number {
 #undef IMG_COMMAND
 };
 
+#define AMEND    BIT(IMG_NUMBER_amend)
 #define BITMAP   BIT(IMG_NUMBER_bitmap)
 #define CHECK    BIT(IMG_NUMBER_check)
 #define COMMIT   BIT(IMG_NUMBER_commit)

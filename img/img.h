@@ -26,7 +26,7 @@ struct img { /* the command line; strings and flags (not NULL) */
 	const char *strict, *chain, *shrink, *share, *progress, *quiet;
 	const char *list, *take, *apply, *drop; /* snapshots */
 	const char *snapshot, *salvage, *offload, *rate, *size;
-	const char *granularity, *bitmaps, *skip_broken;
+	const char *granularity, *bitmaps, *skip_broken, *force;
 	const char *image_opts, *target_opts;
 	struct img_action *action; /* owned; in order */
 	int actions;

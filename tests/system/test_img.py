@@ -244,6 +244,36 @@ commit -b nosuch b.qcow2
 commit -b b.qcow2 b.qcow2
 commit -d b.qcow2
 commit -b a.qcow2 b.qcow2
+create -q -f qcow2 am.qcow2 10M
+amend -o compat=0.10 am.qcow2
+info am.qcow2
+amend -o lazy_refcounts=on am.qcow2
+amend -o refcount_bits=8 am.qcow2
+amend -o compat=1.1,refcount_bits=8 am.qcow2
+info am.qcow2
+amend -o compat=0.10 am.qcow2
+amend -o refcount_bits=16,compat=0.10 am.qcow2
+amend -o compat=1.1 -o refcount_bits=3 am.qcow2
+amend -p -o compat=v3,lazy_refcounts=on am.qcow2
+info am.qcow2
+amend -o lazy_refcounts=off am.qcow2
+amend -o size=20M am.qcow2
+amend -o size=5M,refcount_bits=64 am.qcow2
+info --output=json am.qcow2
+amend -o cluster_size=4k am.qcow2
+amend -o backing_file=a.qcow2 am.qcow2
+amend -o backing_fmt=raw am.qcow2
+amend -o foo=1 am.qcow2
+amend -o compat=foo am.qcow2
+amend -o compression_type=zstd am.qcow2
+amend am.qcow2
+amend -o compat=1.1
+amend -o help
+amend -f raw -o size=1M a.raw
+amend -o size=1M nosuch
+amend -t foo -o compat=1.1 am.qcow2
+amend --force -q -o compat=1.1 am.qcow2
+amend -o compat=0.10 d.qcow2
 nosuch
 """
 
@@ -638,6 +668,46 @@ class Convert(Img):
                     self.ok(program, "commit", *words, "i2")
                     have.append(contents())
                 self.assertEqual(have[0], have[1], (sizes, words))
+
+    def test_amend(self):
+        """Versions and widths of counts in turn, by both programs, between
+        writes; with a backing file and without."""
+        rng = random.Random(13)
+        self.pattern("base", size=3 * MIB)
+        for backing in ([], ["-b", "base", "-F", "raw"]):
+            for cluster in ("64k", "512"):
+                self.ok(QEMU, "create", "-q", "-f", "qcow2", "-o",
+                        f"cluster_size={cluster}", *backing, "top", "3M")
+                version, bits = 3, 16
+                for n in range(24):
+                    at, size = rng.randrange(5000), rng.randrange(1, 900)
+                    self.ok(["qemu-io"], "-c", rng.choice(
+                        (f"write -P {n} {at * 512} {size * 512}",
+                         f"write -z {at * 512} {size * 512}",
+                         f"discard {at * 512} {size * 512}")), "top")
+                    self.ok(QEMU, "convert", "top", "raw")
+                    want = rng.choice((f"refcount_bits={1 << rng.randrange(7)}",
+                                       "compat=1.1", "lazy_refcounts=on",
+                                       "compat=0.10,refcount_bits=16",
+                                       "lazy_refcounts=off"))
+                    program = rng.choice((VMON, VMON, QEMU))
+                    status = run(program, self.dir, "amend", "-o", want, "top")
+                    if "compat" in want:
+                        version = 3 if "1.1" in want else 2
+                        self.assertEqual(status.returncode, 0, status.stderr)
+                    if version == 3:
+                        self.assertEqual(status.returncode, 0, status.stderr)
+                        if "bits" in want:
+                            bits = int(want.rsplit("=", 1)[1])
+                    elif version == 2:
+                        bits = 16
+                    self.ok(QEMU, "check", "-q", "top")
+                    self.ok(VMON, "check", "-q", "top")
+                    self.ok(QEMU, "compare", "-F", "raw", "top", "raw")
+                    data = json.loads(self.ok(QEMU, "info", "--output=json",
+                                              "top"))["format-specific"]["data"]
+                    self.assertEqual((data["compat"], data["refcount-bits"]),
+                                     ("1.1" if version == 3 else "0.10", bits))
 
     def test_bitmaps(self):
         """Random changes of bitmaps by both programs in turn: none is lost,
