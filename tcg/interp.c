@@ -435,19 +435,30 @@ static bool ref_hits(const struct block_ref *e, u64 pc, u64 key)
 	return likely(e->pc == pc && e->key == key) && block_valid(e->block);
 }
 
+static struct block_ref *block_link(struct tcg_cpu *c, struct tcg_block *b)
+{
+	return &b->link[c->rip != c->gpr[INSN_RIP] + b->bytes];
+}
+
+/* What came after `prev` the last time, if that is at c->rip again. */
+static struct tcg_block *block_again(struct tcg_cpu *c, struct tcg_block *prev)
+{
+	const struct block_ref *e;
+
+	if (!prev)
+		return NULL;
+	e = block_link(c, prev);
+	return ref_hits(e, code_linear(c), block_key(c)) ? e->block : NULL;
+}
+
 /* The block for c->rip after `prev` has run, NULL to run one instruction. */
 static struct tcg_block *block_next(struct tcg_cpu *c, struct tcg_block *prev)
 {
 	struct tcg_cache *k = c->cache;
 	u64 pc = code_linear(c), key = block_key(c);
-	struct block_ref *e = NULL;
+	struct block_ref *e = prev ? block_link(c, prev) : NULL;
 	struct tcg_block *b;
 
-	if (prev) {
-		e = &prev->link[c->rip != c->gpr[INSN_RIP] + prev->bytes];
-		if (ref_hits(e, pc, key))
-			return e->block;
-	}
 	if (ref_hits(&k->jcache[JCACHE_SLOT(pc)], pc, key)) {
 		b = k->jcache[JCACHE_SLOT(pc)].block;
 	} else {
@@ -493,7 +504,7 @@ static bool run_stops(struct tcg_cpu *c)
 
 static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 {
-	struct tcg_block *b = NULL;
+	struct tcg_block *b = NULL, *next;
 
 	for (;;) {
 		c->ip = NULL;
@@ -527,11 +538,14 @@ static enum vcpu_exit run_blocks(struct tcg_cpu *c)
 		}
 		if (unlikely(c->t->torture.modes))
 			torture_block(c);
-		if (c->jit && c->mode_key & MODE_JIT && jit_resume(c)) {
+		/* What is known already needs no look at larger tables. */
+		next = block_again(c, b);
+		if (!next && c->jit && c->mode_key & MODE_JIT &&
+		    jit_resume(c)) {
 			b = NULL;
 			continue;
 		}
-		b = block_next(c, b);
+		b = next ? next : block_next(c, b);
 		if (unlikely(!b) ||
 		    unlikely(!c->code64 &&
 			     c->rip + b->bytes - 1 > c->s->seg[SEG_CS].limit)) {
