@@ -276,26 +276,6 @@ void print_memory_devices(const json_t *list, struct buf *out)
 		out, "Memory device [dimm]: \"%s\"\n", val_str(v, "id"));
 }
 
-json_t *query_hotpluggable_cpus(struct monitor *mon, const struct args *a,
-				struct err *err)
-{
-	const struct topology *t = &mon->m->topo;
-	json_t *list = json_array();
-
-	for (int i = t->maxcpus - 1; i >= 0; i--) { /* last slot first */
-		json_t *v = json_pack("{ss si s{si si si}}", "type",
-				      "x86_64-cpu", "vcpus-count", 1, "props",
-				      "socket-id", i / (t->cores * t->threads),
-				      "core-id", i / t->threads % t->cores,
-				      "thread-id", i % t->threads);
-
-		if (vcpu_plugged(mon->m, i))
-			json_object_set_new(v, "vcpu", json_integer(i));
-		json_array_append_new(list, v);
-	}
-	return list;
-}
-
 void print_hotpluggable_cpus(const json_t *list, struct buf *out)
 {
 	static const char *const props[] = { "socket-id", "core-id",
@@ -310,9 +290,9 @@ void print_hotpluggable_cpus(const json_t *list, struct buf *out)
 
 		buf_printf(out, "  type: \"%s\"\n  vcpus_count: \"%d\"\n",
 			   val_str(v, "type"), (int)val_u64(v, "vcpus-count"));
-		if (json_object_get(v, "vcpu"))
-			buf_printf(out, "  qom_path: \"/machine/cpu[%d]\"\n",
-				   (int)val_u64(v, "vcpu"));
+		if (json_object_get(v, "qom-path"))
+			buf_printf(out, "  qom_path: \"%s\"\n",
+				   val_str(v, "qom-path"));
 		buf_puts(out, "  CPUInstance Properties:\n");
 		for (size_t k = 0; k < ARRAY_SIZE(props); k++)
 			buf_printf(out, "    %s: \"%d\"\n", props[k],

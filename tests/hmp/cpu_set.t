@@ -29,7 +29,7 @@ Error: CPU 3 is online already
     -smp cpus=4,maxcpus=4,sockets={num},cores={num},threads={num}
 ...
 (qemu) info hotpluggable-cpus -j
-[{"type": "x86_64-cpu", "vcpus-count": 1, "props": {"socket-id": 0, "core-id": 3, "thread-id": 0}, "vcpu": 3}, {any}]
+[{"props": {"core-id": 3, "thread-id": 0, "socket-id": 0}, "vcpus-count": 1, "qom-path": "/machine/unattached/device[3]", "type": "qemu64-x86_64-cpu"}, {any}]
 (qemu) cpu_set 0 offline
 Error: CPU 0 is the boot processor and stays
 (qemu) cpu_set 4 online
@@ -62,14 +62,14 @@ wait: info cpus -j ~ ^(?!.*"CPU": 2).*"CPU": 3
 Error: CPU 2 is not online
 (qemu) info hotpluggable-cpus
 Hotpluggable CPUs:
-  type: "x86_64-cpu"
+  type: "qemu64-x86_64-cpu"
   vcpus_count: "1"
-  qom_path: "/machine/cpu[3]"
+  qom_path: "/machine/unattached/device[3]"
   CPUInstance Properties:
     socket-id: "0"
     core-id: "3"
     thread-id: "0"
-  type: "x86_64-cpu"
+  type: "qemu64-x86_64-cpu"
   vcpus_count: "1"
   CPUInstance Properties:
     socket-id: "0"

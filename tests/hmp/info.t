@@ -105,15 +105,15 @@ boot: extraneous characters at the end of line
 Try "help info boot" for more information
 (qemu) info hotpluggable-cpus
 Hotpluggable CPUs:
-  type: "x86_64-cpu"
+  type: "qemu64-x86_64-cpu"
   vcpus_count: "1"
-  qom_path: "/machine/cpu[0]"
+  qom_path: "/machine/unattached/device[0]"
   CPUInstance Properties:
     socket-id: "0"
     core-id: "0"
     thread-id: "0"
 (qemu) info hotpluggable-cpus -j
-[{"type": "x86_64-cpu", "vcpus-count": 1, "props": {"socket-id": 0, "core-id": 0, "thread-id": 0}, "vcpu": 0}]
+[{"props": {"core-id": 0, "thread-id": 0, "socket-id": 0}, "vcpus-count": 1, "qom-path": "/machine/unattached/device[0]", "type": "qemu64-x86_64-cpu"}]
 (qemu) info vm-generation-id
 Error: VM Generation ID device not found
 (qemu) info stats vcpu
