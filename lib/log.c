@@ -20,6 +20,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/lock.h"
+#include "lib/logfile.h"
 #include "lib/parse.h"
 #include "lib/trace.h"
 
@@ -30,7 +31,7 @@
 _Atomic u32 log_mask;
 
 static struct lock log_lock = LOCK_INIT;
-static int log_fd GUARDED_BY(log_lock) = STDERR_FILENO;
+static struct logfile log_file GUARDED_BY(log_lock) = { .fd = STDERR_FILENO };
 static u64 log_guest_second GUARDED_BY(log_lock);
 static u32 log_guest_count GUARDED_BY(log_lock);
 static bool log_timestamp;
@@ -45,17 +46,18 @@ static const struct {
 #undef LOG_ITEM
 };
 
-/* In one write(), so that lines of several threads never mix. */
-static void log_out(int fd, const char *text, size_t len)
+static void log_out(struct logfile *f, const char *text, size_t len)
 {
-	while (write(fd, text, len) < 0 && errno == EINTR)
-		;
+	if (!logfile_put(f, text, len) && f->fd != STDERR_FILENO)
+		log_warn("the log file takes no more lines: %s",
+			 strerror(f->why));
 }
 
 /* More than a line holds: blocks of code. */
 PRINTF_LIKE(3, 0)
 
-static void log_long(int fd, const char *prefix, const char *fmt, va_list ap)
+static void log_long(struct logfile *f, const char *prefix, const char *fmt,
+		     va_list ap)
 {
 	struct buf text = { 0 };
 
@@ -63,13 +65,14 @@ static void log_long(int fd, const char *prefix, const char *fmt, va_list ap)
 	buf_vprintf(&text, fmt, ap);
 	if (text.data[text.len - 1] != '\n')
 		buf_putc(&text, '\n');
-	log_out(fd, text.data, text.len);
+	log_out(f, text.data, text.len);
 	buf_fini(&text);
 }
 
 PRINTF_LIKE(3, 0)
 
-static void log_line(int fd, const char *prefix, const char *fmt, va_list ap)
+static void log_line(struct logfile *f, const char *prefix, const char *fmt,
+		     va_list ap)
 {
 	char line[LOG_LINE_MAX];
 	size_t len;
@@ -83,9 +86,9 @@ static void log_line(int fd, const char *prefix, const char *fmt, va_list ap)
 		len += n;
 		if (len == 0 || line[len - 1] != '\n')
 			line[len++] = '\n';
-		log_out(fd, line, len);
+		log_out(f, line, len);
 	} else if (n >= 0) {
-		log_long(fd, prefix, fmt, again);
+		log_long(f, prefix, fmt, again);
 	}
 	va_end(again);
 }
@@ -96,7 +99,7 @@ void log_write(enum log_item item, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	lock_acquire(&log_lock);
-	log_line(log_fd, "", fmt, ap);
+	log_line(&log_file, "", fmt, ap);
 	lock_release(&log_lock);
 	va_end(ap);
 }
@@ -142,6 +145,7 @@ static void log_message(const char *kind, const char *fmt, va_list ap)
 {
 	char prefix[256], when[24] = "", fraction[12] = "";
 	struct timespec now;
+	struct logfile to = { .fd = STDERR_FILENO };
 	struct tm tm;
 
 	if (log_timestamp && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
@@ -152,7 +156,7 @@ static void log_message(const char *kind, const char *fmt, va_list ap)
 	}
 	snprintf(prefix, sizeof prefix, "%s%s%.150s%svmon: %s", when, fraction,
 		 log_name ? log_name : "", log_name ? " " : "", kind);
-	log_line(STDERR_FILENO, prefix, fmt, ap);
+	log_line(&to, prefix, fmt, ap);
 }
 
 void log_warn(const char *fmt, ...)
@@ -296,8 +300,8 @@ int log_set_file(const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	lock_acquire(&log_lock);
-	old = log_fd;
-	log_fd = fd;
+	old = log_file.fd;
+	log_file = (struct logfile){ .fd = fd };
 	lock_release(&log_lock);
 	if (old != STDERR_FILENO)
 		close(old);
@@ -309,7 +313,8 @@ bool log_keep_messages(void)
 	bool keep;
 
 	lock_acquire(&log_lock);
-	keep = log_fd != STDERR_FILENO && dup2(log_fd, STDERR_FILENO) >= 0;
+	keep = log_file.fd != STDERR_FILENO &&
+	       dup2(log_file.fd, STDERR_FILENO) >= 0;
 	lock_release(&log_lock);
 	return keep;
 }

@@ -20,6 +20,7 @@
 #include "lib/err.h"
 #include "lib/lock.h"
 #include "lib/log.h"
+#include "lib/logfile.h"
 
 #define TRACE_LINE_MAX 1024
 
@@ -30,7 +31,8 @@ static _Atomic u32 trace_named; /* as well, as long as the log's items say */
 static _Atomic u32 trace_items; /* items that the log shows */
 
 static struct lock trace_lock = LOCK_INIT;
-static int trace_fd GUARDED_BY(trace_lock) = -1; /* -1: there is no file */
+/* .fd -1: there is none. */
+static struct logfile trace_file GUARDED_BY(trace_lock) = { .fd = -1 };
 static char *trace_path GUARDED_BY(trace_lock);  /* owned; of that file */
 static bool trace_to_log GUARDED_BY(trace_lock); /* all the same */
 
@@ -59,15 +61,16 @@ bool trace_state(int p)
 
 static void trace_out(const char *line, size_t len)
 {
-	bool done = false;
+	bool done = false, full = false;
 
 	lock_acquire(&trace_lock);
-	if (trace_fd >= 0 && !trace_to_log) {
-		while (write(trace_fd, line, len) < 0 && errno == EINTR)
-			;
+	if (trace_file.fd >= 0 && !trace_to_log) {
+		full = !logfile_put(&trace_file, line, len);
 		done = true;
 	}
 	lock_release(&trace_lock);
+	if (full)
+		log_warn("the trace file takes no more lines");
 	if (!done)
 		log_write(LOG_ITEM_COUNT, "%s", line);
 }
@@ -189,9 +192,9 @@ int trace_set_file(const char *path, struct err *err)
 	if (fd < 0)
 		return err_errno(err, "Could not open '%s'", path);
 	lock_acquire(&trace_lock);
-	if (trace_fd >= 0)
-		close(trace_fd);
-	trace_fd = fd;
+	if (trace_file.fd >= 0)
+		close(trace_file.fd);
+	trace_file = (struct logfile){ .fd = fd };
 	free(trace_path);
 	trace_path = xstrdup(path);
 	trace_to_log = false;
@@ -204,7 +207,7 @@ int trace_use_file(bool on)
 	int r = 0;
 
 	lock_acquire(&trace_lock);
-	if (trace_fd < 0)
+	if (trace_file.fd < 0)
 		r = -ENOENT;
 	else
 		trace_to_log = !on;
@@ -220,6 +223,10 @@ void trace_say_file(struct buf *out)
 			   trace_to_log ? "off" : "on");
 	else
 		buf_puts(out, "Traces go to the log.\n");
+	if (trace_file.lost)
+		buf_printf(out, "%llu lines lost: %s\n",
+			   (unsigned long long)trace_file.lost,
+			   strerror(trace_file.why));
 	lock_release(&trace_lock);
 }
 

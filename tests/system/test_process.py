@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -156,6 +157,71 @@ class Terminal(unittest.TestCase):
         self.assertIsNone(self.process.poll())
         os.write(self.leader, b"\x01x")
         self.end()
+
+
+@unittest.skipUnless(os.getuid() == 0, "mounts a file system")
+class FullDisk(unittest.TestCase):
+    """A file system with no room for the log, and then with some."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="vmon-test-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        try:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64K", "none",
+                            self.dir], check=True, capture_output=True)
+        except subprocess.CalledProcessError:
+            self.skipTest("may not mount a file system")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.dir], check=True)
+        self.filler = os.path.join(self.dir, "filler")
+
+    def fill(self):
+        with open(self.filler, "wb", buffering=0) as f:
+            try:
+                while f.write(bytes(512)):
+                    pass
+            except OSError:
+                pass
+
+    def lines_lost(self, path):
+        with open(path) as f:
+            text = f.read()
+        lost = re.findall(r"(?m)^\[(\d+) lines lost: No space left on "
+                             r"device\]$", text)
+        self.assertEqual(len(lost), 1, text)
+        return int(lost[0]), text
+
+    def test_log(self):
+        log = os.path.join(self.dir, "log")
+        with vm.Vm("-S", "-d", "cpu_reset", "-D", log) as v:
+            self.fill()
+            for _ in range(40):
+                v.monitor("system_reset")
+            os.unlink(self.filler)
+            v.monitor("system_reset")
+            self.assertEqual(v.output().count("the log file takes no more "
+                                              "lines: No space left on device"),
+                             1)
+        lost, text = self.lines_lost(log)
+        self.assertGreater(lost, 0)
+        self.assertRegex(text, r"lines lost: [^\n]*\nCPU Reset \(CPU 0\)\n")
+
+    def test_trace(self):
+        path = os.path.join(self.dir, "trace")
+        with vm.Vm("-S") as v:
+            self.assertEqual(v.monitor(f"trace-file set {path}"), "")
+            self.assertEqual(v.monitor("trace-event * on"), "")
+            self.fill()
+            for _ in range(3):
+                v.monitor("i /1b 0x64")
+                v.monitor("o /1b 0x43 0x12")
+            said = v.monitor("trace-file")
+            os.unlink(self.filler)
+            v.monitor("i /1b 0x64")
+            v.monitor("o /1b 0x43 0x12")
+            self.assertEqual(v.output().count("the trace file takes no more"), 1)
+        self.assertRegex(said, r'^Trace file "[^"]*" on\.\n\d+ lines lost: '
+                         r"No space left on device\n$")
+        self.lines_lost(path)
 
 
 class Background(unittest.TestCase):
