@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/block.h"
 #include "chardev/chardev.h"
 #include "lib/err.h"
 #include "lib/opt.h"
 #include "monitor/qmp.h"
 #include "net/net.h"
 #include "vmm/accel.h"
+#include "vmm/config.h"
 #include "vmm/cpu_models.h"
 #include "vmm/machine.h"
 
@@ -65,10 +67,25 @@ static void qmp_add_parameters(json_t *list, const struct option_row *row)
 	}
 }
 
+static void qmp_add_rows(json_t *list, const struct config_rows *rows,
+			 const char *name)
+{
+	for (; rows->option; rows++)
+		if (!strcmp(rows->option, name))
+			qmp_add_parameters(list, rows->rows);
+}
+
 static json_t *qmp_option_parameters(const char *name)
 {
 	json_t *list = json_array();
 
+	qmp_add_rows(list, config_machine_rows, name);
+	qmp_add_rows(list, config_run_rows, name);
+	if (!strcmp(name, "drive"))
+		qmp_add_parameters(list, block_options);
+	if (!strcmp(name, "accel"))
+		for (int i = 0; accel_classes[i]; i++)
+			qmp_add_parameters(list, accel_classes[i]->options);
 	if (!strcmp(name, "chardev"))
 		for (int i = 0; chardev_classes[i]; i++)
 			qmp_add_parameters(list, chardev_classes[i]->options);

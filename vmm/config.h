@@ -98,4 +98,12 @@ enum config_result {
 enum config_result config_parse(struct config *c, int argc, char **argv,
 				struct err *err);
 
+/* What an option's argument may consist of, for those that ask. */
+struct config_rows {
+	const char *option; /* NULL: the end */
+	const struct option_row *rows;
+};
+
+extern const struct config_rows config_machine_rows[], config_run_rows[];
+
 #endif

@@ -521,3 +521,10 @@ int config_boot(struct config *c, const char *option, const char *arg,
 	opt_rows_fini(boot_rows, &a);
 	return config_fail(r);
 }
+
+const struct config_rows config_machine_rows[] = {
+	{ "smp", smp_rows },
+	{ "rtc", rtc_rows },
+	{ "boot", boot_rows },
+	{ NULL, NULL },
+};

@@ -451,3 +451,12 @@ int config_audiodev(struct config *c, const char *option, const char *arg,
 		       ? CONFIG_RUN
 		       : config_absent(c, option, arg, err);
 }
+
+const struct config_rows config_run_rows[] = {
+	{ "msg", msg_rows },
+	{ "action", action_rows },
+	{ "trace", trace_rows },
+	{ "add-fd", add_fd_rows },
+	{ "cloud-init", seed_options },
+	{ NULL, NULL },
+};

@@ -17,10 +17,16 @@ args: -smp 2 -name vm1 -uuid 01234567-89ab-cdef-0123-456789abcdef -drive file=$T
 <- {"return":[{"name":"pc","is-default":true,"cpu-max":"*","...":0},"..."]}
 -> {"execute":"query-command-line-options","arguments":{"option":"chardev"}}
 <- {"return":[{"option":"chardev","parameters":[{"name":"*","type":"~string|number|boolean|size","...":0},"..."]}]}
+-> {"execute":"query-command-line-options","arguments":{"option":"drive"}}
+<- {"return":[{"option":"drive","parameters":[{"name":"*","type":"~string|number|boolean|size","...":0},"..."]}]}
+-> {"execute":"query-command-line-options","arguments":{"option":"smp"}}
+<- {"return":[{"option":"smp","parameters":[{"name":"*","type":"number","...":0},"..."]}]}
+-> {"execute":"query-command-line-options","arguments":{"option":"rtc"}}
+<- {"return":[{"option":"rtc","parameters":[{"name":"*","type":"~string|boolean","...":0},"..."]}]}
 -> {"execute":"query-command-line-options","arguments":{"option":"m"}}
 <- {"return":[{"option":"m","parameters":[]}]}
 -> {"execute":"query-command-line-options"}
-<- {"return":[{"option":"*","parameters":[]},"..."]}
+<- {"return":[{"option":"*","parameters":["..."]},"..."]}
 -> {"execute":"query-command-line-options","arguments":{"option":"nosuch"}}
 <- {"error":{"class":"GenericError","desc":"invalid option name: nosuch"}}
 -> {"execute":"query-cpu-definitions"}
