@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What changes a qcow2 image as a whole: snapshots taken, gone back to and
- * deleted, other sizes, another backing file, the way into it.  After a kill
- * at any write, a power cut or a full disk, qemu-img check finds leaks at
+ * deleted, other sizes, another backing file, the way into it, bitmaps, another
+ * version, other refcounts.  After a kill at any write, a power cut or a full disk, qemu-img check finds leaks at
  * most, and the disk is what it was before or after.
  *
  * QCOW2_SEED repeats a run, QCOW2_CRASHES makes it longer.
@@ -191,11 +191,59 @@ static void fill(struct image *i, u32 tag)
 	ck_assert_int_eq(image_flush(i), 0);
 }
 
-/* One random change; *ret_what: its name. */
-static int change(struct image *i, bool old, bool backed, const char **ret_what,
-		  struct err *err)
+/* Bitmaps in place of those that are there, which are what was stored. */
+static int store_bitmaps(struct image *i, struct err *err)
 {
-	u32 what = any(backed ? 10 : 8), n = now.count ? any(now.count) : 0;
+	static const char *const names[] = { "one", "two", "three" };
+	struct image_bitmap list[3] = { 0 }, *have;
+	u32 count = any(4), found;
+	int r;
+
+	for (u32 n = 0; n < count; n++) {
+		struct image_bitmap *b = &list[n];
+
+		b->name = (char *)(uintptr_t)names[n];
+		b->bits = 9 + any(4);
+		b->automatic = any(2);
+		b->bytes = image_bitmap_bytes(image_size(i), b->bits);
+		b->map = calloc(1, MAX(b->bytes, 1));
+		for (u64 k = 0; k < b->bytes / 2; k++)
+			b->map[k] = n == 1 ? 0xff : any(256);
+	}
+	r = image_bitmaps_store(i, list, count, err);
+	if (r == 0) {
+		ck_assert_int_eq(image_bitmaps(i, true, &have, &found), 0);
+		ck_assert_uint_eq(found, count);
+		for (u32 n = 0; n < count; n++) {
+			ck_assert_str_eq(have[n].name, list[n].name);
+			ck_assert_uint_eq(have[n].bits, list[n].bits);
+			ck_assert_mem_eq(have[n].map, list[n].map,
+					 list[n].bytes);
+		}
+		image_bitmaps_free(have, found);
+	}
+	for (u32 n = 0; n < count; n++)
+		free(list[n].map);
+	return r;
+}
+
+/* old: it may be of version 2, and goes there and back. */
+static int amend(struct image *i, bool old, bool lazy, struct err *err)
+{
+	struct image_amend o = { .lazy = -1 };
+
+	if (old)
+		o.version = now.count ? 3 : 2 + any(2);
+	else if (!lazy)
+		o.refcount_bits = 8u << any(4);
+	return image_amend(i, &o, err);
+}
+
+/* One random change; *ret_what: its name. */
+static int change(struct image *i, bool old, bool lazy, bool backed,
+		  const char **ret_what, struct err *err)
+{
+	u32 what = any(13), n = now.count ? any(now.count) : 0;
 
 	if (what < 3 && now.count < SNAPSHOTS) {
 		*ret_what = "snapshot -c";
@@ -209,12 +257,20 @@ static int change(struct image *i, bool old, bool backed, const char **ret_what,
 		*ret_what = "snapshot -a";
 		return go_back(i, n, err);
 	}
-	if (what == 8) {
+	if (what > 10) {
+		*ret_what = "amend";
+		return amend(i, old, lazy, err);
+	}
+	if (what == 10 && !old) {
+		*ret_what = "bitmaps";
+		return store_bitmaps(i, err);
+	}
+	if (what == 8 && backed) {
 		*ret_what = "another name of the backing file";
 		return image_set_backing(i, any(2) ? "base" : "./base", "raw",
 					 err);
 	}
-	if (what == 9 && !now.count) {
+	if (what == 9 && backed && !now.count) {
 		*ret_what = "commit";
 		return image_commit(i, 1, false, NULL, err);
 	}
@@ -281,7 +337,8 @@ static void one_step(u64 s, u32 step, const char *options, bool backed)
 	events_forget();
 	recording = true;
 	i = open_image();
-	r = change(i, !strcmp(options, "compat=0.10"), backed, &what, &err);
+	r = change(i, !strcmp(options, "compat=0.10"), lazy, backed, &what,
+		   &err);
 	image_close(i);
 	recording = false;
 	ck_assert_msg(r == 0, "QCOW2_SEED=%llu: %s: %s", (unsigned long long)s,
