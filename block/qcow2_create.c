@@ -118,7 +118,7 @@ static int create_layout(struct create *c, struct err *err)
 		return err_set(err, -EFBIG,
 			       "The image size is too large for file format "
 			       "'qcow2' (try using a larger cluster size)");
-	c->l1 = MAX((c->l1_entries * 8 + cluster - 1) >> c->bits, 1);
+	c->l1 = (c->l1_entries * 8 + cluster - 1) >> c->bits;
 	do {
 		c->tables = tables;
 		c->blocks = blocks;
@@ -173,7 +173,9 @@ static int create_header(const struct create *c, u8 *buf, struct err *err)
 	put_be32(buf + 20, c->bits);
 	put_be64(buf + 24, o->size);
 	put_be32(buf + 36, c->l1_entries);
-	put_be64(buf + 40, (1 + c->tables + c->blocks) << c->bits);
+	/* A disk of no size has none. */
+	if (c->l1)
+		put_be64(buf + 40, (1 + c->tables + c->blocks) << c->bits);
 	put_be64(buf + 48, 1ULL << c->bits);
 	put_be32(buf + 56, c->tables);
 	if (c->version >= 3) {
@@ -239,7 +241,7 @@ static int create_write(int fd, const struct create *c, u8 *header)
 	int r = create_refcounts(fd, c);
 
 	/* A device has no end to be set, but may hold something. */
-	if (r == 0 && ftruncate(fd, end) < 0)
+	if (r == 0 && ftruncate(fd, end) < 0 && end > l1)
 		r = fd_zero(fd, true, l1, end - l1);
 	return r < 0 ? r : create_put(fd, header, 0, c->o->cluster_size);
 }
