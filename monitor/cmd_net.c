@@ -75,14 +75,25 @@ static int hostfwd(struct monitor *mon, const struct args *a,
 			     fn(rule ? first : NULL, rule ? rule : first, err));
 }
 
-int cmd_hostfwd_add(struct monitor *mon, const struct args *a, struct err *err)
+/* Its NIC is there without an option. */
+static bool hostfwd_of_default(void)
 {
-	int r = hostfwd(mon, a, net_hostfwd_add, err);
+	const struct cmdline_item *item;
 
-	if (r == 0 && args_has(a, "rule"))
-		cmdline_put("netdev", args_str(a, "first"), "hostfwd",
-			    args_str(a, "rule"));
-	return r;
+	for (int i = 0; (item = cmdline_item(i)); i++)
+		if (item->option && !strcmp(item->option, "net"))
+			return false;
+	return true;
+}
+
+static void hostfwd_note(const char *id, const char *rule)
+{
+	if (cmdline_put("netdev", id, "hostfwd", rule) ||
+	    cmdline_put("nic", id, "hostfwd", rule) || !hostfwd_of_default())
+		return;
+	cmdline_add("nic", "user");
+	cmdline_name("nic", "user", id);
+	cmdline_put("nic", id, "hostfwd", rule);
 }
 
 /* It was typed with or without "tcp", which is what is meant without. */
@@ -93,19 +104,35 @@ static void hostfwd_forget(const char *id, const char *rule)
 
 	for (size_t i = 0; i < ARRAY_SIZE(begin); i++) {
 		cmdline_take("netdev", id, "hostfwd", begin[i]);
+		cmdline_take("nic", id, "hostfwd", begin[i]);
 		free(begin[i]);
 	}
+}
+
+int cmd_hostfwd_add(struct monitor *mon, const struct args *a, struct err *err)
+{
+	bool named = args_has(a, "rule");
+	int r = hostfwd(mon, a, net_hostfwd_add, err);
+
+	if (r == 0)
+		hostfwd_note(named ? args_str(a, "first")
+				   : net_hostfwd_default(),
+			     args_str(a, named ? "rule" : "first"));
+	return r;
 }
 
 int cmd_hostfwd_remove(struct monitor *mon, const struct args *a,
 		       struct err *err)
 {
-	const char *rule = args_str(a, args_has(a, "rule") ? "rule" : "first");
+	bool named = args_has(a, "rule");
+	const char *rule = args_str(a, named ? "rule" : "first");
 	int r = hostfwd(mon, a, net_hostfwd_remove, err);
 
-	if (r == 0 && args_has(a, "rule"))
-		hostfwd_forget(args_str(a, "first"), rule);
-	if (r == 0)
+	if (r == 0) {
+		hostfwd_forget(named ? args_str(a, "first")
+				     : net_hostfwd_default(),
+			       rule);
 		mon_printf(mon, "host forwarding rule for %s removed\n", rule);
+	}
 	return r;
 }

@@ -130,26 +130,32 @@ void net_warn_unconnected(void)
 
 /* ---- port forwarding ---- */
 
-static int info_hostfwd(const char *id, const char *rule, bool add,
-			struct err *err)
+const char *net_hostfwd_default(void)
 {
-	struct netdev *nd = NULL;
-
-	if (id) {
-		nd = netdev_find(id);
-		if (!nd || !nd->class->hostfwd)
-			return err_set(err, -ENOENT,
-				       "unrecognized netdev id '%s'", id);
-		return nd->class->hostfwd(nd, rule, add, err);
-	}
 	for (struct net_port *p = NULL; (p = net_port_next(p));) {
 		if (p->nic)
 			continue;
-		nd = container_of(p, struct netdev, port);
-		if (nd->class->hostfwd && !p->closed)
-			return nd->class->hostfwd(nd, rule, add, err);
+		if (container_of(p, struct netdev, port)->class->hostfwd &&
+		    !p->closed)
+			return p->name;
 	}
-	return err_set(err, -ENOENT, "user mode network stack not in use");
+	return NULL;
+}
+
+static int info_hostfwd(const char *id, const char *rule, bool add,
+			struct err *err)
+{
+	struct netdev *nd;
+
+	if (!id)
+		id = net_hostfwd_default();
+	if (!id)
+		return err_set(err, -ENOENT,
+			       "user mode network stack not in use");
+	nd = netdev_find(id);
+	if (!nd || !nd->class->hostfwd)
+		return err_set(err, -ENOENT, "unrecognized netdev id '%s'", id);
+	return nd->class->hostfwd(nd, rule, add, err);
 }
 
 int net_hostfwd_add(const char *id, const char *rule, struct err *err)

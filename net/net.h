@@ -202,6 +202,8 @@ void net_info(struct buf *out);       /* info network */
 void net_info_user(struct buf *out);  /* info usernet */
 void net_info_stats(struct buf *out); /* counters per port */
 /* `id` may be NULL: the first user back end.  -ENOENT, -EINVAL, ... */
+/* The back end that is meant by no id; NULL: there is none. */
+const char *net_hostfwd_default(void);
 int net_hostfwd_add(const char *id, const char *rule, struct err *err);
 int net_hostfwd_remove(const char *id, const char *rule, struct err *err);
 /* Warns about ports without peers, as main does once after start. */

@@ -76,7 +76,7 @@ static void cmdline_print(struct buf *out, const char *key, const char *value)
 
 /* Without those of `key` whose value begins so, and with one more unless
  * `value` is NULL. */
-static void cmdline_edit(const char *option, const char *id, const char *key,
+static bool cmdline_edit(const char *option, const char *id, const char *key,
 			 const char *begin, const char *value)
 {
 	struct cmdline_item *item = cmdline_find(option, id);
@@ -86,7 +86,7 @@ static void cmdline_edit(const char *option, const char *id, const char *key,
 
 	/* The first word may be a type, without a key. */
 	if (!item || opts_parse(&o, item->arg, "", NULL) < 0)
-		return;
+		return false;
 	list_for_each (opt, &o.list, node)
 		if (!begin || strcmp(opt->key, key) ||
 		    strncmp(opt->value, begin, strlen(begin)))
@@ -97,6 +97,7 @@ static void cmdline_edit(const char *option, const char *id, const char *key,
 	free(item->arg);
 	item->arg = xstrdup(buf_str(&text));
 	buf_fini(&text);
+	return true;
 }
 
 void cmdline_set(const char *option, const char *id, const char *key,
@@ -105,10 +106,10 @@ void cmdline_set(const char *option, const char *id, const char *key,
 	cmdline_edit(option, id, key, "", value);
 }
 
-void cmdline_put(const char *option, const char *id, const char *key,
+bool cmdline_put(const char *option, const char *id, const char *key,
 		 const char *value)
 {
-	cmdline_edit(option, id, key, NULL, value);
+	return cmdline_edit(option, id, key, NULL, value);
 }
 
 void cmdline_take(const char *option, const char *id, const char *key,

@@ -8,6 +8,8 @@
 #ifndef VMM_CMDLINE_H
 #define VMM_CMDLINE_H
 
+#include "lib/types.h"
+
 /* `option` without dashes, or NULL for a bare word; `arg` may be NULL.  An
  * older one of the same option and id= gives way. */
 void cmdline_add(const char *option, const char *arg);
@@ -19,9 +21,9 @@ void cmdline_replace(int n, const char *option, const char *arg);
 /* Gives a property of the one of that id another value; NULL: none. */
 void cmdline_set(const char *option, const char *id, const char *key,
 		 const char *value);
-/* One more of a property that may be given several times; or away with those
- * whose value begins so. */
-void cmdline_put(const char *option, const char *id, const char *key,
+/* One more of a property that may be given several times (false: there is no
+ * such option); or away with those whose value begins so. */
+bool cmdline_put(const char *option, const char *id, const char *key,
 		 const char *value);
 void cmdline_take(const char *option, const char *id, const char *key,
 		  const char *begin);

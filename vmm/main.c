@@ -32,6 +32,7 @@
 #include "tcg/emulate.h"
 #include "vmm/accel.h"
 #include "vmm/boot.h"
+#include "vmm/cmdline.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
 #include "vmm/drives.h"
@@ -220,6 +221,8 @@ static int vmon_add_nic(struct vmon *v, const char *text, struct err *err)
 
 	opts_init(&o);
 	r = net_parse_nic(v->machine->loop, text, &o, err);
+	if (r > 0)
+		cmdline_name("nic", text, opts_peek(&o, "netdev"));
 	if (r > 0)
 		r = vmon_add_device(v, opts_take(&o, "driver"), &o, err);
 	opts_fini(&o);
