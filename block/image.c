@@ -277,6 +277,13 @@ int image_bitmaps_store(struct image *i, const struct image_bitmap *list,
 	return i->root->drv->bitmaps_store(i->root, list, count, err);
 }
 
+int image_bitmaps_confirm(struct image *i)
+{
+	return i->root->drv->bitmaps_confirm
+		       ? i->root->drv->bitmaps_confirm(i->root)
+		       : 0;
+}
+
 u64 image_bitmap_bytes(u64 size, u32 bits)
 {
 	u64 n = size >> bits;

@@ -150,6 +150,9 @@ void image_bitmaps_free(struct image_bitmap *list, u32 count);
 /* In place of those that are there; all with contents. */
 int image_bitmaps_store(struct image *i, const struct image_bitmap *list,
 			u32 count, struct err *err);
+/* Those that are there, and that any change of the image makes void, are right
+ * all the same: the disk has what it had. */
+int image_bitmaps_confirm(struct image *i);
 /* Bytes of the contents of one for a disk of `size` bytes. */
 u64 image_bitmap_bytes(u64 size, u32 bits);
 

@@ -75,6 +75,7 @@ struct block_driver {
 	int (*bitmaps_store)(struct block_node *n,
 			     const struct image_bitmap *list, u32 count,
 			     struct err *err);
+	int (*bitmaps_confirm)(struct block_node *n);
 	int (*view_snapshot)(struct block_node *n, const char *id,
 			     const char *name, struct err *err);
 };

@@ -388,6 +388,7 @@ static const struct block_driver qcow2_driver = {
 	.snapshot = qcow2_branch,
 	.bitmaps = qcow2_bitmaps,
 	.bitmaps_store = qcow2_bitmaps_store,
+	.bitmaps_confirm = qcow2_bitmaps_confirm,
 	.view_snapshot = qcow2_view_snapshot,
 };
 

@@ -337,6 +337,7 @@ int qcow2_amend(struct block_node *n, const struct image_amend *o,
 
 int qcow2_bitmaps(struct block_node *n, bool contents,
 		  struct image_bitmap **ret, u32 *ret_count);
+int qcow2_bitmaps_confirm(struct block_node *n);
 int qcow2_bitmaps_store(struct block_node *n, const struct image_bitmap *list,
 			u32 count, struct err *err);
 

@@ -367,34 +367,28 @@ static int store_header(struct store *t, u32 count) REQUIRES(t->s->lock)
 	return 0;
 }
 
-static int store_commit(struct store *t, u32 count, const u8 *old,
-			const struct qcow2_header *was) REQUIRES(t->s->lock)
+/* What the header names is right. */
+static int store_confirm(struct qcow2 *s) REQUIRES(s->lock)
 {
-	struct qcow2 *s = t->s;
+	int r = qcow2_write_back(s);
 	u8 bit[8];
-	int r = store_header(t, count);
 
-	if (r < 0)
-		return r;
-	store_forget_all(t->s, old, was);
-	r = qcow2_write_back(t->s);
 	if (r == 0)
-		r = qcow2_sync(t->s);
+		r = qcow2_sync(s);
 	/* Refcounts are on the disk, also the lazy ones. */
 	if (r == 0 && s->h.incompatible & QCOW2_DIRTY)
-		r = qcow2_set_incompatible(t->s,
-					   s->h.incompatible & ~QCOW2_DIRTY);
+		r = qcow2_set_incompatible(s, s->h.incompatible & ~QCOW2_DIRTY);
 	if (r < 0)
 		return r;
 	s->prepared = false; /* for the next write */
-	if (!count)
+	if (!s->h.bitmaps)
 		return 0;
 	put_be64(bit, QCOW2_BITMAPS);
-	r = qcow2_header_write(t->s, 88, bit, sizeof(bit));
+	r = qcow2_header_write(s, 88, bit, sizeof(bit));
 	if (r < 0)
 		return r;
 	s->h.autoclear = QCOW2_BITMAPS;
-	return qcow2_sync(t->s);
+	return qcow2_sync(s);
 }
 
 static int store_run(struct store *t, const struct image_bitmap *list,
@@ -406,10 +400,32 @@ static int store_run(struct store *t, const struct image_bitmap *list,
 	if (r == 0)
 		r = store_all(t, list, count);
 	if (r == 0)
-		r = store_commit(t, count, old, &was);
+		r = store_header(t, count);
+	if (r == 0) {
+		store_forget_all(t->s, old, &was);
+		return store_confirm(t->s);
+	}
 	for (u32 i = 0; i < t->count; i++)
 		qcow2_free(t->s, t->place[i],
 			   t->clusters[i] << t->s->cluster_bits);
+	/* Those of before are there still. */
+	if (was.autoclear & QCOW2_BITMAPS && t->s->bitmaps)
+		(void)store_confirm(t->s);
+	return r;
+}
+
+int qcow2_bitmaps_confirm(struct block_node *n)
+{
+	struct qcow2 *s = container_of(n, struct qcow2, node);
+	int r;
+
+	if (!s->bitmaps || !s->h.bitmaps || s->h.autoclear || s->corrupt)
+		return 0;
+	r = qcow2_flush(s);
+	lock_acquire(&s->lock);
+	if (r == 0)
+		r = store_confirm(s);
+	lock_release(&s->lock);
 	return r;
 }
 

@@ -107,20 +107,17 @@ static int amend_options(const struct img *a, struct amend *x)
 
 static int amend_image(struct image *i, const struct amend *x)
 {
-	struct img_bitmaps bitmaps = { 0 };
 	struct err err = { 0 };
-	int status = img_bitmaps_load(i, &bitmaps);
+	int status = 0;
 
-	if (status == 0 && image_amend(i, &x->to, &err) < 0)
+	if (image_amend(i, &x->to, &err) < 0)
 		status = img_fail("%s", err.msg);
-	if (status == 0 && x->has_size && x->size != image_size(i) &&
-	    image_resize(i, x->size, &err) < 0)
-		status = img_fail("%s", err.msg);
-	if (status == 0 && bitmaps.count)
-		status = img_bitmaps_store(i, &bitmaps);
+	if (image_bitmaps_confirm(i) < 0)
+		status = img_fail("'%s' could not be written", image_path(i));
+	if (status == 0 && x->has_size && x->size != image_size(i))
+		status = img_resize_image(i, x->size, 0);
 	if (status == 0 && image_flush(i) < 0)
 		status = img_fail("'%s' could not be written", image_path(i));
-	img_bitmaps_fini(&bitmaps);
 	return status;
 }
 

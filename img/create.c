@@ -206,12 +206,28 @@ static int resize_to(struct image *i, u64 size, int how)
 	return img_fail("%s", err.msg);
 }
 
+int img_resize_image(struct image *i, u64 size, int how)
+{
+	struct img_bitmaps bitmaps = { 0 };
+	int status = img_bitmaps_load(i, &bitmaps);
+	u64 was = image_size(i);
+
+	if (status == 0)
+		status = resize_to(i, size, how);
+	/* Of another length, or what they were. */
+	if (status == 0 && bitmaps.count)
+		status = img_bitmaps_store(i, &bitmaps);
+	else if (bitmaps.count && image_size(i) == was)
+		(void)image_bitmaps_confirm(i);
+	img_bitmaps_fini(&bitmaps);
+	return status;
+}
+
 int img_resize(const struct img *a)
 {
 	struct image_mode mode = { .write = true };
 	const char *path = a->operand[0];
 	int how = a->prealloc ? image_prealloc_find(a->prealloc) : 0;
-	struct img_bitmaps bitmaps = { 0 };
 	struct image *i;
 	int status;
 	u64 size;
@@ -228,13 +244,7 @@ int img_resize(const struct img *a)
 		status = img_fail("Use the --shrink option to perform a shrink "
 				  "operation.");
 	if (status == 0)
-		status = img_bitmaps_load(i, &bitmaps);
-	if (status == 0)
-		status = resize_to(i, size, how);
-	/* A write makes them void. */
-	if (status == 0 && bitmaps.count)
-		status = img_bitmaps_store(i, &bitmaps);
-	img_bitmaps_fini(&bitmaps);
+		status = img_resize_image(i, size, how);
 	if (status == 0 && image_flush(i) < 0)
 		status = img_fail("'%s' could not be written", path);
 	image_close(i);

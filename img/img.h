@@ -94,6 +94,9 @@ void img_snapshots_print(const struct image_snapshot *list, u32 count,
  * img_options_fini() in any case. */
 int img_options(const char *format, const char *options,
 		struct image_options *o, const char *path);
+/* To another size, with its bitmaps; `how`: enum image_prealloc.  Exit
+ * status. */
+int img_resize_image(struct image *i, u64 size, int how);
 void img_options_fini(const char *format, struct image_options *o);
 
 #endif

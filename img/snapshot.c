@@ -35,25 +35,33 @@ static int snapshot_list(struct image *i)
 	return 0;
 }
 
-/* Bitmaps stay what they are, since the contents do. */
+static bool snapshot_has_bitmaps(struct image *i)
+{
+	struct image_bitmap *list;
+	u32 count;
+
+	if (image_bitmaps(i, false, &list, &count) < 0)
+		return false;
+	image_bitmaps_free(list, count);
+	return count;
+}
+
 static int snapshot_change(struct image *i, enum image_snapshot_op op,
 			   const char *name)
 {
 	static const char *const what[] = { "create", "apply", "delete" };
-	struct img_bitmaps bitmaps = { 0 };
 	struct err err = { 0 };
-	int status = img_bitmaps_load(i, &bitmaps);
+	int status = 0;
 
-	if (status == 0 && op == IMAGE_SNAPSHOT_APPLY && bitmaps.count)
-		status = img_fail("Could not apply snapshot '%s': the image "
-				  "has bitmaps, which would be wrong then",
-				  name);
-	if (status == 0 && image_snapshot(i, op, name, &err) < 0)
+	if (op == IMAGE_SNAPSHOT_APPLY && snapshot_has_bitmaps(i))
+		return img_fail("Could not apply snapshot '%s': the image has "
+				"bitmaps, which would be wrong then",
+				name);
+	if (image_snapshot(i, op, name, &err) < 0)
 		status = img_fail("Could not %s snapshot '%s': %s", what[op],
 				  name, err.msg);
-	if (status == 0 && bitmaps.count)
-		status = img_bitmaps_store(i, &bitmaps);
-	img_bitmaps_fini(&bitmaps);
+	if (op != IMAGE_SNAPSHOT_APPLY && image_bitmaps_confirm(i) < 0)
+		status = img_fail("'%s' could not be written", image_path(i));
 	return status;
 }
 

@@ -766,6 +766,30 @@ class Convert(Img):
         self.ok(VMON, "resize", "--shrink", "top", "5M")
         self.assertEqual(self.bits("top")["one"][1], {256, 257, 258})
 
+    def test_bitmaps_full(self):
+        """No room for a change: the bitmaps of before are there."""
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            most = os.path.getsize(self.dir / "top")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+        self.ok(QEMU, "create", "-q", "-f", "qcow2", "top", "8M")
+        self.ok(VMON, "bitmap", "--add", "-g", "4k", "top", "one")
+        self.ok(["qemu-io"], "-c", "write 1M 12k", "top")
+        before = self.bits("top")
+        self.assertEqual(before, {"one": (4096, {256, 257, 258})})
+        for words in (["bitmap", "--add", "top", "two"],
+                      ["snapshot", "-c", "s", "top"],
+                      ["amend", "-o", "refcount_bits=64", "top"],
+                      ["resize", "--preallocation=full", "top", "10M"]):
+            p = subprocess.run(VMON + words, cwd=self.dir, timeout=60,
+                               preexec_fn=no_room, capture_output=True,
+                               text=True)
+            self.assertEqual(p.returncode, 1, words)
+            self.assertEqual(len(p.stderr.splitlines()), 1, p.stderr)
+            self.assertEqual(self.bits("top"), before, words)
+            self.ok(QEMU, "check", "-q", "top")
+
     def bits(self, image):
         """{name: (granularity, set bits)}, read as the format says."""
         data = (self.dir / image).read_bytes()
