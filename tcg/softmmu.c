@@ -603,6 +603,14 @@ static void mmu_copy_out(struct tcg_cpu *c, struct mmu_page *p, const u8 *src,
 		vcpu_mmio_write(c->v, p->phys, 1, *src++);
 }
 
+/* In front of an access that goes over a page's end: all of its address is
+ * looked at before the first page is. */
+static void mmu_check_end(struct tcg_cpu *c, gva_t va)
+{
+	if (c->long_mode && unlikely(!mmu_canonical(mmu_next_page(c, va))))
+		tcg_raise_code(c, mmu_on_stack(c, va) ? EXC_SS : EXC_GP, 0);
+}
+
 void tcg_ld_bytes_slow(struct tcg_cpu *c, gva_t va, void *dst, u32 n, u8 mmu)
 {
 	struct mmu_page p, q;
@@ -610,6 +618,8 @@ void tcg_ld_bytes_slow(struct tcg_cpu *c, gva_t va, void *dst, u32 n, u8 mmu)
 
 	if (mmu == MMU_USER_ALIGN)
 		mmu = MMU_USER;
+	if (mmu_crosses(va, n))
+		mmu_check_end(c, va);
 	mmu_get(c, va, mmu, MMU_READ, &p);
 	if (mmu_crosses(va, n)) {
 		first = PAGE_SIZE - (va & (PAGE_SIZE - 1));
@@ -635,6 +645,8 @@ void tcg_st_bytes_slow(struct tcg_cpu *c, gva_t va, const void *src, u32 n,
 
 	if (mmu == MMU_USER_ALIGN)
 		mmu = MMU_USER;
+	if (mmu_crosses(va, n))
+		mmu_check_end(c, va);
 	mmu_get(c, va, mmu, MMU_WRITE, &p);
 	if (mmu_crosses(va, n)) {
 		first = PAGE_SIZE - (va & (PAGE_SIZE - 1));
@@ -681,6 +693,8 @@ const void *tcg_host_r_slow(struct tcg_cpu *c, gva_t va, u32 size)
 	u8 mmu = c->mmu == MMU_USER_ALIGN ? MMU_USER : c->mmu;
 	struct mmu_page p, q;
 
+	if (mmu_crosses(va, size))
+		mmu_check_end(c, va);
 	mmu_get(c, va, mmu, MMU_READ, &p);
 	if (mmu_crosses(va, size)) {
 		mmu_get(c, mmu_next_page(c, va), mmu, MMU_READ, &q);
@@ -708,6 +722,8 @@ void tcg_probe_write(struct tcg_cpu *c, gva_t va, u32 size, u8 mmu)
 
 	if (mmu == MMU_USER_ALIGN)
 		mmu = MMU_USER;
+	if (mmu_crosses(va, size))
+		mmu_check_end(c, va);
 	mmu_get(c, va, mmu, MMU_WRITE, &p);
 	if (mmu_crosses(va, size))
 		mmu_get(c, mmu_next_page(c, va), mmu, MMU_WRITE, &p);
