@@ -285,6 +285,7 @@ static const struct virtio_class balloon_class = {
 	.pci_legacy_id = 0x1002,
 	.pci_class = 0x00ff00,
 	.config_size = sizeof(struct virtio_balloon_config),
+	.keeps = BIT(2), /* of statistics */
 	.init = balloon_init,
 	.fini = balloon_fini,
 	.reset = balloon_reset,

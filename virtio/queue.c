@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "lib/bytes.h"
+#include "lib/clock.h"
 #include "lib/iov.h"
 #include "virtio/virtio.h"
 #include "vmm/machine.h"
@@ -538,6 +539,7 @@ bool queue_pop(struct queue *q, struct chain *c)
 		return false;
 	chain_end(c);
 	q->inflight += c->nslots;
+	q->progress_ns = clock_mono_ns();
 	return true;
 }
 
@@ -587,6 +589,7 @@ void queue_notify(struct queue *q)
 	q->inflight -= q->staged_slots;
 	q->nstaged = 0;
 	q->staged_slots = 0;
+	q->progress_ns = clock_mono_ns();
 	if (interrupt)
 		q->v->bus->notify(q->v, q);
 }
@@ -600,6 +603,18 @@ bool queue_empty(struct queue *q)
 	if (q->packed)
 		return !packed_flags(q, &flags);
 	return ring_load16(q, &q->driver_part, RING_IDX) == q->last_avail;
+}
+
+enum queue_health queue_health(struct queue *q, u64 limit_ns, u64 *ret_ns)
+{
+	*ret_ns = q->active ? clock_mono_ns() - q->progress_ns : 0;
+	if (!q->active)
+		return QUEUE_OFF;
+	if (!q->inflight)
+		return queue_empty(q) ? QUEUE_IDLE : QUEUE_SUPPLIED;
+	if (*ret_ns < limit_ns || q->v->class->keeps & BIT(q->index))
+		return QUEUE_BUSY;
+	return QUEUE_STUCK;
 }
 
 /* ---- Life of a ring ---- */
@@ -660,6 +675,7 @@ int queue_activate(struct queue *q)
 	q->inflight = 0;
 	q->nstaged = 0;
 	q->staged_slots = 0;
+	q->progress_ns = clock_mono_ns();
 	q->active = true;
 	return 0;
 }

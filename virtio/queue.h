@@ -98,6 +98,7 @@ struct queue {
 	u16 staged_id;     /* packed: the first one, published last */
 	u16 staged_flags;
 	u32 staged_len;
+	u64 progress_ns; /* clock_mono_ns() of the last pop or publication */
 
 	/* Doorbell: any thread sets `kicked` and signals the descriptor, the
 	 * main loop clears it (virtio/virtio.c) and handles the queue. */
@@ -121,6 +122,18 @@ void queue_push(struct queue *q, const struct chain *c, u32 written);
 /* Publishes what was pushed, all at once, and interrupts the guest if it
  * asked for that.  Cheap when nothing was pushed. */
 void queue_notify(struct queue *q);
+
+/* How a queue gets on, for those who look at it from outside. */
+enum queue_health {
+	QUEUE_OFF,
+	QUEUE_IDLE,     /* nothing to do */
+	QUEUE_SUPPLIED, /* buffers are there for the device to take */
+	QUEUE_BUSY,     /* some are in the device */
+	QUEUE_STUCK,    /* ... and have been for `limit_ns` */
+};
+
+/* `ret_ns`: since the last buffer was taken or given back. */
+enum queue_health queue_health(struct queue *q, u64 limit_ns, u64 *ret_ns);
 
 /* No buffer is waiting.  A hint: tells the guest nothing. */
 bool queue_empty(struct queue *q);

@@ -38,6 +38,7 @@ struct virtio_class {
 	u16 pci_legacy_id; /* PCI id of the transitional device; 0: none */
 	u32 pci_class;     /* 24 bits */
 	u32 config_size;   /* bytes, at most VIRTIO_CONFIG_MAX */
+	u64 keeps; /* a bit for each queue whose buffers stay with the device */
 
 	/* Fills v->nqueues, queue[].size_max, adds to v->offered, and lays out
 	 * v->config.  Options are applied, the machine is there. */

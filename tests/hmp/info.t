@@ -116,6 +116,10 @@ Hotpluggable CPUs:
 [{"props": {"core-id": 0, "thread-id": 0, "socket-id": 0}, "vcpus-count": 1, "qom-path": "/machine/unattached/device[0]", "type": "qemu64-x86_64-cpu"}]
 (qemu) info vm-generation-id
 Error: VM Generation ID device not found
+(qemu) info steal
+CPU #0: ran {num}.{num} s, waited {num}.{num} s for a processor of the host ({num}.{num} %); the guest has not asked
+(qemu) info steal -j
+[{"cpu-index": 0, "ran-ns": {num}, "waited-ns": {num}}]
 (qemu) info stats vcpu
 provider: vmon
     exits (cumulative): {num}

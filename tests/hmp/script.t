@@ -75,7 +75,7 @@ Error: Device 'x' not found
 (qemu) help | grep -i "PHYSICAL MEM" | grep -v pmem | head 1
 {any}physical memory{any}
 (qemu) help info | tail 1
-info virtio-vhost-queue-status {any}
+info virtqueue {any}
 (qemu) help info | head 0
 (qemu) info name | nosuch
 unknown filter 'nosuch'; there are grep, head, tail, count and diff

@@ -5,6 +5,15 @@ args: -drive file=$TMP/d.raw,format=raw,if=none,id=h -device virtio-blk-pci,driv
 /machine/peripheral/vs/virtio-backend [virtio-serial]
 /machine/peripheral-anon/{any}/virtio-backend [virtio-rng]
 /machine/peripheral/b/virtio-backend [virtio-blk]
+(qemu) info virtqueue
+b (virtio-blk) queue 0: off
+/machine/peripheral-anon/{any} (virtio-rng) queue 0: off
+vs (virtio-serial) queue 0: off
+(qemu) info virtqueue -j
+[{"device": "b", "name": "virtio-blk", "queue": 0, "state": "off", "inuse": 0}, {any}]
+(qemu) info virtqueue .
+invalid char '.' in expression
+Try "help info virtqueue" for more information
 (qemu) info virtio-status /machine/peripheral/b/virtio-backend
 /machine/peripheral/b/virtio-backend:
   device_name:             virtio-blk 

@@ -147,6 +147,31 @@ START_TEST(queue_push_shows_at_notify)
 
 END_TEST
 
+START_TEST(queue_tells_how_it_gets_on)
+{
+	const struct guest_seg seg = { BUFFERS, 64, true };
+	u64 ns;
+
+	queue_reset(q);
+	ck_assert_int_eq(queue_health(q, 0, &ns), QUEUE_OFF);
+	start(_i, 8);
+	ck_assert_int_eq(queue_health(q, 0, &ns), QUEUE_IDLE);
+	gq_add(&g, &seg, 1, false);
+	ck_assert_int_eq(queue_health(q, 0, &ns), QUEUE_SUPPLIED);
+	ck_assert(queue_pop(q, &c));
+	ck_assert_int_eq(queue_health(q, NS_PER_S, &ns), QUEUE_BUSY);
+	while (clock_mono_ns() - q->progress_ns < 2000000)
+		;
+	ck_assert_int_eq(queue_health(q, 2000000, &ns), QUEUE_STUCK);
+	ck_assert_uint_ge(ns, 2000000);
+	queue_push(q, &c, 64);
+	ck_assert_int_eq(queue_health(q, 2000000, &ns), QUEUE_STUCK);
+	queue_notify(q);
+	ck_assert_int_eq(queue_health(q, 2000000, &ns), QUEUE_IDLE);
+}
+
+END_TEST
+
 START_TEST(queue_unpop_gives_the_same_again)
 {
 	struct guest_seg seg = { BUFFERS, 1, true };
@@ -725,6 +750,7 @@ int main(void)
 #define EACH(test, n) tcase_add_loop_test(tc, test, 0, n)
 	EACH(queue_pop_splits_readable_and_writable, KINDS);
 	EACH(queue_push_shows_at_notify, KINDS);
+	EACH(queue_tells_how_it_gets_on, INDIRECT);
 	EACH(queue_unpop_gives_the_same_again, KINDS);
 	EACH(queue_interrupts_only_when_wanted, INDIRECT);
 	EACH(queue_asks_for_kicks_when_empty, INDIRECT);
