@@ -340,6 +340,7 @@ const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
 		       const struct jit_slow *at)
 {
 	u64 page = c->gpr[INSN_RIP];
+	bool rest = at->info & JIT_INFO_REP && c->gpr[REG_RCX];
 
 	c->jit->notices++;
 	c->end_block = false;
@@ -349,9 +350,10 @@ const void *jit_notice(struct tcg_cpu *c, u64 flags, u32 unused,
 		c->end_block = false;
 	if (!(at->info & JIT_INFO_JUMPS))
 		c->rip = page + JIT_INFO_OFF(at->info);
-	if (!(at->info & JIT_INFO_JUMPS) &&
-	    !(at->info & JIT_INFO_REP && c->gpr[REG_RCX]))
+	if (!(at->info & JIT_INFO_JUMPS) && !rest)
 		c->rip += JIT_INFO_LEN(at->info);
+	if (c->end_block && rest)
+		return (const u8 *)(at + 1); /* gen_rest() */
 	return c->end_block ? NULL : (const u8 *)at - at->back;
 }
 

@@ -47,6 +47,17 @@ static void gen_slow_stub(struct gen *g, const struct gen_cold *cold, u8 *thunk)
 	g->e.at += sizeof data;
 }
 
+/* Behind that: an instruction that repeats has stored to its own page, and is
+ * not what is there any more.  Its handler does the rest, and then all is looked
+ * at anew. */
+static void gen_rest(struct gen *g, const struct gen_cold *cold)
+{
+	u32 off = JIT_INFO_OFF(cold->info), len = JIT_INFO_LEN(cold->info);
+
+	gen_call_handler(g, cold->insn, JIT_INFO(off, len, 0, false));
+	gen_exit_stub(g, off + len, NULL, false, g->mmu);
+}
+
 /* The leader of a span: where only those that follow would leave the page, its
  * block without spans is jumped to. */
 static void gen_lead_stub(struct gen *g, const struct gen_cold *cold)
@@ -131,7 +142,11 @@ void gen_cold_code(struct gen *g, struct gen_cold *cold)
 		else
 			gen_slow_stub(g, cold, g->j->slow);
 		break;
-	case COLD_NOTICE: gen_slow_stub(g, cold, g->j->notice); break;
+	case COLD_NOTICE:
+		gen_slow_stub(g, cold, g->j->notice);
+		if (cold->insn)
+			gen_rest(g, cold);
+		break;
 	case COLD_STACK: gen_run_stub(g, cold); break;
 	case COLD_INTERP:
 		gen_call_handler(g, cold->insn, cold->info);

@@ -76,7 +76,7 @@ struct gen_cold {
 		COLD_OLD, /* the block is out of date */
 		COLD_SOURCE, /* its text is */
 	} kind;
-	const struct insn *insn; /* COLD_INTERP */
+	const struct insn *insn; /* COLD_INTERP; COLD_NOTICE: REP, or NULL */
 
 	u8 *from;  /* displacement of the jump here */
 	u8 *also;  /* of another one, or NULL */

@@ -128,6 +128,7 @@ static void string_run(struct gen *g, struct string_tests *t, bool movs)
 	g->index_kept = true;
 	gen_stored(g, g->i->opsize);
 	g->cold[g->ncold - 1].info |= JIT_INFO_REP;
+	g->cold[g->ncold - 1].insn = g->i;
 	em_rm(e, EM_W | 0x85, H_RCX, rm_reg(H_RCX));
 	em_here(e, over);
 	over = em_jcc(e, 4);

@@ -93,7 +93,8 @@ static u64 string_chunk(struct tcg_cpu *c, const struct insn *i, bool src,
 
 /* After `n` elements: is the instruction over?  `more`: the condition of
  * REPE and REPNE lets it go on.  Otherwise leaves the block when an
- * interrupt waits; the instruction then starts again. */
+ * interrupt waits; the instruction then starts again.  Not so where it has
+ * stored to code, be it to itself: a processor goes on with what it is at. */
 enum string_state { STRING_DONE, STRING_MORE, STRING_LEAVE };
 
 static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
@@ -104,7 +105,7 @@ static enum string_state string_count(struct tcg_cpu *c, const struct insn *i,
 	string_add(c, i, REG_RCX, -(s64)n);
 	if (!more || !string_get(c, i, REG_RCX))
 		return STRING_DONE;
-	if (unlikely(c->end_block || c->mode_key & MODE_STEP ||
+	if (unlikely(c->mode_key & MODE_STEP ||
 		     atomic_load_explicit(&c->v->request,
 					  memory_order_relaxed))) {
 		c->rip = tcg_this_rip(c, i);

@@ -362,7 +362,7 @@ static const struct diff_case {
 	bool code32;
 	const char *what;
 	u32 len;
-	u8 code[20];
+	u8 code[24];
 } cases[] = {
 
 #define CASE(bits, what, ...) \
