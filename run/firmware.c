@@ -58,6 +58,7 @@ int run_plan_firmware(struct run *r, struct err *err)
 	v = inspect(path, own ? "qcow2" : r->backing_files ? d->format : NULL,
 		    NULL);
 	uefi = v && inspect_is_uefi_only(v);
+	r->user = v ? inspect_user(v) : NULL;
 	json_decref(v);
 	if (!uefi)
 		return 0; /* what boots, or does not, will be seen */

@@ -150,4 +150,33 @@ void folder_clean(const char *name)
 	folder_remove(name, "console");
 	folder_remove(name, "pid");
 	folder_remove(name, "keys");
+	folder_remove(name, "user");
+}
+
+void folder_set_user(const char *name, const char *user)
+{
+	char *path = folder_path(name, "user");
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+			     0600)
+		      : -1;
+
+	if (fd >= 0) {
+		/* Whom it does not help says USER@NAME. */
+		if (write(fd, user, strlen(user)) < 0)
+			unlink(path);
+		close(fd);
+	}
+	free(path);
+}
+
+char *folder_user(const char *name)
+{
+	char *path = folder_path(name, "user"), text[FOLDER_NAME_MAX];
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return n > 0 ? xprintf("%.*s", (int)n, text) : NULL;
 }

@@ -2,7 +2,7 @@
  *
  * A machine's folder, $XDG_RUNTIME_DIR/vmon/NAME: `lock`, held by the process
  * as long as it lives, `pid`, `console` (a socket), `log` (what its console
- * said; before that `log.1`), `messages` (what vmon itself said).
+ * said; before that `log.1`), `messages` (what vmon itself said), `user`.
  */
 #ifndef RUN_FOLDER_H
 #define RUN_FOLDER_H
@@ -25,6 +25,9 @@ bool folder_alive(const char *name);
 /* Makes the folder this process's; what an earlier one left is removed.  The
  * lock, to be closed at the end, -EEXIST, -ENOENT. */
 int folder_take(const char *name, struct err *err);
+/* Who logs in if nobody else is named.  NULL: not known; free() it. */
+void folder_set_user(const char *name, const char *user);
+char *folder_user(const char *name);
 /* Removes all but the logs. */
 void folder_clean(const char *name);
 

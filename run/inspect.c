@@ -91,6 +91,8 @@ static json_t *inspect_image(const char *path, const char *format,
 	json_object_set_new(v, "image", json_string(path));
 	json_object_set_new(v, "chain", inspect_chain(i));
 	json_object_set_new(v, "system", inspect_system(i, v));
+	if (inspect_user(v))
+		json_object_set_new(v, "user", json_string(inspect_user(v)));
 	image_close(i);
 	return v;
 }
@@ -316,6 +318,35 @@ static void inspect_put_plain(struct buf *out, const char *text)
 		buf_putc(out, (u8)*text >= ' ' && *text != 0x7f ? *text : '?');
 }
 
+/* cloud-init's system_info.default_user, as the distributions' images have it;
+ * by ID of os-release. */
+static const struct {
+	const char *id, *user;
+} inspect_users[] = {
+	{ "debian", "debian" },          { "ubuntu", "ubuntu" },
+	{ "fedora", "fedora" },          { "centos", "cloud-user" },
+	{ "rhel", "cloud-user" },        { "rocky", "rocky" },
+	{ "almalinux", "almalinux" },    { "ol", "cloud-user" },
+	{ "amzn", "ec2-user" },          { "arch", "arch" },
+	{ "alpine", "alpine" },          { "gentoo", "gentoo" },
+	{ "opensuse-leap", "opensuse" }, { "opensuse-tumbleweed", "opensuse" },
+};
+
+const char *inspect_user(const json_t *v)
+{
+	const json_t *system = json_object_get(v, "system");
+	const char *id = inspect_text(system, "id");
+
+	if (json_is_true(json_object_get(system, "ignition")))
+		return "core";
+	if (!id || !json_is_true(json_object_get(system, "cloud-init")))
+		return NULL;
+	for (size_t n = 0; n < ARRAY_SIZE(inspect_users); n++)
+		if (!strcmp(inspect_users[n].id, id))
+			return inspect_users[n].user;
+	return NULL;
+}
+
 static void inspect_put_system(struct buf *out, const json_t *v)
 {
 	const json_t *system = json_object_get(v, "system"),
@@ -345,6 +376,8 @@ static void inspect_put_system(struct buf *out, const json_t *v)
 		   : json_is_null(seed) ? "not known"
 		   : json_is_true(seed) ? "cloud-init, which sees the seed"
 					: "no cloud-init");
+	if (inspect_user(v))
+		buf_printf(out, "%-14s%s\n", "user:", inspect_user(v));
 }
 
 static void inspect_print(const json_t *v)

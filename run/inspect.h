@@ -16,5 +16,8 @@ int inspect_main(int argc, char **argv);
 /* The tree that --json prints; format: NULL: looked at.  NULL: no image. */
 json_t *inspect(const char *path, const char *format, struct err *err);
 bool inspect_is_uefi_only(const json_t *v);
+/* Whom cloud-init or Ignition gives the keys to, if nobody else is named; NULL:
+ * not known. */
+const char *inspect_user(const json_t *v);
 
 #endif

@@ -34,6 +34,7 @@ struct run {
 
 	/* Made of them; owned. */
 	char *own_key, *own_name, *own_image, *own_id;
+	const char *user; /* that the keys are for, or NULL: not known */
 	struct run_disk {
 		char *path, *backing;
 		const char *format; /* of `backing` */

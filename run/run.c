@@ -254,6 +254,8 @@ static void run_add_folder(struct run *r)
 
 	if (r->folder)
 		run_add_option(r, "-pidfile", folder_path(name, "pid"));
+	if (r->folder && r->user && !r->dry_run)
+		folder_set_user(name, r->user);
 	if (r->folder && !run_has_console(r))
 		run_add_console(r);
 	else

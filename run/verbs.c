@@ -306,7 +306,7 @@ static int verbs_ssh(int argc, char **argv)
 		"-o", "StrictHostKeyChecking=no",
 		"-o", "LogLevel=ERROR"
 	};
-	char text[16384], *at, *who, *key;
+	char text[16384], *at, *who, *key, *user;
 	char **words;
 	unsigned port;
 	int n = 0, status;
@@ -324,8 +324,10 @@ static int verbs_ssh(int argc, char **argv)
 			 at ? at + 1 : argv[0]);
 		return 1;
 	}
-	who = at ? xprintf("%.*s@127.0.0.1", (int)(at - argv[0]), argv[0])
-		 : xstrdup("127.0.0.1");
+	user = at ? xprintf("%.*s", (int)(at - argv[0]), argv[0])
+		  : folder_user(argv[0]);
+	who = xprintf("%s%s127.0.0.1", user ? user : "", user ? "@" : "");
+	free(user);
 	words = xcalloc((size_t)argc + ARRAY_SIZE(options) + 7, sizeof *words);
 	words[n++] = xstrdup("ssh");
 	words[n++] = xstrdup("-p");

@@ -162,7 +162,7 @@ class Cloud(unittest.TestCase):
         print(f"{args}: {wait} after {time.monotonic() - began:.1f} s",
               file=sys.stderr, flush=True)
 
-    def ssh(self, command, who="debian@web"):
+    def ssh(self, command, who="web"):
         return self.vmon("ssh", who, "-F", "none", "-o", "BatchMode=yes",
                          command, limit=BOOT_S).split("\n")[:-1]
 

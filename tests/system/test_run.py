@@ -172,6 +172,25 @@ class Run(unittest.TestCase):
                                *args, lines=2 if args else 1)
             self.assertTrue([w for w in words if ",format=qcow2," in w], words)
 
+    def test_user(self):
+        """vmon ssh logs in as whom the image's cloud-init gives the keys to."""
+        tree, image = self.dir / "tree", self.dir / "cloud"
+        for name in "etc/os-release", "usr/bin/cloud-init":
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text("ID=debian\n")
+        image.write_bytes(bytes(8 << 20))
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, "-F", image],
+                       env=dict(os.environ, PATH=os.environ["PATH"]
+                                + ":/usr/sbin:/sbin"), check=True)
+        self.tool("ssh", 'echo "$@"')
+        r = self.run_vmon("-d", "-n", "box", image)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.addCleanup(self.verb, "ctl", "box", "quit")
+        self.assertRegex(self.verb("ssh", "box", "id").stdout,
+                         r" debian@127\.0\.0\.1 id\n$")
+        self.assertRegex(self.verb("ssh", "root@box", "id").stdout,
+                         r" root@127\.0\.0\.1 id\n$")
+
     def test_keys(self):
         """Of ssh's agent, or made once; vmon ssh knows the latter."""
         self.make_bootable()
