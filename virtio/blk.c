@@ -23,7 +23,7 @@
 #include "lib/log.h"
 #include "virtio/pci.h"
 #include "virtio/virtio.h"
-#include "vmm/event.h"
+#include "vmm/drive_error.h"
 #include "vmm/machine.h"
 
 #define BLK_SECTOR        512u
@@ -106,57 +106,17 @@ static void blk_settled(void *opaque)
 	blk_notify(opaque);
 }
 
-static void blk_tell(struct blk *s, enum block_op op,
-		     enum block_on_error action, int error)
-{
-	static const char *const actions[] = {
-		[BLOCK_ERR_REPORT] = "report",
-		[BLOCK_ERR_IGNORE] = "ignore",
-		[BLOCK_ERR_STOP] = "stop",
-	};
-	const struct event_value v[] = {
-		{ .text = s->drive->id },
-		{ .text = NULL },
-		{ .text = op == BLOCK_READ ? "read" : "write" },
-		{ .text = actions[action] },
-		{ .num = error == -ENOSPC },
-		{ .text = strerror(-error) },
-	};
-
-	event_send(s->v.pci.dev.m, EVENT_BLOCK_IO_ERROR, v);
-}
-
-/* The request waits for the machine to go on. */
-static void blk_stop_on(struct blk_req *r, int error)
-{
-	struct blk *s = r->s;
-
-	list_append(&s->stopped, &r->node);
-	block_set_io_status(s->drive, error == -ENOSPC ? BLOCK_IO_NOSPACE
-						       : BLOCK_IO_FAILED);
-	runstate_request_stop(s->v.pci.dev.m, RUN_IO_ERROR);
-}
-
-static enum block_on_error blk_error_action(struct blk *s, enum block_op op,
-					    int error)
-{
-	if (error == -ENOMEDIUM)
-		return BLOCK_ERR_REPORT;
-	return block_error_action(s->drive, op, error);
-}
-
 static void blk_done(struct block_req *req)
 {
 	struct blk_req *r = container_of(req, struct blk_req, req);
 	struct blk *s = r->s;
 	enum block_on_error action = BLOCK_ERR_IGNORE;
 
-	if (req->result < 0) {
-		action = blk_error_action(s, req->counted, req->result);
-		blk_tell(s, req->counted, action, req->result);
-	}
-	if (action == BLOCK_ERR_STOP)
-		blk_stop_on(r, req->result);
+	if (req->result < 0)
+		action = drive_failed(s->v.pci.dev.m, s->drive, req->counted,
+				      req->result);
+	if (action == BLOCK_ERR_STOP) /* until the machine goes on */
+		list_append(&s->stopped, &r->node);
 	else
 		blk_finish(r, action == BLOCK_ERR_IGNORE ? VIRTIO_BLK_S_OK
 							 : VIRTIO_BLK_S_IOERR);
@@ -533,10 +493,7 @@ static int blk_init(struct virtio *v, struct err *err)
 		block_share(s->drive);
 	if (!s->serial && s->drive->serial)
 		s->serial = strdup(s->drive->serial);
-	if (s->rerror >= 0)
-		s->drive->on_read_error = s->rerror;
-	if (s->werror >= 0)
-		s->drive->on_write_error = s->werror;
+	drive_set_on_error(s->drive, s->rerror, s->werror);
 	if (s->write_cache >= 0)
 		block_set_write_cache(s->drive, s->write_cache);
 	block_set_boot_index(s->drive, s->bootindex);
@@ -581,33 +538,6 @@ static const struct virtio_class blk_class = {
 	.info = blk_info,
 };
 
-/* "auto" first, then in the order of enum block_on_error. */
-static const char *const blk_errors[] = { "report", "ignore", "enospc", "stop",
-					  NULL };
-
-static int blk_error_parse(void *field, const char *value,
-			   const struct option_row *row, struct err *err)
-{
-	if (strcmp(value, "auto"))
-		return opt_enum.parse(field, value, row, err);
-	*(int *)field = -1;
-	return 0;
-}
-
-static void blk_error_format(const void *field, const struct option_row *row,
-			     struct buf *out)
-{
-	int value = *(const int *)field;
-
-	buf_puts(out, value < 0 ? "auto" : blk_errors[value]);
-}
-
-static const struct opt_type blk_opt_error = {
-	.name = "report|ignore|enospc|stop|auto",
-	.parse = blk_error_parse,
-	.format = blk_error_format,
-};
-
 /* clang-format off */
 #define ROW(name, type, field, def, help, arg) \
 	{ name, &type, offsetof(struct blk, field), def, help, arg }
@@ -641,10 +571,10 @@ static const struct option_row blk_options[] = {
 	    "the guest may switch the write cache", NULL),
 	ROW("write-cache", opt_onoffauto, write_cache, "auto",
 	    "auto: as the drive says", NULL),
-	ROW("rerror", blk_opt_error, rerror, "auto",
-	    "on read errors; auto: as the drive says", blk_errors),
-	ROW("werror", blk_opt_error, werror, "auto",
-	    "on write errors; auto: as the drive says", blk_errors),
+	ROW("rerror", opt_on_error, rerror, "auto",
+	    "on read errors; auto: as the drive says", drive_error_names),
+	ROW("werror", opt_on_error, werror, "auto",
+	    "on write errors; auto: as the drive says", drive_error_names),
 	ROW("share-rw", opt_bool, share_rw, "off",
 	    "others may write the image too", NULL),
 	ROW("request-merging", opt_bool, merging, "on",
