@@ -445,6 +445,46 @@ void block_set_write_cache(struct block *b, bool on)
 	b->write_cache = on;
 }
 
+void block_set_cdrom(struct block *b)
+{
+	b->cdrom = true;
+	b->readonly = true;
+}
+
+int block_tray_check(struct block *b, bool force, struct err *err)
+{
+	const struct block_tray *tray = b->front ? b->front->tray : NULL;
+
+	if (!b->front)
+		return 0;
+	if (!tray)
+		return err_set(err, -EBUSY, "Device '%s' is not removable",
+			       b->id);
+	if (force || tray->open(b->front_opaque) ||
+	    !tray->locked(b->front_opaque))
+		return 0;
+	tray->ask(b->front_opaque);
+	return err_set(err, -EINPROGRESS,
+		       "Device '%s' is locked and force was not specified, "
+		       "wait for tray to open and try again",
+		       b->id);
+}
+
+void block_move_tray(struct block *b, bool open)
+{
+	if (b->front && b->front->tray)
+		b->front->tray->move(b->front_opaque, open);
+}
+
+int block_open_tray(struct block *b, bool force, struct err *err)
+{
+	int r = block_tray_check(b, force, err);
+
+	if (r == 0)
+		block_move_tray(b, true);
+	return r;
+}
+
 void block_eject(struct block *b)
 {
 	block_drain(b);

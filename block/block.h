@@ -85,7 +85,12 @@ void block_unplug(struct block *b);
 void block_drain(struct block *b);
 void block_drain_all(void);
 
-enum block_iface { BLOCK_IF_NONE, BLOCK_IF_VIRTIO, BLOCK_IF_PFLASH };
+enum block_iface {
+	BLOCK_IF_NONE,
+	BLOCK_IF_VIRTIO,
+	BLOCK_IF_PFLASH,
+	BLOCK_IF_IDE,
+};
 
 enum block_on_error { /* rerror=, werror= */
 		      BLOCK_ERR_REPORT,
@@ -127,6 +132,14 @@ struct block_stats { /* as info blockstats shows them */
 	u64 last_access_ns;          /* clock_mono_ns(); 0: never */
 };
 
+/* The tray of a drive with removable media. */
+struct block_tray {
+	bool (*locked)(void *opaque); /* by the guest */
+	bool (*open)(void *opaque);
+	void (*ask)(void *opaque); /* the guest: to let go */
+	void (*move)(void *opaque, bool open);
+};
+
 /* The device that uses a drive.  All may be NULL. */
 struct block_front {
 	/* A batch of done() calls is over. */
@@ -137,6 +150,8 @@ struct block_front {
 	void (*path)(void *opaque, struct buf *out);
 	/* The same as firmware names it; NULL: it does not. */
 	void (*firmware_path)(void *opaque, struct buf *out);
+	/* NULL: the medium stays. */
+	const struct block_tray *tray;
 };
 
 /* Read freely; changed only by block/. */
@@ -214,10 +229,17 @@ const struct block_limits *block_limits(const struct block *b,
 
 enum block_change_mode { BLOCK_RETAIN, BLOCK_READ_ONLY, BLOCK_READ_WRITE };
 
-/* Another image for a drive that no device uses; without one of that name it
- * keeps what it has.  `format` may be NULL.  -EBUSY: not removable. */
+/* For a device that reads CDs. */
+void block_set_cdrom(struct block *b);
+/* Before the medium is taken out: opens the tray, if there is one.  -EBUSY: it
+ * stays where it is; -EINPROGRESS: locked, and the guest was asked; `force`
+ * opens it all the same. */
+int block_open_tray(struct block *b, bool force, struct err *err);
+/* Another image for a drive that no device uses, or that has a tray, which is
+ * closed then; without an image of that name it keeps what it has.  `format`
+ * may be NULL.  Errors and `force` as of block_open_tray(). */
 int block_change(struct block *b, const char *file, const char *format,
-		 enum block_change_mode mode, struct err *err);
+		 enum block_change_mode mode, bool force, struct err *err);
 /* Drops the image; requests fail from now on (monitor drive_del). */
 void block_eject(struct block *b);
 /* Blocking; tells the device.  -EACCES, -ENOTSUP, -ENOSPC... */

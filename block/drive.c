@@ -32,7 +32,7 @@ static const char *const drive_ifaces[] = {
 	"virtio", "none", "ide", "scsi", "floppy", "pflash", "sd", "mtd", "xen",
 	NULL
 };
-enum { DRIVE_IF_VIRTIO, DRIVE_IF_NONE, DRIVE_IF_PFLASH = 5 };
+enum { DRIVE_IF_VIRTIO, DRIVE_IF_NONE, DRIVE_IF_IDE, DRIVE_IF_PFLASH = 5 };
 
 static const char *const drive_caches[] = {
 	"writeback", "none", "writethrough", "directsync", "unsafe", "off",
@@ -76,7 +76,7 @@ const struct option_row block_options[] = {
 	    drive_ifaces),
 	ROW("index", opt_u32, index, "4294967295", "number on its controller",
 	    NULL),
-	ROW("bus", opt_u32, bus, "0", "only 0", NULL),
+	ROW("bus", opt_u32, bus, "0", "0; with if=ide also 1", NULL),
 	ROW("unit", opt_u32, unit, "4294967295", "same as index", NULL),
 	ROW("format", opt_str, format, NULL,
 	    "raw, qcow2; without it the image is looked at", NULL),
@@ -197,8 +197,9 @@ static int drive_check_file(struct drive *d, struct err *err)
 {
 	const char *colon;
 
-	if (!d->file && d->iface == DRIVE_IF_NONE)
-		return 0;
+	if (!d->file && (d->iface == DRIVE_IF_NONE ||
+			 (d->iface == DRIVE_IF_IDE && d->media)))
+		return 0; /* no medium yet */
 	if (!d->file || !d->file[0])
 		return err_set(err, -EINVAL, "file= is missing");
 	if (!strncmp(d->file, "file:", 5)) {
@@ -218,21 +219,46 @@ static int drive_check_file(struct drive *d, struct err *err)
 	return 0;
 }
 
+/* Two buses with two units each: index= counts both, bus= and unit= name
+ * them. */
+static int drive_check_ide(struct drive *d, struct err *err)
+{
+	u32 unit = d->unit == UINT32_MAX ? 0 : d->unit;
+
+	if (d->bus > 1 || unit > 1)
+		return err_set(err, -EINVAL,
+			       "bus=%u, unit=%u: if=ide has buses 0 and 1 with "
+			       "units 0 and 1",
+			       d->bus, unit);
+	if (d->index != UINT32_MAX && (d->bus || d->unit != UINT32_MAX))
+		return err_set(err, -EINVAL,
+			       "index cannot be used with bus and unit");
+	if (d->index == UINT32_MAX && (d->bus || d->unit != UINT32_MAX))
+		d->index = 2 * d->bus + unit;
+	if (d->index != UINT32_MAX && d->index > 3)
+		return err_set(err, -EINVAL,
+			       "index=%u: if=ide has 0 to 3", d->index);
+	return 0;
+}
+
 static int drive_check(struct drive *d, struct err *err)
 {
 	int r = drive_check_file(d, err);
 
 	if (r < 0)
 		return r;
-	if (d->iface > DRIVE_IF_NONE && d->iface != DRIVE_IF_PFLASH)
+	if (d->iface > DRIVE_IF_IDE && d->iface != DRIVE_IF_PFLASH)
 		return err_set(err, -ENOTSUP,
 			       "if=%s: there is no such controller; use "
-			       "if=virtio",
+			       "if=virtio or if=ide",
 			       drive_ifaces[d->iface]);
-	if (d->bus)
-		return err_set(err, -EINVAL, "bus=%u: there is only bus 0",
-			       d->bus);
-	r = node_check_format(d->format, err);
+	if (d->iface == DRIVE_IF_IDE)
+		r = drive_check_ide(d, err);
+	else if (d->bus)
+		r = err_set(err, -EINVAL, "bus=%u: there is only bus 0",
+			    d->bus);
+	if (r == 0)
+		r = node_check_format(d->format, err);
 	if (r < 0)
 		return r;
 	if (d->index == UINT32_MAX)
@@ -303,13 +329,33 @@ static int drive_open(struct block *b, const struct drive *d, struct err *err)
 	return 0;
 }
 
+/* "virtio0"; "ide0-hd1", "ide1-cd0". */
+static char *drive_default_name(const struct drive *d, u32 index)
+{
+	if (d->iface != DRIVE_IF_IDE)
+		return xprintf("%s%u", drive_ifaces[d->iface], index);
+	return xprintf("ide%u-%s%u", index / 2, d->media ? "cd" : "hd",
+		       index % 2);
+}
+
+static bool drive_place_used(int iface, u32 index)
+{
+	for (struct block *b = block_next(NULL); b; b = block_next(b))
+		if (b->iface == iface && b->index == (int)index)
+			return true;
+	return false;
+}
+
 static char *drive_name(const struct drive *d, u32 *ret_index)
 {
 	u32 index = d->index == UINT32_MAX ? 0 : d->index;
 	char *id;
 
 	for (;; index++) {
-		id = xprintf("%s%u", drive_ifaces[d->iface], index);
+		if (d->iface == DRIVE_IF_IDE && d->index == UINT32_MAX &&
+		    drive_place_used(BLOCK_IF_IDE, index))
+			continue;
+		id = drive_default_name(d, index);
 		*ret_index = index;
 		if (d->index != UINT32_MAX || !block_find(id))
 			return id;
@@ -320,6 +366,12 @@ static char *drive_name(const struct drive *d, u32 *ret_index)
 static int drive_setup(struct block *b, struct drive *d, const char *id,
 		       struct err *err)
 {
+	static const int ifaces[] = {
+		[DRIVE_IF_VIRTIO] = BLOCK_IF_VIRTIO,
+		[DRIVE_IF_NONE] = BLOCK_IF_NONE,
+		[DRIVE_IF_IDE] = BLOCK_IF_IDE,
+		[DRIVE_IF_PFLASH] = BLOCK_IF_PFLASH,
+	};
 	u32 index = 0;
 	int r = drive_check(d, err);
 
@@ -333,9 +385,15 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 	if (block_find(b->id))
 		return err_set(err, -EEXIST, "drive '%s' exists already",
 			       b->id);
-	b->iface = d->iface == DRIVE_IF_NONE     ? BLOCK_IF_NONE
-		   : d->iface == DRIVE_IF_PFLASH ? BLOCK_IF_PFLASH
-						 : BLOCK_IF_VIRTIO;
+	b->iface = ifaces[d->iface];
+	if (b->iface == BLOCK_IF_IDE &&
+	    (index > 3 || drive_place_used(BLOCK_IF_IDE, index)))
+		return err_set(err, -EBUSY,
+			       index > 3 ? "if=ide has four drives, and they "
+					   "are taken"
+					 : "drive with bus=%u, unit=%u "
+					   "(index=%u) exists",
+			       index / 2, index % 2, index);
 	b->index = index;
 	b->cdrom = d->media == 1;
 	b->discard = d->discard & 1;
@@ -390,7 +448,7 @@ struct block *block_create(struct loop *loop, struct opts *o, struct err *err)
 /* ---- Another image ---- */
 
 int block_change(struct block *b, const char *file, const char *format,
-		 enum block_change_mode mode, struct err *err)
+		 enum block_change_mode mode, bool force, struct err *err)
 {
 	struct block old = *b;
 	struct drive d = {
@@ -407,9 +465,9 @@ int block_change(struct block *b, const char *file, const char *format,
 	};
 	int r;
 
-	if (b->front)
-		return err_set(err, -EBUSY, "Device '%s' is not removable",
-			       b->id);
+	r = block_tray_check(b, force, err);
+	if (r < 0)
+		return r;
 	d.file = xstrdup(file);
 	r = drive_check(&d, err);
 	block_drain(b);
@@ -428,5 +486,7 @@ int block_change(struct block *b, const char *file, const char *format,
 	}
 	node_close(old.root);
 	free(old.header);
+	block_move_tray(b, true);
+	block_move_tray(b, false);
 	return 0;
 }

@@ -68,14 +68,18 @@ void image_snapshot_line(const struct image_snapshot *p, struct buf *out)
 static void info_status(struct block *b, struct buf *out)
 {
 	static const char *const names[] = { NULL, "failed", "nospace" };
+	const struct block_tray *tray = b->front ? b->front->tray : NULL;
 
 	if (b->front && b->front->path) {
 		buf_puts(out, "    Attached to:      ");
 		b->front->path(b->front_opaque, out);
 		buf_putc(out, '\n');
-	} else if (!b->front)
-		buf_puts(out,
-			 "    Removable device: not locked, tray closed\n");
+	}
+	if (!b->front || tray)
+		buf_printf(out, "    Removable device: %slocked, tray %s\n",
+			   tray && tray->locked(b->front_opaque) ? "" : "not ",
+			   tray && tray->open(b->front_opaque) ? "open"
+							       : "closed");
 	if (b->io_status != BLOCK_IO_OK)
 		buf_printf(out, "    I/O status:       %s\n",
 			   names[b->io_status]);

@@ -216,4 +216,10 @@ struct aio *native_create(struct block *b, int fd, struct err *err);
 /* Only where the build has liburing. */
 struct aio *uring_create(struct block *b, int fd, struct err *err);
 
+/* Whether the medium may be taken out: as block_open_tray(), without doing it.
+ */
+int block_tray_check(struct block *b, bool force, struct err *err);
+/* Nothing without a tray. */
+void block_move_tray(struct block *b, bool open);
+
 #endif

@@ -120,14 +120,16 @@ int cmd_qmp_io_throttle(struct monitor *mon, const struct args *a,
 
 /* ---- media ---- */
 
-static int media_eject(const char *id, struct err *err)
+static int media_eject(const char *id, bool force, struct err *err)
 {
 	struct block *b = block_find(id);
+	int r;
 
 	if (!b)
 		return err_set(err, -ENODEV, "Device '%s' not found", id);
-	if (block_attached(b))
-		return err_set(err, -EBUSY, "Device '%s' is not removable", id);
+	r = block_open_tray(b, force, err);
+	if (r < 0)
+		return r;
 	block_eject(b);
 	cmdline_set("drive", id, "file", NULL);
 	cmdline_set("drive", id, "format", NULL);
@@ -150,7 +152,7 @@ static bool media_format_known(const char *format)
 }
 
 static int media_change(const char *id, const char *file, const char *format,
-			const char *mode, struct err *err)
+			const char *mode, bool force, struct err *err)
 {
 	static const char *const modes[] = { "retain", "read-only",
 					     "read-write" };
@@ -164,7 +166,7 @@ static int media_change(const char *id, const char *file, const char *format,
 	for (int i = 0; i < (int)ARRAY_SIZE(modes); i++) {
 		if (mode && strcmp(mode, modes[i]))
 			continue;
-		r = block_change(b, file, format, i, err);
+		r = block_change(b, file, format, i, force, err);
 		if (r < 0)
 			return r;
 		cmdline_set("drive", id, "file", file);
@@ -179,14 +181,14 @@ static int media_change(const char *id, const char *file, const char *format,
 
 int cmd_eject(struct monitor *mon, const struct args *a, struct err *err)
 {
-	return media_eject(args_str(a, "device"), err);
+	return media_eject(args_str(a, "device"), args_has(a, "force"), err);
 }
 
 int cmd_qmp_eject(struct monitor *mon, const struct args *a, struct err *err)
 {
 	const char *name = block_named(a, err);
 
-	return name ? media_eject(name, err) : -EINVAL;
+	return name ? media_eject(name, args_u64(a, "force"), err) : -EINVAL;
 }
 
 int cmd_change(struct monitor *mon, const struct args *a, struct err *err)
@@ -195,7 +197,7 @@ int cmd_change(struct monitor *mon, const struct args *a, struct err *err)
 		return err_set(err, -ENOTSUP, "VNC is not built in");
 	return media_change(args_str(a, "device"), args_str(a, "target"),
 			    args_str(a, "arg"), args_str(a, "read-only-mode"),
-			    err);
+			    args_has(a, "force"), err);
 }
 
 int cmd_qmp_change_medium(struct monitor *mon, const struct args *a,
@@ -205,7 +207,8 @@ int cmd_qmp_change_medium(struct monitor *mon, const struct args *a,
 
 	return name ? media_change(name, args_str(a, "filename"),
 				   args_str(a, "format"),
-				   args_str(a, "read-only-mode"), err)
+				   args_str(a, "read-only-mode"),
+				   args_u64(a, "force"), err)
 		    : -EINVAL;
 }
 

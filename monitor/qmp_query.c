@@ -358,10 +358,15 @@ static json_t *qmp_drive(struct block *b)
 	static const char *const status[] = { "ok", "failed", "nospace" };
 	struct block_layer l[LAYERS_MAX];
 	int n = MIN(block_layers(b, l, LAYERS_MAX), LAYERS_MAX);
-	json_t *v = json_pack("{so sb sb ss}", "device",
-			      val_string(b->stays ? "" : b->id), "locked", 0,
-			      "removable", !b->front, "type", "unknown");
+	const struct block_tray *tray = b->front ? b->front->tray : NULL;
+	json_t *v = json_pack(
+		"{so sb sb ss}", "device", val_string(b->stays ? "" : b->id),
+		"locked", tray && tray->locked(b->front_opaque), "removable",
+		!b->front || tray, "type", "unknown");
 
+	if (tray)
+		json_object_set_new(v, "tray_open",
+				    json_boolean(tray->open(b->front_opaque)));
 	if (b->front)
 		json_object_set_new(v, "io-status",
 				    json_string(status[b->io_status]));
