@@ -66,9 +66,11 @@ static int device_can_plug(const char *text, struct err *err)
 		return r;
 	driver = opts_peek(&o, "driver");
 	class = driver ? device_class_find(driver) : NULL;
-	if (class && class->user && class->bus == BUS_ISA)
+	if (class && class->user &&
+	    (class->bus == BUS_ISA || class->bus == BUS_IDE))
 		r = err_set(err, -ENOTSUP,
-			    "Bus 'isa.0' does not support hotplugging");
+			    "Bus '%s' does not support hotplugging",
+			    class->bus == BUS_ISA ? "isa.0" : "ide.1");
 	else if (class && class->user && !class->hotplug)
 		r = err_set(err, -ENOTSUP,
 			    "Device '%s' does not support hotplugging", driver);
@@ -193,8 +195,7 @@ int cmd_device_del(struct monitor *mon, const struct args *a, struct err *err)
 	if (dev->class->bus != BUS_PCI)
 		return err_set(err, -ENOTSUP,
 			       "Bus '%s' does not support hotplugging",
-			       dev->class->bus == BUS_ISA ? "isa.0"
-							  : "main-system-bus");
+			       device_bus(dev));
 	r = acpi_hotplug_remove((struct pci_device *)dev, err);
 	if (r == 0 && seconds > 0)
 		device_wait_start(mon, dev->path, device_label(dev), seconds);

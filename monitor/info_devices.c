@@ -179,10 +179,12 @@ json_t *query_blockstats(struct monitor *mon, const struct args *a,
 static const struct {
 	const char *bus, *type;
 } qtree_buses[] = {
-	[BUS_SYSTEM] = { "main-system-bus", "System" },
-	[BUS_ISA] = { "isa.0", "ISA" },
-	[BUS_PCI] = { "pci.0", "PCI" },
-	[BUS_VIRTIO_SERIAL] = { "virtio-serial-bus.0", "virtio-serial-bus" },
+	{ "main-system-bus", "System" },
+	{ "isa.0", "ISA" },
+	{ "pci.0", "PCI" },
+	{ "virtio-serial-bus.0", "virtio-serial-bus" },
+	{ "ide.1", "IDE" },
+	{ "ide.0", "IDE" },
 };
 
 /* Numbers and truth values as such, all else as the text a user types. */
@@ -223,16 +225,16 @@ static json_t *qtree_device(const struct device *dev)
 }
 
 /* Newest first, as QEMU lists them. */
-static json_t *qtree_bus(struct machine *m, enum bus_kind kind)
+static json_t *qtree_bus(struct machine *m, const char *bus, const char *type)
 {
 	json_t *list = json_array();
 	struct device *dev;
 
 	list_for_each (dev, &m->devices, node)
-		if (dev->class->bus == kind)
+		if (!strcmp(device_bus(dev), bus))
 			json_array_insert_new(list, 0, qtree_device(dev));
-	return json_pack("{ss ss so}", "bus", qtree_buses[kind].bus, "type",
-			 qtree_buses[kind].type, "devices", list);
+	return json_pack("{ss ss so}", "bus", bus, "type", type, "devices",
+			 list);
 }
 
 json_t *query_qtree(struct monitor *mon, const struct args *a, struct err *err)
@@ -240,7 +242,9 @@ json_t *query_qtree(struct monitor *mon, const struct args *a, struct err *err)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_SIZE(qtree_buses); i++)
-		json_array_append_new(list, qtree_bus(mon->m, i));
+		json_array_append_new(list,
+				      qtree_bus(mon->m, qtree_buses[i].bus,
+						qtree_buses[i].type));
 	return list;
 }
 

@@ -22,6 +22,19 @@ const char *device_label(const struct device *dev)
 }
 
 /* As QEMU has them: the transport may be left out. */
+static const char *const device_buses[] = {
+	[BUS_SYSTEM] = "main-system-bus",
+	[BUS_ISA] = "isa.0",
+	[BUS_PCI] = "pci.0",
+	[BUS_VIRTIO_SERIAL] = "virtio-serial-bus.0",
+};
+
+const char *device_bus(const struct device *dev)
+{
+	return dev->class->bus_name ? dev->class->bus_name(dev)
+				    : device_buses[dev->class->bus];
+}
+
 static const struct {
 	const char *alias, *name;
 } device_aliases[] = {
@@ -87,13 +100,10 @@ static int device_check_id(struct machine *m, const char *id, struct err *err)
 static int device_check_bus(const struct device_class *class, const char *bus,
 			    struct err *err)
 {
-	static const char *const names[] = { "main-system-bus", "isa.0",
-					     "pci.0" };
-
-	if (!bus || !strcmp(bus, names[class->bus]))
+	if (!bus || !strcmp(bus, device_buses[class->bus]))
 		return 0;
 	return err_set(err, -ENOENT, "Bus '%s' not found; '%s' sits on '%s'",
-		       bus, class->name, names[class->bus]);
+		       bus, class->name, device_buses[class->bus]);
 }
 
 static int device_configure(struct device *dev, struct opts *o, struct err *err)
@@ -118,7 +128,7 @@ static int device_configure(struct device *dev, struct opts *o, struct err *err)
 				serial++);
 	}
 	r = 0;
-	if (class->bus != BUS_VIRTIO_SERIAL)
+	if (class->bus <= BUS_PCI)
 		r = device_check_bus(class, opts_take(o, "bus"), err);
 	if (r == 0)
 		r = opts_apply(o, class->options ? class->options : none, dev,
@@ -258,7 +268,7 @@ void device_reset_all(struct machine *m)
 static void device_list_one(const struct device_class *d, struct buf *out)
 {
 	static const char *const buses[] = { "System", "ISA", "PCI",
-					     "virtio-serial-bus" };
+					     "virtio-serial-bus", "IDE" };
 	const char *alias = device_class_alias(d);
 
 	buf_printf(out, "name \"%s\", bus %s", d->name, buses[d->bus]);

@@ -25,7 +25,9 @@ enum bus_kind {
 	BUS_SYSTEM, /* wired by the machine file */
 	BUS_ISA,
 	BUS_PCI,
-	BUS_VIRTIO_SERIAL, /* ports; they look for their bus= */
+	/* These look for their bus= themselves: */
+	BUS_VIRTIO_SERIAL, /* ports */
+	BUS_IDE,           /* drives */
 };
 
 enum device_group { /* of -device help */
@@ -52,6 +54,8 @@ struct device_class {
 	void (*reset)(struct device *dev);                /* power-on values */
 	void (*fini)(struct device *dev); /* must accept a half-made device */
 	void (*info)(struct device *dev, struct buf *out); /* info qtree */
+	/* Which of several buses of its kind; NULL: there is one. */
+	const char *(*bus_name)(const struct device *dev);
 	/* After the state table was loaded; checks and derives.  -EINVAL. */
 	int (*loaded)(struct device *dev, struct err *err);
 };
@@ -87,6 +91,9 @@ void device_destroy(struct device *dev);
 void device_unplug(struct device *dev);
 struct device *device_find(struct machine *m, const char *id_or_path);
 void device_reset_all(struct machine *m);
+
+/* "pci.0", "ide.1"; as in info qtree. */
+const char *device_bus(const struct device *dev);
 
 /* "id" if set, else class name; for messages. */
 const char *device_label(const struct device *dev);
