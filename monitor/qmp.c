@@ -203,15 +203,9 @@ static void qmp_finish(struct qmp *q, struct qmp_request *r, json_t *result)
 	loop_post(q->m->loop, qmp_posted, q);
 }
 
-static bool qmp_means_not_found(int code)
-{
-	return code == -ENODEV || code == -ENOENT;
-}
-
 static json_t *qmp_failure(const struct qmp_command *c, const struct err *err)
 {
-	return qmp_error(qmp_means_not_found(err->code) ? c->not_found
-							: "GenericError",
+	return qmp_error(err->code == -ENODEV ? c->not_found : "GenericError",
 			 err->msg);
 }
 

@@ -81,7 +81,7 @@ int net_set_link(const char *name, bool up, struct err *err)
 	struct net_port *p = net_port_find(name);
 
 	if (!p)
-		return err_set(err, -ENOENT, "Device '%s' not found", name);
+		return err_set(err, -ENODEV, "Device '%s' not found", name);
 	if (p->peer && p->peer->closed)
 		return 0; /* a deleted back end gives no carrier */
 	/* The guest sees the carrier of its end: the wire has two. */

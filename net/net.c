@@ -275,7 +275,7 @@ int netdev_delete(const char *id, struct err *err)
 	struct netdev *nd = netdev_find(id);
 
 	if (!nd)
-		return err_set(err, -ENOENT, "Device '%s' not found", id);
+		return err_set(err, -ENODEV, "Device '%s' not found", id);
 	netdev_remove(nd);
 	return 0;
 }

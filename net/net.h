@@ -147,7 +147,7 @@ extern const struct netdev_class *const netdev_classes[]; /* NULL-ended */
  * main loop. */
 struct netdev *netdev_create(struct loop *loop, struct opts *o,
 			     struct err *err);
-/* A NIC that uses it stays, without carrier.  -ENOENT. */
+/* A NIC that uses it stays, without carrier.  -ENODEV. */
 int netdev_delete(const char *id, struct err *err);
 struct netdev *netdev_find(const char *id);
 void net_remove_all(void); /* back ends, at exit */
@@ -192,9 +192,9 @@ bool net_legacy_next(struct net_legacy *l, struct opts *device);
 /* In creation order; NULL starts, returns NULL at the end. */
 struct net_port *net_port_next(struct net_port *p);
 struct net_port *net_port_find(const char *name);
-/* Carrier of a NIC or back end by name.  -ENOENT. */
+/* Carrier of a NIC or back end by name.  -ENODEV. */
 int net_set_link(const char *name, bool up, struct err *err);
-/* Limits of a NIC, by its name or that of its back end.  -ENOENT, -ERANGE. */
+/* Limits of a NIC, by its name or that of its back end.  -ENODEV, -ERANGE. */
 int net_set_limits(struct loop *loop, const char *name,
 		   const struct net_limits *l, struct err *err);
 void net_announce(void);

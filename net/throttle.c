@@ -118,7 +118,7 @@ int net_set_limits(struct loop *loop, const char *name,
 	bool any = false;
 
 	if (!nic)
-		return err_set(err, -ENOENT, "Device '%s' not found", name);
+		return err_set(err, -ENODEV, "Device '%s' not found", name);
 	if (!nic->nic)
 		nic = nic->peer;
 	if (!nic)

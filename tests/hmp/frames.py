@@ -59,7 +59,7 @@ def frames(path):
     text = b"unknown command: 'nosuch'\n"
     c.expect(b"nosuch\n", ("=6 err %d ENOENT" % len(text), text))
     text = b"Error: Device 'x' not found\n"
-    c.expect(b"set_link x on\n", ("=7 err %d ENOENT" % len(text), text))
+    c.expect(b"set_link x on\n", ("=7 err %d ENODEV" % len(text), text))
     c.expect(b"pmemsave 0 4096 %s.ram\n" % path.encode(), ("=8 ok 0", b""))
     # keys are nothing special, and what is too long is said to be
     c.send(b"p 1\x7f\n")

@@ -241,7 +241,7 @@ START_TEST(limits_take_their_time)
 	l.bps[NET_OUT] = NET_LIMIT_MAX + 1;
 	ck_assert_int_eq(net_set_limits(loop, "n", &l, NULL), -ERANGE);
 	l.bps[NET_OUT] = NET_LIMIT_MAX;
-	ck_assert_int_eq(net_set_limits(loop, "x", &l, NULL), -ENOENT);
+	ck_assert_int_eq(net_set_limits(loop, "x", &l, NULL), -ENODEV);
 	ck_assert_int_eq(net_set_limits(loop, "n", &l, NULL), 0);
 	net_nic_fini(&nic.port);
 }
@@ -294,7 +294,7 @@ START_TEST(cut_link_swallows_and_releases)
 	/* By the back end's name the NIC loses its carrier, too. */
 	ck_assert_int_eq(net_set_link("n", false, NULL), 0);
 	ck_assert(nic.port.link_down);
-	ck_assert_int_eq(net_set_link("x", true, NULL), -ENOENT);
+	ck_assert_int_eq(net_set_link("x", true, NULL), -ENODEV);
 	net_nic_fini(&nic.port);
 }
 
@@ -310,7 +310,7 @@ START_TEST(deleted_back_end_stays_below_its_nic)
 	ck_assert_int_eq(netdev_delete("n", &err), 0);
 	ck_assert(nic.port.link_down);
 	ck_assert_int_eq(nic.writable, 1);
-	ck_assert_int_eq(netdev_delete("n", &err), -ENOENT);
+	ck_assert_int_eq(netdev_delete("n", &err), -ENODEV);
 	ck_assert_str_eq(err.msg, "Device 'n' not found");
 	send(&nic.port, 1, 60);
 	net_info(&out);
