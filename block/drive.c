@@ -382,9 +382,6 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 		free(b->id);
 		b->id = xstrdup(id);
 	}
-	if (block_find(b->id))
-		return err_set(err, -EEXIST, "drive '%s' exists already",
-			       b->id);
 	b->iface = ifaces[d->iface];
 	if (b->iface == BLOCK_IF_IDE &&
 	    (index > 3 || drive_place_used(BLOCK_IF_IDE, index)))
@@ -394,6 +391,9 @@ static int drive_setup(struct block *b, struct drive *d, const char *id,
 					 : "drive with bus=%u, unit=%u "
 					   "(index=%u) exists",
 			       index / 2, index % 2, index);
+	if (block_find(b->id))
+		return err_set(err, -EEXIST, "drive '%s' exists already",
+			       b->id);
 	b->index = index;
 	b->cdrom = d->media == 1;
 	b->discard = d->discard & 1;

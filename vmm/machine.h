@@ -88,7 +88,7 @@ struct machine {
 	void *pci;           /* struct pci_bus of devices/pci.h */
 	void *fw_cfg;        /* struct device, see devices/fw_cfg.h */
 	/* Chips that others look up; struct device, see devices/pc.h. */
-	void *pic, *ioapic, *pit, *rtc, *acpi_pm, *keyboard, *vga;
+	void *pic, *ioapic, *pit, *rtc, *acpi_pm, *keyboard, *vga, *ide;
 
 	struct runstate run;
 	struct machine_times times;

@@ -229,18 +229,30 @@ static int vmon_add_nic(struct vmon *v, const char *text, struct err *err)
 	return r;
 }
 
-/* Disks of if=virtio that nobody claimed get a controller each. */
-static int vmon_add_disks(struct vmon *v, struct err *err)
+static const char *disk_driver(const struct block *b)
+{
+	if (b->iface == BLOCK_IF_IDE)
+		return b->cdrom ? "ide-cd" : "ide-hd";
+	return "virtio-blk-pci";
+}
+
+/* Drives of if=virtio that no -device claimed get a controller each; those
+ * of if=ide their place, before any -device takes it. */
+static int vmon_add_disks(struct vmon *v, int iface, struct err *err)
 {
 	for (struct block *b = block_next(NULL); b; b = block_next(b)) {
 		struct opts o;
 		int r;
 
-		if (b->iface != BLOCK_IF_VIRTIO || block_attached(b))
+		if (b->iface != iface || block_attached(b))
 			continue;
 		opts_init(&o);
 		opts_add(&o, "drive", b->id);
-		r = vmon_add_device(v, "virtio-blk-pci", &o, err);
+		if (b->iface == BLOCK_IF_IDE) {
+			opts_add(&o, "bus", b->index < 2 ? "ide.0" : "ide.1");
+			opts_add(&o, "unit", b->index % 2 ? "1" : "0");
+		}
+		r = vmon_add_device(v, disk_driver(b), &o, err);
 		opts_fini(&o);
 		if (r < 0)
 			return err_wrap(err, "drive '%s'", b->id);
@@ -565,9 +577,11 @@ static int vmon_create_devices(struct vmon *v, struct err *err)
 	if (r == 0 && !net && !c->nodefaults)
 		r = vmon_add_nic(v, "user", err);
 	if (r == 0)
+		r = vmon_add_disks(v, BLOCK_IF_IDE, err);
+	if (r == 0)
 		r = vmon_each(v, CONFIG_DEVICE, vmon_add_device_text, err);
 	if (r == 0)
-		r = vmon_add_disks(v, err);
+		r = vmon_add_disks(v, BLOCK_IF_VIRTIO, err);
 	if (r == 0)
 		r = vmon_each(v, CONFIG_DEBUGCON, vmon_add_debugcon, err);
 	return r < 0 ? r : 0;

@@ -34,6 +34,8 @@ virtio-rng-pci options:
 ...
 (qemu) info qdm
 Storage devices:
+name "ide-cd", bus IDE, desc "{any}"
+name "ide-hd", bus IDE, desc "{any}"
 name "virtio-blk-pci", bus PCI, alias "virtio-blk", desc "{any}"
 ...
 (qemu) device_add help

@@ -532,7 +532,10 @@ START_TEST(block_refusals_say_what_is_wrong)
 	refuse("if=none", "qemu-img convert");
 	refuse("format=vhdx", "'vhdx' is not supported");
 	refuse("format=qcow2", "not in qcow2 format");
-	refuse("if=ide", "if=virtio");
+	refuse("if=scsi", "if=virtio or if=ide");
+	refuse("if=ide,index=4", "0 to 3");
+	refuse("if=ide,bus=2", "buses 0 and 1");
+	refuse("if=ide,bus=1,index=2", "index cannot be used");
 	refuse("aio=native", "cache=none");
 	refuse("nonsense=1", "nonsense");
 	refuse("cache=maybe", "writethrough");
